@@ -1,0 +1,136 @@
+"""Configuration: `recorder.toml` in the state directory, read once at start; unknown keys are refused."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from recorder.core.errors import LineageError
+from recorder.core.kinds import Kind
+from recorder.store.layout import CONFIG
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+NEVER_GATED = ("emergency_stop", "braking", "landing")
+# Kinds that a controller may append as such; all others come about by verbs of their own or by the recorder itself.
+APPENDABLE = {
+    kind.name.lower(): kind
+    for kind in (
+        Kind.CONFIRMATION, Kind.OBSERVATION, Kind.CONTROL_TRANSITION, Kind.EVIDENCE, Kind.EXTRACTION, Kind.MARK,
+        Kind.HOLD, Kind.CREDENTIAL,
+    )
+}  # fmt: skip
+
+Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+
+
+class ConfigError(LineageError):
+    """The configuration cannot be used; the message names file, key and what to write instead."""
+
+
+class Platform(Struct, forbid_unknown_fields=True, frozen=True):
+    """Who this recorder is; with the incarnation it makes the origin `<fleet>/<name>/<incarnation>`."""
+
+    fleet: str
+    name: str
+
+
+class StoreSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """Segments."""
+
+    segment_mib: Annotated[int, Meta(ge=4, le=1024)] = 64
+
+
+class RecorderSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """Keys, checkpoints and grouping."""
+
+    epoch_hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
+    checkpoint_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    rows_window_ms: Annotated[int, Meta(ge=0, le=1000)] = 50
+    at_risk_ms: Annotated[int, Meta(ge=10, le=60_000)] = 2000
+
+
+class ClassSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """One action class."""
+
+    gated: bool
+    on_unavailable: Literal["hold", "continue_ungated"]
+    retention: str = "1y"
+    claims: Literal["fields", "whole"] = "fields"
+    max_commits: Annotated[int, Meta(ge=1)] = 1_000_000
+    max_valid_ms: Milliseconds = 60_000
+
+
+class Controller(Struct, forbid_unknown_fields=True, frozen=True):
+    """Which local users and groups may act for which actuators, append which kinds, and read."""
+
+    uids: list[int] = []
+    gids: list[int] = []
+    actuators: list[str] = []
+    append: list[str] = []
+    read: bool = False
+
+
+class Config(Struct, forbid_unknown_fields=True, frozen=True):
+    """The whole file."""
+
+    platform: Platform
+    classes: dict[str, ClassSettings] = msgspec.field(name="class", default_factory=dict)
+    controllers: list[Controller] = msgspec.field(name="controller", default_factory=list)
+    recorder: RecorderSettings = RecorderSettings()
+    store: StoreSettings = StoreSettings()
+
+
+def load(state: Path) -> Config:
+    """Read and check a state directory's configuration.
+
+    Raises:
+        ConfigError: missing, not TOML, an unknown key, a value out of its range.
+
+    """
+    path = state / CONFIG
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing; `lineage init --state {state}` makes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Check a configuration's text; `path` is for messages."""
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    _check(config, path)
+    return config
+
+
+def _check(config: Config, path: Path) -> None:
+    for what, name in (("platform.fleet", config.platform.fleet), ("platform.name", config.platform.name)):
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"{path}: {what} = {name!r}: lower-case letters, digits, '.', '_' and '-', at most 63")
+    if not config.classes:
+        raise ConfigError(f"{path}: no [class.NAME]; `lineage init` writes motion, emergency_stop, braking and landing")
+    for name, settings in config.classes.items():
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"{path}: [class.{name}]: lower-case letters, digits, '.', '_' and '-', at most 63")
+        if name in NEVER_GATED and settings.gated:
+            raise ConfigError(f"{path}: [class.{name}] cannot be gated: refusing it would be the hazard")
+    for controller in config.controllers:
+        if not (controller.uids or controller.gids):
+            raise ConfigError(f"{path}: a [[controller]] names no uids and no gids, so it permits nobody")
+        for kind in controller.append:
+            if kind not in APPENDABLE:
+                raise ConfigError(f"{path}: append = {kind!r}: one of {', '.join(sorted(APPENDABLE))}")
+        for name in controller.actuators:
+            if not NAME.fullmatch(name):
+                raise ConfigError(f"{path}: actuator {name!r}: lower-case letters, digits, '.', '_' and '-', at most 63")

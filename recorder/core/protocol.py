@@ -1,0 +1,392 @@
+"""Messages on the recorder's local socket: pure bytes in, values out (version 1).
+
+One `SOCK_SEQPACKET` message is one CBOR array.  A request is `[verb, counter, ...]`, its reply
+`[status, counter, body]`; a subscriber also receives `[Status.PUSH, 0, body]`.  The counter names the request within
+its session and rises with every message; session ‖ counter is the request id that ends up in the entry.
+
+A session belongs to one connection at a time.  The recorder issues it (`Hello` with session None) and the client
+resumes it after a reconnect, so that a repeated request gets its first answer instead of a second entry.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta, ValidationError, convert
+
+from recorder.core import cbor
+from recorder.core.errors import FormatError
+from recorder.core.kinds import Bytes16, Hash, Name, Positive, Reason, Uint
+from recorder.core.limits import REQUEST_MAX_BYTES
+
+PROTOCOL_VERSION = 1
+ERROR = "message_malformed"
+SESSION = Annotated[bytes, Meta(min_length=8, max_length=8)]
+Claims = dict[str, Any]
+
+
+class Verb(IntEnum):
+    """First element of a request."""
+
+    HELLO = 1
+    OPEN_CYCLE = 2
+    JOIN_CYCLE = 3
+    CLOSE_CYCLE = 4
+    DECLARE_ACTUATOR = 5
+    DECLARE_STREAM = 6
+    COMMIT = 7
+    ROWS = 8
+    EVENT = 9
+    GAP = 10
+    ABANDON = 11
+    APPEND = 12
+    SUBSCRIBE = 13
+    READ = 14
+    CHECKPOINT = 15
+    SEAL = 16
+    STATUS = 17
+
+
+class Status(IntEnum):
+    """First element of a reply."""
+
+    OK = 0
+    REFUSED = 1  # body: Refused
+    ERROR = 2  # body: Failed; nothing was recorded
+    PUSH = 3  # body: Head, to a subscriber
+
+
+class Flag(IntFlag):
+    """Remarks on a receipt."""
+
+    DUPLICATE = 1  # this request was answered before; this is the first answer
+    LATE = 2  # durable, but only after its deadline
+
+
+class Hello(NamedTuple):
+    """Opens or resumes a session; the first message of a connection.  Reply: the map of `HELLO_KEYS`."""
+
+    verb: Uint
+    counter: Uint
+    version: Uint
+    session: SESSION | None
+    client: Name
+
+
+HELLO_KEYS = (
+    "protocol",  # version
+    "session",  # 8 bytes
+    "durable_counter",  # greatest counter of this session whose request is durable, or -1
+    "origin",
+    "platform",
+    "boot",  # daemon starts of this origin
+    "bundle",  # digest of the policy bundle in force
+    "classes",  # {name: {"gated", "on_unavailable", "retention", "claims"}}
+    "actuators",  # {name: number or null where nothing was declared yet}, those this peer may act for
+    "at_risk_rows",  # rows that may be lost with a power cut, as configured
+    "at_risk_ms",
+    "max_message_bytes",
+    "mono_ns",
+)
+
+
+class OpenCycle(NamedTuple):
+    """Asks for a cycle.  Reply: `Opened`, or `Refused`."""
+
+    verb: Uint
+    counter: Uint
+    who: Claims
+    why: Claims
+    actuators: Annotated[list[Name], Meta(min_length=1, max_length=64)]
+    action_classes: Annotated[list[Name], Meta(min_length=1, max_length=16)]
+    max_commits: Positive
+    valid_ms: Positive
+    supersedes: Uint | None  # carrier seq of a cycle that this one takes over from
+    deadline_mono_ns: Uint | None
+
+
+class JoinCycle(NamedTuple):
+    """Joins a cycle that another process opened.  Reply: `Opened`, or `Refused`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    digits: Annotated[str, Meta(min_length=8, max_length=8)]  # of its printed id
+
+
+class CloseCycle(NamedTuple):
+    """Ends a cycle before its time.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    reason: Reason
+
+
+class DeclareActuator(NamedTuple):
+    """Gives a configured actuator its number.  Reply: the number."""
+
+    verb: Uint
+    counter: Uint
+    name: Name
+
+
+class DeclareStream(NamedTuple):
+    """Declares rows for this connection: schema, what and where shared by its messages.  Reply: stream number."""
+
+    verb: Uint
+    counter: Uint
+    actuator: Name
+    fields: list[list[Any]]  # [ + [name, type, count, unit] ]
+    what: Claims
+    where: Claims
+
+
+class CommitRequest(NamedTuple):
+    """One discrete commit.  Reply: `Receipt`, or `Refused`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    action_class: Name | None  # None: the only one of the cycle
+    actuator: Uint
+    what: Claims
+    where: Claims
+    at_mono_ns: Uint
+    deadline_mono_ns: Uint | None
+
+
+class RowsRequest(NamedTuple):
+    """Rows of a declared stream: they have happened, so they are stored whatever the cycle says.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    action_class: Name | None
+    stream: Uint
+    packed: bytes
+
+
+class EventRequest(NamedTuple):
+    """What happened without a cycle: an emergency stop, a reflex, acting on while the recorder was away.
+
+    `why` holds at least `reason`.  Reply: `Receipt`.
+    """
+
+    verb: Uint
+    counter: Uint
+    action_class: Name
+    actuators: Annotated[list[Name], Meta(min_length=1, max_length=64)]
+    who: Claims
+    what: Claims
+    where: Claims
+    why: Claims
+    at_mono_ns: Uint
+
+
+class GapRequest(NamedTuple):
+    """What a controller knows that it did not record.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    actuators: Annotated[list[Name], Meta(max_length=64)]
+    count: Uint | None
+    at_mono_ns: tuple[Uint, Uint] | None
+    reason: Reason
+
+
+class AbandonRequest(NamedTuple):
+    """Requests whose answer came too late or never; sent first thing on reconnect.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    requests: Annotated[list[Bytes16], Meta(min_length=1, max_length=1024)]
+
+
+class AppendRequest(NamedTuple):
+    """An entry of another kind, as permitted per kind and uid.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    kind: Uint
+    body: Claims | None
+    control: list[Any] | None
+    refs: dict[int, list[list[Any]]] | None
+
+
+class Subscribe(NamedTuple):
+    """Heads and hashes from now on; what the subscriber is too slow for is dropped.  Reply: `Head`, then pushes."""
+
+    verb: Uint
+    counter: Uint
+
+
+class Read(NamedTuple):
+    """Stored entries with their claims, from a seq on.  Reply: `[next seq, [[raw, claims or null], ...]]`."""
+
+    verb: Uint
+    counter: Uint
+    seq: Uint
+    max_bytes: Positive
+
+
+class Plain(NamedTuple):
+    """CHECKPOINT (reply: signed note), SEAL (signed note), STATUS (map)."""
+
+    verb: Uint
+    counter: Uint
+
+
+class Receipt(NamedTuple):
+    """Durable: this request is commit `index` of entry `seq`."""
+
+    seq: Uint
+    index: Uint
+    entry_hash: Hash
+    decision: Uint | None
+    flags: Uint
+
+
+class Opened(NamedTuple):
+    """A cycle: its carrier, its bounds and the numbers of its actuators."""
+
+    seq: Uint
+    entry_hash: Hash
+    not_after_mono_ns: Uint
+    max_commits: Positive
+    commits: Uint  # made so far
+    actuators: dict[Name, Uint]
+    action_classes: list[Name]
+    bundle: Hash
+    flags: Uint
+
+
+class Refused(NamedTuple):
+    """Not admitted, and recorded as refusal entry `seq`."""
+
+    seq: Uint
+    entry_hash: Hash
+    reasons: list[str]
+    flags: Uint
+
+
+class Failed(NamedTuple):
+    """Not understood, not permitted or not possible; nothing was recorded."""
+
+    error: str
+    detail: str
+
+
+class Head(NamedTuple):
+    """What subscribers see: the hashes of new entries; `dropped` counts pushes that this one was too slow for."""
+
+    first: Uint
+    hashes: list[Hash]
+    dropped: Uint
+
+
+REQUESTS: dict[int, Any] = {
+    Verb.HELLO: Hello,
+    Verb.OPEN_CYCLE: OpenCycle,
+    Verb.JOIN_CYCLE: JoinCycle,
+    Verb.CLOSE_CYCLE: CloseCycle,
+    Verb.DECLARE_ACTUATOR: DeclareActuator,
+    Verb.DECLARE_STREAM: DeclareStream,
+    Verb.COMMIT: CommitRequest,
+    Verb.ROWS: RowsRequest,
+    Verb.EVENT: EventRequest,
+    Verb.GAP: GapRequest,
+    Verb.ABANDON: AbandonRequest,
+    Verb.APPEND: AppendRequest,
+    Verb.SUBSCRIBE: Subscribe,
+    Verb.READ: Read,
+    Verb.CHECKPOINT: Plain,
+    Verb.SEAL: Plain,
+    Verb.STATUS: Plain,
+}
+
+# Requests that leave an entry, and are answered exactly once.
+DURABLE = frozenset(
+    {
+        Verb.OPEN_CYCLE,
+        Verb.CLOSE_CYCLE,
+        Verb.COMMIT,
+        Verb.ROWS,
+        Verb.EVENT,
+        Verb.GAP,
+        Verb.ABANDON,
+        Verb.APPEND,
+    }
+)
+
+
+def encode(message: NamedTuple) -> bytes:
+    """Encode a request; what it holds may come from a user.
+
+    Raises:
+        FormatError: cbor_malformed, message_malformed (too large).
+
+    """
+    return _bounded(cbor.encode([_plain(part) for part in message]))
+
+
+def encode_reply(status: Status, counter: int, body: Any) -> bytes:  # noqa: ANN401 -- any of the reply bodies
+    """Encode a reply; the body is ours."""
+    return cbor.pack([int(status), counter, _plain(body)])
+
+
+def decode_request(message: bytes) -> Any:  # noqa: ANN401 -- one of REQUESTS, chosen by its verb
+    """Read a request.
+
+    Raises:
+        FormatError: cbor_malformed, message_malformed.
+
+    """
+    value = cbor.decode(message)
+    if not isinstance(value, list) or len(value) < 2 or type(value[0]) is not int or value[0] not in REQUESTS:
+        raise FormatError(ERROR, "a request is [verb, counter, ...] with a known verb")
+    return _convert(value, REQUESTS[value[0]])
+
+
+def decode_reply(message: bytes) -> tuple[Status, int, Any]:
+    """Read a reply into status, counter and undecoded body.
+
+    Raises:
+        FormatError: cbor_malformed, message_malformed.
+
+    """
+    status, counter, body = _convert(cbor.decode(message), tuple[Annotated[int, Meta(ge=0, le=3)], Uint, Any])
+    return Status(status), counter, body
+
+
+def body_of(body: Any, kind: type[Any]) -> Any:  # noqa: ANN401 -- the reply body of that kind
+    """Read a reply's body as one of the types above.
+
+    Raises:
+        FormatError: message_malformed.
+
+    """
+    return _convert(body, kind)
+
+
+def request_id(session: bytes, counter: int) -> bytes:
+    """16 bytes: session ‖ u64be counter."""
+    return session + counter.to_bytes(8, "big")
+
+
+def _convert(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- decoded CBOR in, the given type out
+    try:
+        return convert(value, kind, builtin_types=(bytes,))
+    except ValidationError as error:
+        raise FormatError(ERROR, f"{getattr(kind, '__name__', 'reply')}: {error}") from None
+
+
+def _plain(part: Any) -> Any:  # noqa: ANN401 -- a NamedTuple is a tuple for the CBOR check, which wants lists
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _bounded(message: bytes) -> bytes:
+    if len(message) > REQUEST_MAX_BYTES:
+        raise FormatError(ERROR, f"a message of {len(message)} bytes is over {REQUEST_MAX_BYTES}")
+    return message

@@ -1,0 +1,236 @@
+"""What verification can find, in which step, which verdict it decides, and the report that says so.
+
+Verdicts are separate (ARCHITECTURE.md, "Verification gives separate verdicts"): a lineage may be of full integrity and
+yet incomplete.  What has no subject reports "nothing", never "pass".
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Verdict = Literal["pass", "fail", "lossy", "nothing"]
+Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
+
+PROBLEMS_MAX = 100  # kept in full; all are counted by name
+
+TITLES = {
+    1: "sizes and encoding",
+    2: "keys and shapes of each kind",
+    3: "key windows",
+    4: "signatures",
+    5: "seq and prev",
+    6: "axes, references, cycle bounds",
+    7: "Merkle root, checkpoints, inclusion",
+    8: "claims against digests",
+    9: "credentials and delegations",
+    10: "boots, stops, gaps, cycle ends, clocks",
+    11: "policy replay",
+}
+
+
+class Finding(NamedTuple):
+    """What a named error means: its step (FORMAT.md section 8), the verdicts that it decides, and how."""
+
+    step: int
+    verdicts: tuple[str, ...] = ("integrity",)
+    severity: Severity = "failed"
+    in_lineage: bool = True  # False: not an error of a whole lineage, but of proofs, tiles, ids, or our own state
+
+
+def _findings(step: int, names: str, **rest: Any) -> dict[str, Finding]:  # noqa: ANN401 -- fields of Finding
+    return {name: Finding(step, **rest) for name in names.split()}
+
+
+_AUTHORITY = {"verdicts": ("authority",)}
+_COMPLETENESS = {"verdicts": ("completeness",)}
+_LOSSY = {"verdicts": ("completeness",), "severity": "lossy"}
+_APART = {"in_lineage": False}
+
+FINDINGS: dict[str, Finding] = {
+    **_findings(1, "entry_too_large entry_malformed cbor_malformed"),
+    **_findings(1, "entry_bundle tile_path tile_malformed id_malformed id_mismatch", **_APART),
+    **_findings(2, "header_keys header_value schema_malformed"),
+    **_findings(3, "boot_missing identity_changed identity_untrusted kid_unknown key_window after_stop"),
+    **_findings(3, "epoch_key_reused"),
+    **_findings(4, "signature_invalid"),
+    **_findings(5, "seq_mismatch prev_mismatch"),
+    **_findings(6, "actuator_axis policy_axis ref_order ref_hash request_order nonce_reused carrier_mismatch"),
+    **_findings(6, "actuator_undeclared schema_undeclared"),
+    **_findings(6, "cycle_unknown cycle_digest cycle_bundle cycle_policy cycle_os_boot cycle_carried", **_AUTHORITY),
+    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended", **_AUTHORITY),
+    **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
+    **_findings(7, "truncated", verdicts=("integrity", "completeness")),
+    **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
+    **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
+    **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required bundle_digest"),
+    **_findings(8, "rows_malformed rows_root rows_time"),
+    **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
+    **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
+    **_findings(10, "selection_partial", **_LOSSY, **_APART),
+}
+
+STEP_OF: dict[str, int] = {name: finding.step for name, finding in FINDINGS.items()}
+
+
+class Problem(NamedTuple):
+    """One finding; `seq` is None where no entry is its place."""
+
+    step: int
+    seq: int | None
+    error: str
+    detail: str
+
+
+def problem(error: str, seq: int | None, detail: str) -> Problem:
+    """Make a problem in the step of its error."""
+    return Problem(FINDINGS[error].step, seq, error, detail)
+
+
+class ProblemLog:
+    """The first problems by seq and step, whatever order they come in, and counts of all: constant memory."""
+
+    def __init__(self, kept_max: int = PROBLEMS_MAX) -> None:
+        self.counts: Counter[str] = Counter()
+        self._kept: list[tuple[tuple[float, int, int], Problem]] = []
+        self._kept_max = kept_max
+        self._added = 0
+
+    def add(self, found: Problem) -> None:
+        """Count a problem and keep it if it is among the first."""
+        self.counts[found.error] += 1
+        self._added += 1
+        # The number of arrival keeps equals in order and two problems from being compared.
+        place = (float("inf") if found.seq is None else found.seq, found.step, self._added)
+        insort(self._kept, (place, found))
+        if len(self._kept) > self._kept_max:
+            self._kept.pop()
+
+    def extend(self, found: Iterable[Problem]) -> None:
+        """Add several."""
+        for item in found:
+            self.add(item)
+
+    @property
+    def kept(self) -> list[Problem]:
+        """The first problems, in order of seq and step."""
+        return [item for _, item in self._kept]
+
+    def failed_in(self, step: int) -> bool:
+        """Tell whether anything but declared loss was found in a step."""
+        return any(FINDINGS[name].step == step and FINDINGS[name].severity == "failed" for name in self.counts)
+
+    def worst(self, verdict: str) -> Severity | None:
+        """The gravest severity found that decides this verdict, or over all verdicts for ""."""
+        found = {FINDINGS[name].severity for name in self.counts if verdict in ("", *FINDINGS[name].verdicts)}
+        return "failed" if "failed" in found else "lossy" if found else None
+
+
+class StepLine(NamedTuple):
+    """One line of the report: a step and how many things it checked."""
+
+    step: int
+    title: str
+    outcome: Verdict
+    checked: int
+
+
+class Tail(NamedTuple):
+    """What lies after the last witnessed size: the holder of the identity key can still rewrite it."""
+
+    entries: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification found."""
+
+    integrity: Verdict
+    completeness: Verdict
+    authority: Verdict
+    witnessing: Verdict
+    entries: int
+    commits: int
+    head: str | None  # printed id of the last entry
+    problems: list[Problem]
+    problem_counts: dict[str, int]
+    steps: list[StepLine]
+    unwitnessed: Tail
+    identity: Literal["pinned", "unpinned"]
+    notes: dict[str, int] = field(default_factory=dict)  # what could not be checked, by name, with counts
+
+    def exit_status(self) -> int:
+        """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" never changes it."""
+        severities = {FINDINGS[name].severity for name in self.problem_counts}
+        return 1 if "failed" in severities else 3 if severities else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What `lineage verify --json` prints."""
+        return {
+            "integrity": self.integrity,
+            "completeness": self.completeness,
+            "authority": self.authority,
+            "witnessing": self.witnessing,
+            "entries": self.entries,
+            "commits": self.commits,
+            "head": self.head,
+            "problems": [item._asdict() for item in self.problems],
+            "problem_counts": self.problem_counts,
+            "steps": [line._asdict() for line in self.steps],
+            "unwitnessed": self.unwitnessed._asdict(),
+            "identity": self.identity,
+            "notes": self.notes,
+        }
+
+
+def make_report(
+    found: ProblemLog,
+    checked: dict[int, int],
+    *,
+    entries: int,
+    commits: int,
+    head: str | None,
+    tail: Tail,
+    pinned: bool,
+    notes: dict[str, int],
+) -> Report:
+    """Draw the verdicts out of what was found and how much was checked in each step."""
+
+    def of(verdict: str, subjects: int) -> Verdict:
+        worst = found.worst(verdict)
+        if worst:
+            return "fail" if worst == "failed" else "lossy"
+        return "pass" if subjects else "nothing"
+
+    steps = [
+        StepLine(step, title, _outcome(found, step, checked.get(step, 0)), checked.get(step, 0))
+        for step, title in TITLES.items()
+    ]
+    return Report(
+        integrity=of("integrity", entries),
+        completeness=of("completeness", entries),
+        # Credentials and witness policies do not exist yet: only a failure can be said, never a pass.
+        authority=of("authority", 0),
+        witnessing=of("witnessing", 0),
+        entries=entries,
+        commits=commits,
+        head=head,
+        problems=found.kept,
+        problem_counts=dict(sorted(found.counts.items())),
+        steps=steps,
+        unwitnessed=tail,
+        identity="pinned" if pinned else "unpinned",
+        notes=notes,
+    )
+
+
+def _outcome(found: ProblemLog, step: int, checked: int) -> Verdict:
+    if found.failed_in(step):
+        return "fail"
+    if any(FINDINGS[name].step == step for name in found.counts):
+        return "lossy"
+    return "pass" if checked else "nothing"

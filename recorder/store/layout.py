@@ -1,0 +1,120 @@
+"""Names below a state directory, and the small files that are replaced atomically.
+
+    STATE/recorder.toml            configuration
+    STATE/identity.key             0600
+    STATE/lock                     held (flock) by the one process that may write
+    STATE/current                  the incarnation in force: 16 hex digits and a line feed
+    STATE/lineages/INCARNATION/    one lineage: its head file and its segments
+        head                       last checkpoint that left the recorder
+        segments/00000001/         one LMDB environment: data.mdb, lock.mdb
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from pathlib import Path
+
+from recorder.store.errors import StoreError
+
+CONFIG = "recorder.toml"
+IDENTITY = "identity.key"
+LOCK = "lock"
+CURRENT = "current"
+LINEAGES = "lineages"
+HEAD = "head"
+SEGMENTS = "segments"
+DATA = "data.mdb"
+
+_INCARNATION = re.compile(r"[0-9a-f]{16}")
+_ORDINAL = re.compile(r"[0-9]{8}")
+
+
+def lineage_dir(state: Path, incarnation: str) -> Path:
+    """Where one incarnation lies."""
+    return state / LINEAGES / incarnation
+
+
+def segment_dir(lineage: Path, ordinal: int) -> Path:
+    """Where one segment lies; ordinals start at 1."""
+    return lineage / SEGMENTS / f"{ordinal:08d}"
+
+
+def ordinals(lineage: Path) -> list[int]:
+    """Segments that are there, in order, an empty prepared one included."""
+    try:
+        names = os.listdir(lineage / SEGMENTS)
+    except FileNotFoundError:
+        return []
+    return sorted(int(name) for name in names if _ORDINAL.fullmatch(name))
+
+
+def read_current(state: Path) -> str | None:
+    """The incarnation in force, or None before the first start.
+
+    Raises:
+        StoreError: not 16 hex digits.
+
+    """
+    try:
+        text = (state / CURRENT).read_text("ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    if not _INCARNATION.fullmatch(text):
+        raise StoreError(f"{state / CURRENT} holds {text[:40]!r}, not 16 hex digits; restore it or run `lineage recover`")
+    return text
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a small file so that a power cut leaves the old or the new one, never a part.
+
+    If we crash before the rename, the old file stands and a stray `.tmp` is overwritten next time; after it, the
+    directory's fsync decides which of the two is found, and both are whole.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.rename(path)
+    sync_dir(path.parent)
+
+
+def sync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class StateLock:
+    """The right to write a state directory; released by closing, or by the process ending however it ends."""
+
+    def __init__(self, state: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            StoreError: another process holds it, or the directory cannot be written.
+
+        """
+        path = state / LOCK
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {path}: {error.strerror}; run as the owner of the state directory") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise StoreError(f"{state} is in use by a running recorder; stop it first, or ask it over its socket") from None
+
+    def close(self) -> None:
+        """Let another process write."""
+        os.close(self._descriptor)

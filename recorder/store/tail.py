@@ -1,0 +1,197 @@
+"""The tail: all that the next entry depends on, as a value that operations move forward.
+
+The writer moves its tail by operations and stores them with the entries; opening a store starts from the snapshot at the
+head of the live segment and applies the same operations through the same `apply`.  So recovery is the happy path, and
+a record costs some bytes of operations instead of a copy of the whole tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from recorder.core.entry import ZERO_HASH, entry_hash
+from recorder.core.errors import FormatError
+from recorder.core.kinds import Axis
+from recorder.core.tiles import Tile, TileTree
+from recorder.store.record import DAMAGED
+from recorder.store.sessions import Sessions
+
+
+class Op(IntEnum):
+    """Operations on a tail; the arguments follow in the list."""
+
+    ENTRIES = 0  # {actuator: offset of its last entry}, {bundle: offset}: moves the heads of the axes
+    BOOT = 1  # boot, OS boot id, identity key, epoch key
+    STOP = 2
+    EPOCH = 3  # epoch key
+    POLICY = 4  # bundle digest
+    ACTUATOR = 5  # name, number
+    SCHEMA = 6  # schema id, fields
+    CYCLE = 7  # the fields of OpenCycle
+    MADE = 8  # carrier, commits made so far
+    CYCLE_GONE = 9  # carrier
+    REQUEST = 10  # session, counter, seq, digest of the message
+    CLOCK = 11  # mono_ns, utc_ns of the last entry
+
+
+class OpenCycle(NamedTuple):
+    """A cycle that can still be used."""
+
+    carrier: int
+    hash: bytes
+    who: bytes  # digest; its carrier is the cycle's own or an earlier entry
+    who_carrier: int
+    why: bytes
+    bundle: bytes
+    not_after_mono_ns: int
+    max_commits: int
+    actuators: list[int]
+    action_classes: list[str]
+    uid: int  # who opened it
+    made: int = 0
+
+
+class Tail:
+    """State after the last durable entry; see `Op` for what moves it."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.tree = TileTree()
+        self.head = ZERO_HASH
+        self.boot = 0
+        self.os_boot = bytes(16)
+        self.identity_key = bytes(32)
+        self.epoch_key = bytes(32)
+        self.stopped = False
+        self.bundle = ZERO_HASH
+        self.mono_ns = 0
+        self.utc_ns = 0
+        self.actuators: dict[str, int] = {}
+        self.schemas: dict[bytes, list[list[Any]]] = {}
+        self.actuator_heads: dict[int, Axis] = {}
+        self.policy_heads: dict[bytes, Axis] = {}
+        self.cycles: dict[int, OpenCycle] = {}
+        self.sessions = Sessions()
+        self._moves: dict[int, Callable[..., None]] = {
+            Op.BOOT: self._boot,
+            Op.STOP: self._stop,
+            Op.EPOCH: self._epoch,
+            Op.POLICY: self._policy,
+            Op.ACTUATOR: self.actuators.__setitem__,
+            Op.SCHEMA: self.schemas.__setitem__,
+            Op.CYCLE: self._cycle,
+            Op.MADE: self._made,
+            Op.CYCLE_GONE: self._cycle_gone,
+            Op.REQUEST: self._request,
+            Op.CLOCK: self._clock,
+        }
+
+    @property
+    def size(self) -> int:
+        """Entries so far, which is the next seq."""
+        return self.tree.size
+
+    def apply(self, operation: list[Any]) -> None:
+        """Move by one operation other than ENTRIES."""
+        self._moves[operation[0]](*operation[1:])
+
+    def entries(self, hashes: list[bytes], actuators: dict[int, int], bundles: dict[bytes, int]) -> list[Tile]:
+        """Append entries by their hashes and move the heads of the axes; returns the tiles that became full."""
+        first = self.size
+        tiles = [tile for leaf in hashes for tile in self.tree.append(leaf)]
+        for actuator, offset in actuators.items():
+            self.actuator_heads[actuator] = Axis(first + offset, hashes[offset])
+        for bundle, offset in bundles.items():
+            self.policy_heads[bundle] = Axis(first + offset, hashes[offset])
+        self.head = hashes[-1]
+        return tiles
+
+    def replay(self, entries: list[bytes], operations: list[list[Any]]) -> None:
+        """Move by a stored record.
+
+        Raises:
+            FormatError: record_damaged, where the operations are none that a writer stored.
+
+        """
+        hashes = [entry_hash(raw) for raw in entries]
+        try:
+            for operation in operations:
+                if operation[0] == Op.ENTRIES:
+                    self.entries(hashes, operation[1], operation[2])
+                else:
+                    self.apply(operation)
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise FormatError(DAMAGED, f"operations on the tail do not apply: {error!r}") from error
+
+    def snapshot(self) -> list[Any]:
+        """A value for `restore`."""
+        return [
+            self.origin,
+            self.tree.size,
+            self.tree.snapshot(),
+            self.head,
+            [self.boot, self.os_boot, self.identity_key, self.epoch_key, self.stopped, self.bundle],
+            [self.mono_ns, self.utc_ns],
+            self.actuators,
+            [[schema, fields] for schema, fields in self.schemas.items()],
+            [[actuator, *axis] for actuator, axis in self.actuator_heads.items()],
+            [[bundle, *axis] for bundle, axis in self.policy_heads.items()],
+            [list(cycle) for cycle in self.cycles.values()],
+            self.sessions.snapshot(),
+        ]
+
+    @classmethod
+    def restore(cls, snapshot: list[Any]) -> Tail:
+        """The tail that `snapshot` wrote.
+
+        Raises:
+            FormatError: record_damaged.
+
+        """
+        try:
+            origin, size, tree, head, window, clock, actuators, schemas, heads, policies, cycles, sessions = snapshot
+            tail = cls(origin)
+            tail.tree = TileTree.restore(size, tree)
+            tail.head = head
+            tail.boot, tail.os_boot, tail.identity_key, tail.epoch_key, tail.stopped, tail.bundle = window
+            tail.mono_ns, tail.utc_ns = clock
+            tail.actuators.update(actuators)
+            tail.schemas.update({schema: fields for schema, fields in schemas})
+            tail.actuator_heads = {actuator: Axis(seq, digest) for actuator, seq, digest in heads}
+            tail.policy_heads = {bundle: Axis(seq, digest) for bundle, seq, digest in policies}
+            tail.cycles = {cycle[0]: OpenCycle(*cycle) for cycle in cycles}
+            tail.sessions = Sessions.restore(sessions)
+        except (TypeError, ValueError, AttributeError, AssertionError) as error:
+            raise FormatError(DAMAGED, f"the snapshot of the tail cannot be read: {error!r}") from error
+        return tail
+
+    def _boot(self, boot: int, os_boot: bytes, identity_key: bytes, epoch_key: bytes) -> None:
+        self.boot, self.os_boot, self.identity_key, self.epoch_key = boot, os_boot, identity_key, epoch_key
+        self.stopped = False
+
+    def _stop(self) -> None:
+        self.stopped = True
+
+    def _epoch(self, epoch_key: bytes) -> None:
+        self.epoch_key = epoch_key
+
+    def _policy(self, bundle: bytes) -> None:
+        self.bundle = bundle
+
+    def _cycle(self, *fields: Any) -> None:  # noqa: ANN401 -- the fields of OpenCycle
+        cycle = OpenCycle(*fields)
+        self.cycles[cycle.carrier] = cycle
+
+    def _made(self, carrier: int, made: int) -> None:
+        self.cycles[carrier] = self.cycles[carrier]._replace(made=made)
+
+    def _cycle_gone(self, carrier: int) -> None:
+        del self.cycles[carrier]
+
+    def _request(self, session: bytes, counter: int, seq: int, digest: bytes) -> None:
+        self.sessions.add(session, counter, seq, digest)
+
+    def _clock(self, mono_ns: int, utc_ns: int) -> None:
+        self.mono_ns, self.utc_ns = mono_ns, utc_ns

@@ -1,0 +1,26 @@
+"""Claim families as the writer stores them: at rest, with a fresh secret each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from recorder.core import cbor
+from recorder.core.claims import WHOLE, Rest, digest_at_rest
+from recorder.core.limits import SALT_BYTES
+
+Randomness = Callable[[int], bytes]
+
+
+class Family(NamedTuple):
+    """A family's digest for the header and its claims for the store."""
+
+    digest: bytes
+    claims: Rest
+
+
+def make(name: str, claims: Mapping[str, cbor.Value], randomness: Randomness, *, whole: bool = False) -> Family:
+    """Salt and digest claims that `cbor.check` has passed; `whole` puts them under the only key "*"."""
+    stored: dict[str, Any] = {WHOLE: dict(claims)} if whole and claims else dict(claims)
+    secret = randomness(SALT_BYTES)
+    return Family(digest_at_rest(name, secret, stored), [secret, stored])

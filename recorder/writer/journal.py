@@ -1,0 +1,187 @@
+"""The journal: entries of one transaction, from their drafts to durable bytes.
+
+Entries get their seq when they are drafted and their place in the chain when the transaction is written, so that
+commits of one cycle can still join an entry that is already drafted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from recorder.core import cbor, entry
+from recorder.core.errors import Impossible
+from recorder.core.keys import Signer, kid
+from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
+from recorder.store.store import Store
+from recorder.store.tail import Op, Tail
+from recorder.writer.families import Family, Randomness, make
+
+CLAIMS_BYTES_MAX = 36 * 1024  # an entry takes no more commits beyond this, so that it fits one `read` reply
+
+
+class Clock(Protocol):
+    """The recorder's clocks, read once a transaction."""
+
+    def read(self) -> tuple[int, int, int, int | None]:
+        """UTC ns, CLOCK_BOOTTIME ns, quality 0..3, estimated error in µs or None."""
+
+
+class Draft:
+    """An entry that is not signed yet."""
+
+    __slots__ = ("bundle", "claims", "claims_bytes", "commits", "fields", "kind", "seq")
+
+    def __init__(self, kind: Kind, seq: int, fields: dict[int, Any], claims: dict[int, Any]) -> None:
+        self.kind = kind
+        self.seq = seq
+        self.fields = fields  # header keys but 1 to 7 and 10
+        self.claims = claims  # by header key
+        self.bundle: bytes | None = None
+        self.commits: list[list[Any]] = []
+        self.claims_bytes = 0
+
+
+class Written(NamedTuple):
+    """A durable transaction."""
+
+    first: int
+    hashes: list[bytes]
+
+
+class Journal:
+    """Drafts for the next transaction, on top of a store."""
+
+    def __init__(self, store: Store, identity: Signer, clock: Clock, randomness: Randomness) -> None:
+        self.store = store
+        self.tail: Tail = store.tail
+        self.randomness = randomness
+        self._clock = clock
+        self._identity = identity
+        self._identity_kid = kid(identity.public_key)
+        self._epoch: Signer | None = None
+        self._epoch_kid = b""
+        self._aad = entry.external_aad(store.tail.origin)
+        self._drafts: list[Draft] = []
+        self._operations: list[list[Any]] = []
+        self.bytes_drafted = 0
+        self.now = self.tick()
+
+    def tick(self) -> Time:
+        """Read the clocks; what is drafted from now on was admitted at this time."""
+        utc_ns, mono_ns, quality, error_us = self._clock.read()
+        # A clock that runs backwards within an OS boot would break the order that mono_ns promises.
+        if self.tail.boot:
+            mono_ns = max(mono_ns, self.tail.mono_ns)
+        self.now = Time(utc_ns, mono_ns, self.tail.boot, quality, error_us)
+        return self.now
+
+    def use_epoch(self, signer: Signer) -> None:
+        """Sign with this key from now on; its introduction is durable already."""
+        self._epoch = signer
+        self._epoch_kid = kid(signer.public_key)
+
+    @property
+    def next_seq(self) -> int:
+        """Seq of the next draft."""
+        return self.tail.size + len(self._drafts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._drafts
+
+    def draft(
+        self, kind: Kind, fields: dict[int, Any], claims: dict[int, Any] | None = None, *, bundle: bytes | None = None
+    ) -> Draft:
+        """Draft the next entry.
+
+        Args:
+            kind: header key 2.
+            fields: header keys but 1 to 7 and 10.
+            claims: families at rest by header key (8, 9, 11); those of key 10 come with `add_commit`.
+            bundle: for kinds on the policy axis; key 7 is [null, null] for an actuation without one.
+
+        """
+        drafted = Draft(kind, self.next_seq, fields, claims or {})
+        drafted.bundle = bundle
+        self._drafts.append(drafted)
+        return drafted
+
+    def add_commit(self, drafted: Draft, commit: list[Any], claims: list[Any], size: int) -> int:
+        """Add a commit to a draft; returns its index.  `size` is about what its claims take."""
+        drafted.commits.append(commit)
+        drafted.claims.setdefault(10, []).append(claims)
+        drafted.claims_bytes += size
+        self.bytes_drafted += size
+        return len(drafted.commits) - 1
+
+    def has_room(self, drafted: Draft, size: int) -> bool:
+        """Whether a draft can take another commit."""
+        return len(drafted.commits) < entry.COMMITS_MAX and drafted.claims_bytes + size <= CLAIMS_BYTES_MAX
+
+    def move(self, *operation: Any) -> None:  # noqa: ANN401 -- Op and its arguments
+        """Move the tail; stored with the next transaction."""
+        moved = list(operation)
+        self.tail.apply(moved)
+        self._operations.append(moved)
+
+    def family(self, name: str, claims: Mapping[str, Any], *, whole: bool = False) -> Family:
+        """Salt and digest a family of this transaction."""
+        return make(name, claims, self.randomness, whole=whole)
+
+    def write(self) -> Written:
+        """Sign and store what was drafted, durable on return.
+
+        Raises:
+            SyncFailedError: whether it is durable is not known.
+
+        """
+        first, prev = self.tail.size, self.tail.head
+        actuators: dict[int, int] = {}
+        bundles: dict[bytes, int] = {}
+        axes: dict[int, Axis] = {}
+        policies: dict[bytes, Axis] = {}
+        raws: list[bytes] = []
+        claims: list[bytes] = []
+        time = list(self.now)
+        for offset, drafted in enumerate(self._drafts):
+            header: dict[int, Any] = {1: entry.VERSION, 2: int(drafted.kind), 3: drafted.seq, 4: prev, 5: time}
+            header.update(drafted.fields)
+            if drafted.commits:
+                touched = {commit[0] for commit in drafted.commits}
+                header[10] = drafted.commits
+                header[6] = {
+                    actuator: _axis(axes.get(actuator) or self.tail.actuator_heads.get(actuator))
+                    for actuator in touched
+                }
+                actuators.update(dict.fromkeys(touched, offset))
+            if drafted.bundle is not None:
+                previous = policies.get(drafted.bundle) or self.tail.policy_heads.get(drafted.bundle)
+                header[7] = [drafted.bundle, _axis(previous)]
+                bundles[drafted.bundle] = offset
+            elif drafted.kind == Kind.ACTUATION:
+                header[7] = [None, None]
+            raw = self._sign(drafted.kind, header)
+            prev = entry.entry_hash(raw)
+            here = Axis(drafted.seq, prev)
+            axes.update(dict.fromkeys((commit[0] for commit in drafted.commits), here))
+            if drafted.bundle is not None:
+                policies[drafted.bundle] = here
+            raws.append(raw)
+            claims.append(cbor.pack(drafted.claims) if drafted.claims else b"")
+        self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns)
+        hashes = self.store.append(raws, claims, self._operations, actuators, bundles)
+        self._drafts, self._operations, self.bytes_drafted = [], [], 0
+        return Written(first, hashes)
+
+    def _sign(self, kind: Kind, header: dict[int, Any]) -> bytes:
+        if kind in IDENTITY_SIGNED:
+            return entry.sign(header, self._aad, self._identity, self._identity_kid)
+        if self._epoch is None:
+            raise Impossible("no epoch key was introduced yet")
+        return entry.sign(header, self._aad, self._epoch, self._epoch_kid)
+
+
+def _axis(axis: Axis | None) -> list[Any] | None:
+    return None if axis is None else list(axis)

@@ -1,0 +1,186 @@
+"""The systemd units: accepted by systemd, as narrow as stated, and wide enough for what the recorder does."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).resolve().parent.parent / "configs" / "systemd"
+SERVICE = UNITS / "lineage-recorder.service"
+# Measured 0.7 with systemd 252; --threshold takes tenths.  What is left: adjtimex (twice), RootDirectory, ProtectClock,
+# AF_UNIX, ProcSubset, PrivateUsers; each has its reason in the unit.
+EXPOSURE_MAX_TENTHS = 7
+
+analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _settings(name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", SERVICE.read_text(), re.MULTILINE)
+
+
+@analyze
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """`systemd-analyze verify` finds nothing to say, once the command that the unit names exists."""
+    for unit in UNITS.iterdir():
+        if unit.is_file():
+            (tmp_path / unit.name).write_text(
+                unit.read_text().replace("/opt/lineage/.venv/bin/lineage", sys.executable)
+            )
+    done = _run("systemd-analyze", "verify", "--man=no", *sorted(tmp_path.iterdir()))
+    said = [line for line in done.stderr.splitlines() if "lineage" in line]
+    assert (done.returncode, said) == (0, [])
+
+
+@analyze
+def test_verify_would_notice_a_mistake(tmp_path: Path) -> None:
+    """The check above can fail: a misspelt setting is reported."""
+    unit = tmp_path / SERVICE.name
+    unit.write_text(SERVICE.read_text().replace("ProtectSystem=", "ProtectSytem="))
+    assert "ProtectSytem" in _run("systemd-analyze", "verify", "--man=no", unit).stderr
+
+
+@analyze
+def test_the_exposure_stays_at_its_stated_score() -> None:
+    """`systemd-analyze security` scores the service no worse than the figure that the project states."""
+    score = ("systemd-analyze", "security", "--offline=true", "--no-pager")
+    done = _run(*score, f"--threshold={EXPOSURE_MAX_TENTHS}", SERVICE)
+    assert done.returncode == 0, done.stdout
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found
+    assert float(found[1]) * 10 <= EXPOSURE_MAX_TENTHS
+    assert _run(*score, "--threshold=1", SERVICE).returncode != 0, "the threshold decides nothing"
+
+
+@analyze
+@pytest.mark.parametrize("kind", ["sysusers", "tmpfiles"])
+def test_the_user_and_the_directories_can_be_made(kind: str, tmp_path: Path) -> None:
+    """systemd-sysusers and systemd-tmpfiles take their files, and make the user, then the directories, below a root of the test's own."""
+    if os.geteuid() != 0:
+        pytest.skip("making users and directories of others needs root")
+    (tmp_path / "etc").mkdir()
+    done = _run("systemd-sysusers", f"--root={tmp_path}", UNITS / "sysusers.d" / "lineage.conf")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"^lineage:[^:]*:\d+:\d+:Lineage recorder:/var/lib/lineage:",
+        (tmp_path / "etc/passwd").read_text(),
+        re.MULTILINE,
+    )
+    if kind == "tmpfiles":
+        done = _run("systemd-tmpfiles", f"--root={tmp_path}", "--create", UNITS / "tmpfiles.d" / "lineage.conf")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "run/lineage").stat().st_mode & 0o777 == 0o755
+        assert (tmp_path / "var/lib/lineage").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_service_and_the_socket_agree() -> None:
+    """The daemon is told the socket that the socket unit makes, and the directory that systemd lets it write."""
+    listen = re.search(r"^ListenSequentialPacket=(.*)$", (UNITS / "lineage-recorder.socket").read_text(), re.MULTILINE)
+    assert listen
+    (command,) = _settings("ExecStart")
+    assert command.split()[1:] == ["run", "--state", "/var/lib/lineage", "--socket", listen[1]]
+    assert _settings("StateDirectory") == _settings("RuntimeDirectory") == ["lineage"]
+
+
+# Runs argv[4:] under the unit's seccomp rules, built with the library that systemd uses.  Two filters, the stricter one wins:
+# the first allows what SystemCallFilter allows, the second refuses what MemoryDenyWriteExecute and RestrictAddressFamilies do.
+CONFINED = r"""
+import ctypes, os, sys
+class Compare(ctypes.Structure):
+    _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
+NOT_EQUAL, MASKED_EQUAL, ALLOW, REFUSE = 1, 7, 0x7FFF0000, 0x00050001  # REFUSE: errno 1, EPERM
+lib = ctypes.CDLL("libseccomp.so.2")
+lib.seccomp_init.restype = ctypes.c_void_p
+def add(context, action, name, *compare):
+    number = lib.seccomp_syscall_resolve_name(name.encode())
+    if number >= 0:
+        array = (Compare * max(1, len(compare)))(*compare)
+        assert lib.seccomp_rule_add_array(ctypes.c_void_p(context), action, number, len(compare), array) == 0, name
+narrow, wide = lib.seccomp_init(REFUSE), lib.seccomp_init(ALLOW)
+for name in sys.argv[1].split():
+    add(narrow, ALLOW, name)
+add(wide, REFUSE, "mmap", Compare(2, MASKED_EQUAL, 6, 6))      # PROT_WRITE | PROT_EXEC
+add(wide, REFUSE, "mprotect", Compare(2, MASKED_EQUAL, 4, 4))  # PROT_EXEC
+add(wide, REFUSE, "socket", Compare(0, NOT_EQUAL, 1, 0))       # all but AF_UNIX
+for context in (wide, narrow):
+    assert lib.seccomp_load(ctypes.c_void_p(context)) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+# What the recorder does with the kernel, in small.
+WORK = r"""
+import ctypes, gc, lmdb, mmap, msgspec, os, select, signal, socket, subprocess, sys, threading, time
+import cbor2
+from nacl.signing import SigningKey
+key = SigningKey.generate()
+assert key.verify_key.verify(key.sign(cbor2.dumps({1: -19})))
+def refused(act):
+    try:
+        act()
+    except OSError as error:
+        return error.errno == 1
+    return False
+libc = ctypes.CDLL(None, use_errno=True)
+timex = ctypes.create_string_buffer(512)  # struct timex with modes = 0: read only
+assert libc.adjtimex(timex) >= 0, "clock quality cannot be read"
+environment = lmdb.open(sys.argv[1], map_size=1 << 24, mode=0o600)
+with environment.begin(write=True) as transaction:
+    transaction.put(b"seq", b"entry")
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1] + "/socket"); listener.listen()
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); client.connect(sys.argv[1] + "/socket")
+peer, _ = listener.accept()
+assert len(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)) == 12
+poll = select.epoll(); poll.register(peer, select.EPOLLIN)
+client.send(b"request"); assert poll.poll(1) and peer.recv(64) == b"request"
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).close()  # sd_notify
+thread = threading.Thread(target=time.sleep, args=(0.01,)); thread.start(); thread.join()
+subprocess.run([sys.executable, "-c", "pass"], check=True)  # the helper that fills segments with zeros
+signal.signal(signal.SIGTERM, lambda *_: None); gc.freeze(); time.clock_gettime(time.CLOCK_BOOTTIME)
+with open(sys.argv[1] + "/head", "wb") as head:
+    head.write(b"head"); head.flush(); os.fsync(head.fileno()); os.fdatasync(head.fileno())
+    os.posix_fallocate(head.fileno(), 0, 4096); os.sched_getaffinity(0)
+os.rename(sys.argv[1] + "/head", sys.argv[1] + "/head2")
+print("did the work")
+assert refused(lambda: socket.socket(socket.AF_INET)), "a network socket was made"
+assert refused(lambda: mmap.mmap(-1, 4096, prot=7)), "a page is writable and executable"
+assert refused(lambda: os.chroot("/")), "a privileged call went through"
+print("was refused the rest")
+"""
+
+
+@analyze
+def test_the_filters_leave_room_for_the_work_and_for_nothing_else(tmp_path: Path) -> None:
+    """Under the unit's own system call rules the recorder's work can be done, and what it must never do is refused."""
+    try:
+        import ctypes
+
+        ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        pytest.skip("libseccomp is not here")
+    allowed: set[str] = set()
+    for line in _settings("SystemCallFilter"):
+        names = {call for name in line.lstrip("~").split() for call in _expand(name)}
+        allowed = allowed - names if line.startswith("~") else allowed | names
+    done = _run(sys.executable, "-c", CONFINED, " ".join(sorted(allowed)), sys.executable, "-c", WORK, tmp_path)
+    assert (done.stdout.splitlines(), done.stderr) == (["did the work", "was refused the rest"], "")
+
+
+def _expand(name: str) -> set[str]:
+    """The system calls of one word of SystemCallFilter: a set of systemd's with the sets inside it, or the call itself."""
+    if not name.startswith("@"):
+        return {name}
+    listed = _run("systemd-analyze", "syscall-filter", "--no-pager", name).stdout
+    words = [
+        line.strip() for line in listed.splitlines()[1:] if line.startswith(" ") and not line.strip().startswith("#")
+    ]
+    return {call for word in words for call in _expand(word)}

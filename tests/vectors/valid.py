@@ -1,0 +1,127 @@
+"""The valid lineages among the vectors."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from recorder.core.kinds import Kind
+from tests.lineage_builder import MS, LineageBuilder
+
+
+def minimal() -> LineageBuilder:
+    """A boot, the introduction of a policy and an actuator, one cycle, one commit, a stop."""
+    lineage = LineageBuilder().setup(1)
+    lineage.commit(lineage.cycle())
+    lineage.stop()
+    return lineage
+
+
+def every_kind() -> LineageBuilder:
+    """Each kind once or more, and one of which this version knows nothing."""
+    lineage = LineageBuilder().setup(1, 2)
+    schema = lineage.schema()
+    cycle = lineage.cycle((1, 2), nonce=lineage.bytes("decision", 16))
+    commit = lineage.commit(cycle, (1, 2))
+    lineage.rows(cycle, schema)
+    refusal = lineage.refuse(cycle)
+    lineage.refuse_opening()
+    lineage.event((2,))
+    digest = sha256(b"the COSE_Sign1 of the actuator").digest()
+    at = [None, commit, lineage.hash_of(commit), 1]
+    lineage.control(Kind.CONFIRMATION, digest, body={"frames": b"\x01"}, refs={2: [at]})
+    lineage.control(Kind.OBSERVATION, digest, body={"battery_v": 23.5}, refs={3: [["acme/arm-8/ff", 4, digest]]})
+    lineage.control(Kind.CREDENTIAL, digest)
+    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "was": "planner"})
+    lineage.control(Kind.EVIDENCE, body={"cosignatures": []})
+    lineage.control(Kind.REDACTION, [commit], digest)
+    lineage.control(Kind.EXTRACTION, [[0, commit]], None, digest)
+    lineage.control(Kind.FAULT, "refusals repeated", [refusal, 3, lineage.request(), lineage.request()])
+    lineage.control(Kind.ABANDON, [lineage.request()])
+    lineage.control(Kind.HOLD, 0, None, "add", body={"reason": "incident 12"})
+    lineage.control(Kind.MARK, body={"note": "heard a noise"})
+    before_ns = lineage.clock.utc_ns
+    lineage.clock.utc_ns += 200 * MS
+    lineage.control(Kind.CLOCK_STEP, before_ns, lineage.clock.utc_ns, "ntp")
+    lineage.add(99, {11: digest})
+    lineage.new_epoch()
+    lineage.end(cycle)
+    lineage.stop()
+    return lineage
+
+
+def rows_and_singles() -> LineageBuilder:
+    """Rows and single commits of one cycle, on two actuators."""
+    lineage = LineageBuilder().setup(1, 2)
+    schema = lineage.schema()
+    cycle = lineage.cycle((1, 2))
+    lineage.rows(cycle, schema, 5)
+    lineage.commit(cycle, (2,))
+    lineage.rows(cycle, schema, 1, actuator=2)
+    lineage.commit(cycle, (1, 2, 1))
+    lineage.end(cycle)
+    lineage.stop()
+    return lineage
+
+
+def restarts() -> LineageBuilder:
+    """A clean stop within one OS boot that carries a cycle over, and a start of the machine that does not."""
+    lineage = LineageBuilder().setup(1)
+    cycle = lineage.cycle()
+    lineage.commit(cycle)
+    lineage.stop()
+    lineage.boot()
+    lineage.commit(cycle)
+    lineage.new_epoch()
+    lineage.commit(cycle)
+    lineage.stop()
+    lineage.boot(new_os_boot=True)
+    lineage.commit(lineage.cycle())
+    return lineage
+
+
+def events() -> LineageBuilder:
+    """Emergency stops without a cycle, before any policy, and what happened outside a grant."""
+    lineage = LineageBuilder()
+    lineage.boot()
+    lineage.actuator(1)
+    lineage.event()
+    lineage.policy()
+    cycle = lineage.cycle(max_commits=1)
+    lineage.commit(cycle)
+    lineage.event()
+    lineage.commit(cycle, decision=5)
+    lineage.end(cycle)
+    return lineage
+
+
+def transport() -> LineageBuilder:
+    """Claims in transport, the operator and the position withheld."""
+    lineage = LineageBuilder(transport=True, withhold=("operator", "position_m")).setup(1)
+    cycle = lineage.cycle()
+    lineage.commit(cycle)
+    lineage.rows(cycle, lineage.schema())
+    return lineage
+
+
+def deleted() -> LineageBuilder:
+    """Claims that are gone, and the deletion entry that accounts for them."""
+    lineage = LineageBuilder().setup(1)
+    cycle = lineage.cycle()
+    first = lineage.commit(cycle)
+    last = lineage.commit(cycle)
+    lineage.commit(cycle)
+    lineage.control(Kind.DELETION, first, last, "standard", None)
+    for seq in (first, last):
+        lineage.records[seq] = lineage.records[seq]._replace(claims=None)
+    return lineage
+
+
+def declared_loss() -> LineageBuilder:
+    """A gap and an unclean stop: usable, completeness lossy."""
+    lineage = LineageBuilder().setup(1)
+    lineage.control(Kind.GAP, [1], 12, [lineage.clock.mono_ns - 9 * MS, lineage.clock.mono_ns], "ring overflow")
+    lineage.boot()
+    return lineage
+
+
+VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss)
