@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,10 +13,13 @@ from hwsim.flight import DEFAULT_FLIGHT, UnreadableFlight
 from hwsim.replay import load_flight, run_replay
 from hwsim.report import ArmReport, DriveReport, ReplayReport
 from hwsim.scenario import RATES_HZ, run_arm
-from recorder.client import Recorder, Refused, Unavailable
+from recorder.client import Recorder
+from recorder.core.errors import LineageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hwsim.ports import RecorderPort
 
 MISUSE = 2
 
@@ -70,12 +73,12 @@ def replay(file: Path, socket_path: Path, speed: float, seconds: float | None) -
 
 
 @contextmanager
-def connected(socket_path: Path) -> Iterator[Any]:
+def connected(socket_path: Path) -> Iterator[RecorderPort]:
     """Connect to the recorder, or say in one line why not."""
     try:
         with Recorder(socket_path) as recorder:
             yield recorder
-    except (Refused, Unavailable) as error:
+    except LineageError as error:
         fail(f"{socket_path}: {error}")
 
 
@@ -106,11 +109,14 @@ def summary(report: DriveReport) -> list[str]:
     if isinstance(report, ReplayReport):
         lines.append(f"flight {report.flight}: {report.flight_s:.1f} s at speed {report.speed:g}")
     lines.append(f"late: {report.overruns} overruns, at most {report.latest_ms:.1f} ms")
+    if report.outcomes:
+        lines.append("outcomes: " + ", ".join(f"{name} {count}" for name, count in sorted(report.outcomes.items())))
     trouble = {
         "refused": report.refused,
         "unavailable": report.unavailable,
         "expired": report.expired,
         "lagging": report.lagging,
+        "dropped rows": report.dropped_rows,
         "rows without a cycle": report.unrecorded_rows,
     }
     lines += [f"{name}: {count}" for name, count in trouble.items() if count]

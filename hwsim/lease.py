@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from hwsim.pacing import NS_PER_MS, Clock
-from recorder.client import Lagging, Refused, Unavailable
+from recorder.client import Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hwsim.ports import Claims, CyclePort, RecorderPort, StreamPort
+    from hwsim.ports import Claims, CyclePort, ReceiptPort, RecorderPort, StreamPort
     from hwsim.report import DriveReport
 
 P = ParamSpec("P")
@@ -91,10 +91,15 @@ def record_row(lease: Lease, stream: StreamPort, values: tuple[Any, ...], report
     """Give one row to the recorder; the caller has asked `admits`."""
     lease.spend()
     report.rows += 1
-    try:
-        stream.record(values)
-    except Lagging:  # the client declares by itself what it had to drop
-        report.lagging += 1
+    if stream.record(values) is False:  # its ring is full; the client declares the row as lost
+        report.dropped_rows += 1
+
+
+def count_commit(receipt: ReceiptPort, since_ns: int, clock: Clock, report: DriveReport) -> None:
+    """Count a commit that was asked for at CLOCK_MONOTONIC `since_ns` and has just been answered."""
+    report.commits += 1
+    report.outcomes[receipt.outcome] = report.outcomes.get(receipt.outcome, 0) + 1
+    report.commit_latency_ms.append((clock.monotonic_ns() - since_ns) / NS_PER_MS)
 
 
 def outcome(future: Future[T], report: DriveReport) -> T | None:

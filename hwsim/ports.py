@@ -19,11 +19,19 @@ Field = tuple[str, str, int, str]
 """One field of a row: name, numpy type such as "<f4", count, unit."""
 
 
+class ReceiptPort(Protocol):
+    """The answer to a commit."""
+
+    @property
+    def outcome(self) -> str:
+        """How it stands in the lineage: admitted, deviated, external, ungated, outside_grant, ungated_pending."""
+
+
 class StreamPort(Protocol):
     """Rows of one actuator under one cycle."""
 
     def record(self, values: tuple[Any, ...], /, at_mono_ns: int | None = None) -> object:
-        """Take one row and return at once; the cycle that is durable already is the permission."""
+        """Take one row and return at once, False if it had to be dropped; the durable cycle is the permission."""
 
 
 class CyclePort(Protocol):
@@ -37,7 +45,7 @@ class CyclePort(Protocol):
     ) -> bool | None:
         """End the cycle."""
 
-    def commit(self, actuator: str, /, *, what: Claims, where: Claims, deadline_ms: int = ...) -> object:
+    def commit(self, actuator: str, /, *, what: Claims, where: Claims, deadline_ms: int = ...) -> ReceiptPort:
         """Return when the commit is durable."""
 
     def submit(self, actuator: str, /, *, what: Claims, where: Claims) -> Future[Any]:
@@ -50,6 +58,10 @@ class CyclePort(Protocol):
 class RecorderPort(Protocol):
     """What a simulation asks of a recorder; may be called from two threads (see `hwsim.lease`)."""
 
+    @property
+    def lagging(self) -> object | None:
+        """What is at risk, while it is more than the recorder promised."""
+
     def open_cycle(
         self,
         *,
@@ -57,8 +69,8 @@ class RecorderPort(Protocol):
         why: Claims,
         actuators: list[str],
         action_classes: list[str],
-        max_commits: int = ...,
-        valid_ms: int = ...,
+        max_commits: int,
+        valid_ms: int,
         supersedes: Any = None,  # noqa: ANN401 - the client takes its own cycles only
     ) -> CyclePort:
         """Return when the cycle is durable; raise `Refused` with the reasons."""

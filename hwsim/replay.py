@@ -18,7 +18,7 @@ import numpy as np
 
 from hwsim import claims
 from hwsim.flight import MODE_ACTUATOR, US_PER_S, Dropout, Flight, Mode, UnreadableFlight, load_excerpt
-from hwsim.lease import Lease, close_lease, open_lease, outcome, record_row
+from hwsim.lease import Lease, close_lease, count_commit, open_lease, outcome, record_row
 from hwsim.pacing import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from hwsim.report import ReplayReport
 from recorder.client import Refused, Unavailable
@@ -100,9 +100,11 @@ def run_replay(
             replay.note_lateness(now_ns - due_ns)
             replay.play(item)
             replay.report.wall_s = (now_ns - started_ns) / NS_PER_S
-            if on_progress is not None and now_ns - shown_ns >= PROGRESS_NS:
+            if now_ns - shown_ns >= PROGRESS_NS:
                 shown_ns = now_ns
-                on_progress(replay.report)
+                replay.report.lagging += recorder.lagging is not None
+                if on_progress is not None:
+                    on_progress(replay.report)
         replay.finish()
         replay.report.wall_s = (clock.monotonic_ns() - started_ns) / NS_PER_S
         return replay.report
@@ -301,9 +303,9 @@ class Replay:
             reversibility="recoverable",
             **mode.states,
         )
-        lease.cycle.commit(MODE_ACTUATOR, what=what, where=self._where(mode.at_us), deadline_ms=COMMIT_DEADLINE_MS)
-        self.report.commits += 1
-        self.report.commit_latency_ms.append((self._clock.monotonic_ns() - started_ns) / NS_PER_MS)
+        where = self._where(mode.at_us)
+        receipt = lease.cycle.commit(MODE_ACTUATOR, what=what, where=where, deadline_ms=COMMIT_DEADLINE_MS)
+        count_commit(receipt, started_ns, self._clock, self.report)
         return True
 
     def _where(self, at_us: int) -> Claims:

@@ -17,10 +17,12 @@ class DriveReport:
 
     Attributes:
         rows: rows given to `record()`.
+        dropped_rows: of these, rows that found no room in the client, which declares them.
         unrecorded_rows: rows that no cycle covered; each is part of a declared gap.
         unavailable: calls that found no recorder.
         expired: cycles that were durable too late to be used.
-        lagging: `record()` calls that reported more at risk than the recorder's bound.
+        lagging: half seconds after which more was at risk than the recorder had promised.
+        outcomes: how many commits got which outcome.
         reasons: the first reasons of refusals.
         commit_latency_ms: from `commit()` or `submit()` to durable, in order.
         open_latency_ms: the same of `open_cycle()`.
@@ -38,10 +40,12 @@ class DriveReport:
     unavailable: int = 0
     expired: int = 0
     lagging: int = 0
+    dropped_rows: int = 0
     unrecorded_rows: int = 0
     overruns: int = 0
     latest_ms: float = 0.0
     wall_s: float = 0.0
+    outcomes: dict[str, int] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     commit_latency_ms: list[float] = field(default_factory=list)
     open_latency_ms: list[float] = field(default_factory=list)

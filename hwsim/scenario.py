@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwsim import arm, claims
-from hwsim.lease import Lease, LeaseExpired, close_lease, open_lease, outcome, record_row
+from hwsim.lease import Lease, LeaseExpired, close_lease, count_commit, open_lease, outcome, record_row
 from hwsim.pacing import NS_PER_MS, NS_PER_S, Clock, SystemClock, Ticker
 from hwsim.planner import PICK_AND_PLACE, Plan, Waypoint, must_stop, plan
 from hwsim.report import ArmReport
@@ -91,9 +91,11 @@ def run_arm(
         while ticker.tick + 1 < seconds * rate_hz:
             scenario.advance(ticker.wait())
             scenario.report.wall_s = (clock.monotonic_ns() - started_ns) / NS_PER_S
-            if on_progress is not None and ticker.tick // progress_ticks > shown:
+            if ticker.tick // progress_ticks > shown:
                 shown = ticker.tick // progress_ticks
-                on_progress(scenario.report)
+                scenario.report.lagging += recorder.lagging is not None
+                if on_progress is not None:
+                    on_progress(scenario.report)
         scenario.finish()
         report = scenario.report
         report.overruns = ticker.overrun_count
@@ -320,9 +322,7 @@ class ArmScenario:
             self._spend(lease)
             pending.append(lease.cycle.submit(actuator, what=what, where=where))
         for future in pending:
-            future.result()
-            self.report.commits += 1
-            self.report.commit_latency_ms.append((self._clock.monotonic_ns() - started_ns) / NS_PER_MS)
+            count_commit(future.result(), started_ns, self._clock, self.report)
 
     def _spend(self, lease: Lease) -> None:
         """Count a commit that is about to be given to the recorder, or raise when it may be written too late."""
@@ -332,9 +332,8 @@ class ArmScenario:
 
     def _commit(self, lease: Lease, actuator: str, what: Claims, where: Claims) -> None:
         started_ns = self._clock.monotonic_ns()
-        lease.cycle.commit(actuator, what=what, where=where, deadline_ms=COMMIT_DEADLINE_MS)
-        self.report.commits += 1
-        self.report.commit_latency_ms.append((self._clock.monotonic_ns() - started_ns) / NS_PER_MS)
+        receipt = lease.cycle.commit(actuator, what=what, where=where, deadline_ms=COMMIT_DEADLINE_MS)
+        count_commit(receipt, started_ns, self._clock, self.report)
 
     def _grip(self, grant: Grant, where: Claims) -> bool:
         """Commit the gripper's act, which the loop has counted already; False when it would be written too late."""

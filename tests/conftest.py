@@ -1,8 +1,13 @@
-"""The one flag that the suite adds."""
+"""The one flag that the suite adds, and Hypothesis without a clock."""
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# A deadline would make a slow machine (a Pi, CI with coverage's tracer) fail what is right; pytest-timeout bounds all.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

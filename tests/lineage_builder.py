@@ -72,7 +72,7 @@ class LineageBuilder:
         self.identity = self.signer("identity")
         self.epoch = self.identity
         self.boots = 0
-        self.os_boot = self.bytes("os boot", 16)
+        self.os_boot = self.octets("os boot", 16)
         self.made: dict[int, int] = {}  # commits by carrier, of cycles that are open
         self._epochs = self._secrets = self._counter = 0
         self._actuators: dict[int, list[Any]] = {}
@@ -84,23 +84,23 @@ class LineageBuilder:
 
     # --- Determinism and knobs
 
-    def bytes(self, label: str, length: int) -> bytes:
+    def octets(self, label: str, length: int) -> bytes:
         """Bytes that follow from the seed and a label."""
         return sha256(f"{self.seed}/{label}".encode()).digest()[:length]
 
     def signer(self, label: str) -> SeedSigner:
         """A key that follows from the seed and a label."""
-        return SeedSigner(self.bytes(f"key {label}", 32))
+        return SeedSigner(self.octets(f"key {label}", 32))
 
     def secret(self) -> bytes:
         """A fresh secret for one family or one message of rows."""
         self._secrets += 1
-        return self.bytes(f"secret {self._secrets}", 16)
+        return self.octets(f"secret {self._secrets}", 16)
 
     def request(self) -> bytes:
         """The id of the next message of the only session."""
         self._counter += 1
-        return self.bytes("session", 8) + self._counter.to_bytes(8, "big")
+        return self.octets("session", 8) + self._counter.to_bytes(8, "big")
 
     def breaking(self, change: Change) -> LineageBuilder:
         """Have the next entry's header changed before it is signed."""
@@ -119,7 +119,11 @@ class LineageBuilder:
         return self._hashes[seq]
 
     def add(
-        self, kind: int, keys: Header | None = None, held: dict[int, Any] | None = None, signer: SeedSigner | None = None
+        self,
+        kind: int,
+        keys: Header | None = None,
+        held: dict[int, Any] | None = None,
+        signer: SeedSigner | None = None,
     ) -> int:
         """Add an entry with the header keys given beside 1 to 5, and the claims beside it."""
         self.clock.pass_ns(MS)
@@ -152,14 +156,14 @@ class LineageBuilder:
     def boot(self, *, new_os_boot: bool = False, carried: Sequence[tuple[int, int]] | None = None) -> int:
         """Start the recorder; open cycles go on unless the operating system has started anew."""
         if new_os_boot:
-            self.os_boot = self.bytes(f"os boot {self.boots}", 16)
+            self.os_boot = self.octets(f"os boot {self.boots}", 16)
             self.clock.mono_ns = 5_000 * MS
             self.made.clear()
             self._who = None
         self.boots += 1
         goes_on = sorted(self.made.items()) if carried is None else carried
         control = [
-            self.identity.public_key, self._new_epoch().public_key, self.bytes(f"nonce {self.boots}", 16), None, [], None,
+            self.identity.public_key, self._new_epoch().public_key, self.octets(f"nonce {self.boots}", 16), None, [], None,
             self.os_boot, [list(item) for item in goes_on],
         ]  # fmt: skip
         return self.add(Kind.BOOT, {15: control}, signer=self.identity)
@@ -247,7 +251,8 @@ class LineageBuilder:
         first_ns = self.clock.mono_ns
         times = [first_ns + index * MS // 4 for index in range(count)]
         packed = b"".join(
-            at.to_bytes(8, "little") + self.bytes(f"row {self.seq} {index}", row_bytes - 8) for index, at in enumerate(times)
+            at.to_bytes(8, "little") + self.octets(f"row {self.seq} {index}", row_bytes - 8)
+            for index, at in enumerate(times)
         )
         secret = self.secret()
         what, held_what = self.family("what", self.what())
@@ -293,7 +298,7 @@ class LineageBuilder:
 
     def family(self, name: str, values: dict[str, Any]) -> tuple[bytes, Any]:
         """Digest of a family and its claims, at rest or in transport."""
-        held: Any = [self.secret(), values]
+        held: Any = [self.secret(), values] if values else {}
         digest = claims.digest_of(name, held)
         return digest, claims.to_transport(name, held, self.withhold) if self.transport else held
 
@@ -345,12 +350,22 @@ class LineageBuilder:
         self, commits: list[Any], held: list[Any], *, cycle: OpenCycle | None, decision: int, reason: str | None = None
     ) -> int:
         who, held_who = self.who()
-        keys: Header = {6: self.actuator_axis(commit[0] for commit in commits), 8: who, 10: commits, 14: 0, 16: decision}
+        keys: Header = {
+            6: self.actuator_axis(commit[0] for commit in commits),
+            8: who,
+            10: commits,
+            14: 0,
+            16: decision,
+        }
         if cycle is None:
             digest, held_why = self.family("why", {"valid_for_ms": 500} | ({"reason": reason} if reason else {}))
             keys |= {7: [None, None], 9: [digest, self.seq], 13: ["emergency_stop", "standard"]}
             return self.add(Kind.ACTUATION, keys, {**held_who, 9: held_why, 10: held})
-        keys |= {**self.policy_axis(cycle.bundle), 9: [cycle.digest, cycle.carrier], 13: [cycle.action_class, "standard"]}
+        keys |= {
+            **self.policy_axis(cycle.bundle),
+            9: [cycle.digest, cycle.carrier],
+            13: [cycle.action_class, "standard"],
+        }
         return self.add(Kind.ACTUATION, keys, {**held_who, 10: held})
 
 

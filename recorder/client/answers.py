@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from recorder.client.errors import Lagging
 from recorder.core import ids, protocol
 from recorder.core.kinds import Decision
 
@@ -65,40 +64,6 @@ class Page(NamedTuple):
 
     next_seq: int
     entries: list[tuple[bytes, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Where everything is that was given to `record`, `event` and `gap`.
-
-    recorded = acknowledged + rejected + pending, and dropped is what found no room at all.  Dropped and rejected
-    rows and events are declared to the recorder as gaps; `lost_declared` counts those whose gap is durable.
-    """
-
-    rows_recorded: int
-    rows_acknowledged: int
-    rows_rejected: int
-    rows_dropped: int
-    rows_pending: int
-    events_recorded: int  # events and gaps, those included that the client itself makes
-    events_acknowledged: int
-    events_rejected: int
-    events_dropped: int
-    events_pending: int
-    losses_pending: int  # gaps that are not declared yet
-    lost_declared: int
-    lagging: Lagging | None
-
-    @property
-    def pending(self) -> int:
-        """Rows, events and gaps that are not durable yet."""
-        return self.rows_pending + self.events_pending + self.losses_pending
-
-    def __str__(self) -> str:
-        return (
-            f"{self.rows_pending} rows, {self.events_pending} events and {self.losses_pending} gaps not durable;"
-            f" {self.rows_dropped} rows and {self.events_dropped} events dropped"
-        )
 
 
 def receipt_of(answer: protocol.Receipt) -> Receipt:

@@ -18,7 +18,8 @@ from recorder.core.protocol import Failed, Status, body_of, decode_reply
 NS_PER_MS = 1_000_000
 RETRY_FIRST_NS = 10 * NS_PER_MS
 RETRY_MAX_NS = 250 * NS_PER_MS
-READS_MAX = 64  # messages in one go; a control loop in this process wants the interpreter back
+STALL_NS = 500 * NS_PER_MS  # between two tries when the recorder's disk is full
+READS_MAX = 16  # messages in one go; a control loop in this process wants the interpreter back
 _NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED)
 
 
@@ -42,10 +43,20 @@ def trouble_of(path: str, error: OSError) -> str:
     return f"no connection to {path}: {error.strerror or error}"
 
 
-class Connection:
-    """Connects when it is due, greets, sends and receives; never blocks but in `wait`.
+def wait_for(interest: tuple[int, int] | None, timeout_ns: int) -> None:
+    """Block until one descriptor is ready, or for so long."""
+    if interest is None:
+        time.sleep(max(0, timeout_ns) / 1e9)
+        return
+    poll = select.poll()
+    poll.register(*interest)
+    poll.poll(max(0, timeout_ns) / NS_PER_MS)
 
-    Not locked: its owner sees to it that one thread at a time is inside, but for `wait`, which only polls.
+
+class Connection:
+    """Connects when it is due, greets, sends and receives; never blocks.
+
+    Not locked: its owner sees to it that one thread at a time is inside.
     """
 
     def __init__(self, path: str, session: Session, greeted: Callable[[Hello], None]) -> None:
@@ -60,7 +71,8 @@ class Connection:
         self._socket: socket.socket | None = None
         self._ready = False
         self._broken = False
-        self._retry_step_ns = RETRY_FIRST_NS
+        self._retry_step_ns = 0
+        self._ready_ns = 0
         self._buffer = bytearray(MESSAGE_MAX_BYTES)
         self._view = memoryview(self._buffer)
 
@@ -68,6 +80,16 @@ class Connection:
     def is_ready(self) -> bool:
         """Greeted, and not known to be broken."""
         return self._ready and not self._broken
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing moves: no connection, or a recorder that cannot store."""
+        return self.trouble or self.session.stalled
+
+    @property
+    def due_ns(self) -> int | None:
+        """When `advance` has something to do by itself, or None."""
+        return self.retry_ns if self._socket is None or self.session.stalled is not None else None
 
     @property
     def is_down(self) -> bool:
@@ -85,6 +107,8 @@ class Connection:
         """Connect and greet where that is due."""
         if self._broken:
             self._drop(now_ns, f"the recorder at {self._path} closed the connection")
+        if self._socket is not None and self.session.stalled is not None and now_ns >= self.retry_ns:
+            self.session.resume()
         if self._socket is not None or now_ns < self.retry_ns:
             return
         seqpacket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -139,16 +163,6 @@ class Connection:
                 break
         return answers
 
-    def wait(self, timeout_ns: int) -> None:
-        """Block until something can be done, or for so long; the only call that may run beside another one."""
-        interest = self.interest()
-        if interest is None:
-            time.sleep(max(0, timeout_ns) / 1e9)
-            return
-        poll = select.poll()
-        poll.register(*interest)
-        poll.poll(max(0, timeout_ns) / NS_PER_MS)
-
     def reopen(self, now_ns: int) -> None:
         """Leave this connection for a fresh one: what was declared on it is forgotten."""
         self._drop(now_ns, "reopening")
@@ -165,11 +179,14 @@ class Connection:
         if not self._ready:
             self._take_hello(message, now_ns)
             return
+        was_stalled = self.session.stalled
         answer = self.session.receive(message)
         if answer is not None:
             answers.append(answer)
+        if self.session.stalled is not None and was_stalled is None:
+            self.retry_ns = now_ns + STALL_NS
         if self.session.closed:
-            self.reopen(now_ns)
+            self._drop(now_ns, f"the recorder at {self._path} has closed our session")
 
     def _take_hello(self, message: bytes, now_ns: int) -> None:
         status, _, body = decode_reply(message)
@@ -186,12 +203,14 @@ class Connection:
         self.session.greeted(hello.session, hello.origin, hello.durable_counter)
         self.generation += 1
         self._ready = True
-        self._retry_step_ns = RETRY_FIRST_NS
+        self._ready_ns = now_ns
         self.trouble = self.lost_ns = None
         self.trouble_is_lasting = False
         self._greeted(hello)
 
     def _drop(self, now_ns: int, trouble: str) -> None:
+        if self._ready and now_ns - self._ready_ns > RETRY_MAX_NS:
+            self._retry_step_ns = 0  # it was well until now: try at once
         self.close()
         self._broken = False
         self.session.lost()
@@ -202,7 +221,7 @@ class Connection:
         if self.lost_ns is None:
             self.lost_ns = now_ns
         self.retry_ns = now_ns + self._retry_step_ns
-        self._retry_step_ns = min(2 * self._retry_step_ns, RETRY_MAX_NS)
+        self._retry_step_ns = min(max(2 * self._retry_step_ns, RETRY_FIRST_NS), RETRY_MAX_NS)
 
     def _shutdown(self) -> None:
         try:

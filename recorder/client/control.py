@@ -11,7 +11,7 @@ from collections.abc import Callable
 from threading import Condition, Lock
 
 from recorder.client.answers import Hello
-from recorder.client.connection import Connection, boottime_ns
+from recorder.client.connection import Connection, boottime_ns, wait_for
 from recorder.client.session import Answer, Outgoing, Session, outgoing
 from recorder.core.protocol import Verb
 
@@ -73,15 +73,17 @@ class Control:
 
     def connect(self, deadline_ns: int) -> None:
         """Wait for a hello; returns without one where the socket does not answer now, or at the deadline."""
+        ended: list[Waiting] = []
         with self._changed:
             while not self._connection.is_ready and boottime_ns() < deadline_ns:
                 if self._reading:
                     self._changed.wait((deadline_ns - boottime_ns()) / 1e9)
                     continue
-                self._turn(boottime_ns())
+                ended += self._turn(boottime_ns())
                 if self._connection.is_down:
-                    return
+                    break
                 self._wait(deadline_ns)
+        _end(ended)
 
     def ask(self, waiting: Waiting, *, while_down: bool = True) -> Answer | None:
         """Send a request and wait for its answer until its deadline; None if there is none, then it is given up.
@@ -126,8 +128,8 @@ class Control:
             self._given_up.append(request_id)
         self._wake()
 
-    def turn(self, now_ns: int) -> None:
-        """Pump: do what the threads that wait don't, and end futures whose deadline is over."""
+    def turn(self, now_ns: int) -> int:
+        """Pump: do what the threads that wait don't, and end futures whose deadline is over; returns how many ended."""
         ended: list[Waiting] = []
         with self._changed:
             if not self._reading and not self.is_idle:
@@ -138,6 +140,7 @@ class Control:
                 ended.append(waiting)
             self._changed.notify_all()
         _end(ended)
+        return len(ended)
 
     def interest(self) -> tuple[int, int] | None:
         """Pump: what to poll for, if nobody else does."""
@@ -169,10 +172,11 @@ class Control:
     def _wait(self, deadline_ns: int) -> None:
         """Poll without the lock."""
         until = min(deadline_ns, self._connection.retry_ns) if self._connection.is_down else deadline_ns
+        interest = self._connection.interest()
         self._reading = True
         self._changed.release()
         try:
-            self._connection.wait(until - boottime_ns())
+            wait_for(interest, until - boottime_ns())
         finally:
             self._changed.acquire()
             self._reading = False
@@ -187,6 +191,8 @@ class Control:
                 if waiting in self._open:
                     del self._open[waiting]
                     ended.append(waiting)
+        if self._connection.is_down:  # a recorder that was restarted meanwhile answers at once
+            self._connection.advance(now_ns)
         self._write()
         self._changed.notify_all()
         return ended

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from recorder.client.counts import Counts
 from recorder.core.errors import LineageError
-
-if TYPE_CHECKING:
-    from recorder.client.answers import Counts
 
 
 class Unavailable(LineageError):
@@ -61,23 +58,3 @@ class NotRecorded(LineageError):
         super().__init__(f"{error}: {detail}")
         self.error = error
         self.detail = detail
-
-
-class Lagging(UserWarning):
-    """More is at risk than the recorder promised in its hello; `record` goes on all the same.
-
-    It is never raised: `Recorder.lagging` holds it while it is so, and it is logged once when it begins.
-
-    Attributes:
-        rows: recorded but not durable.
-        oldest_ms: age of the oldest of them.
-
-    """
-
-    def __init__(self, rows: int, oldest_ms: int, bound_rows: int, bound_ms: int) -> None:
-        super().__init__(
-            f"{rows} rows, the oldest {oldest_ms} ms old, are not durable yet;"
-            f" the recorder's bound is {bound_rows} rows or {bound_ms} ms"
-        )
-        self.rows = rows
-        self.oldest_ms = oldest_ms

@@ -29,6 +29,7 @@ class Ticket:
     size_bytes: int
     number: int = 0  # in the order of giving; 0 for a gap that declares this queue's own losses
     lost: int = 0  # events and rows that this gap declares
+    is_gap: bool = False
 
 
 @dataclass(slots=True)
@@ -68,17 +69,15 @@ class EventQueue:
         """Gaps about this queue's own losses that are not declared yet."""
         return self._gaps_pending + (self._run is not None)
 
-    def put(
-        self, ticket: Ticket, make: Callable[[], Outgoing], *, lost: int = 0
-    ) -> bool:
-        """Queue a request that `make` completes when it is sent; False where there is no room and it is counted lost."""
+    def put(self, ticket: Ticket, make: Callable[[], Outgoing]) -> bool:
+        """Queue a request that `make` completes when it is sent; False if there is no room and it is counted lost."""
         with self._lock:
             if len(self._unsettled) >= self._events_max or self._bytes + ticket.size_bytes > self._bytes_max:
                 self._lose(ticket)
                 return False
             self._end_run()
             self.recorded += 1
-            ticket.number, ticket.lost = self.recorded, lost
+            ticket.number = self.recorded
             self._unsettled[ticket.number] = None
             self._bytes += ticket.size_bytes
             self._queue.append((ticket, make))
@@ -99,7 +98,7 @@ class EventQueue:
         return request
 
     def settle(self, ticket: Ticket, *, recorded: bool) -> None:
-        """Sender: the recorder answered."""
+        """Sender: the recorder answered; an event that it did not take is declared lost."""
         with self._lock:
             if ticket.number:
                 self._unsettled.pop(ticket.number, None)
@@ -110,6 +109,9 @@ class EventQueue:
                 self._gaps_pending -= 1
             if recorded:
                 self.lost_declared += ticket.lost
+            elif not ticket.is_gap:
+                times = (ticket.at_mono_ns, ticket.at_mono_ns)
+                self._declare(1, times, ticket.actuators, f"event of client {self._client} not taken by the recorder")
 
     def is_settled(self, number: int) -> bool:
         """Everything up to this number was answered."""
@@ -131,11 +133,13 @@ class EventQueue:
         run, self._run = self._run, None
         if run is None:
             return
-        self._gaps_pending += 1
         times = (run.first_mono_ns, run.last_mono_ns)
-        reason = f"event queue of client {self._client} full"
-        ticket = Ticket(times[0], tuple(run.actuators), 0, lost=run.count)
-        self._queue.append((ticket, lambda: gap(ticket.actuators, run.count, times, reason)))
+        self._declare(run.count, times, tuple(run.actuators), f"event queue of client {self._client} full")
+
+    def _declare(self, count: int, times: tuple[int, int], actuators: tuple[str, ...], reason: str) -> None:
+        self._gaps_pending += 1
+        ticket = Ticket(times[0], actuators, 0, lost=count, is_gap=True)
+        self._queue.append((ticket, lambda: gap(actuators, count, times, reason)))
 
 
 def gap(actuators: Sequence[str], count: int | None, times: tuple[int, int] | None, reason: str) -> Outgoing:

@@ -21,10 +21,13 @@ FULL = -1
 
 
 class Lost(NamedTuple):
-    """Rows that found no room, between row `position` - 1 and row `position`."""
+    """Rows that found no room, between row `position` - 1 and row `position`.
+
+    With a count of 0 nothing is lost, but time ran backwards there: a message holds rows in the order of their times.
+    """
 
     position: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
     first_mono_ns: int
     last_mono_ns: int
 
@@ -57,6 +60,7 @@ class RowRing:
         self.released = 0  # rows whose room is free again
         self.dropped = 0  # rows that found no room
         self._view = memoryview(self.buffer).toreadonly()
+        self._last_mono_ns = 0
         self._run: Lost | None = None
         self._losses: deque[Lost] = deque()
         self._out: deque[Chunk] = deque()
@@ -86,8 +90,11 @@ class RowRing:
             self._end_run()
         return self.written % self.capacity_rows * self.row_bytes
 
-    def publish(self) -> None:
+    def publish(self, at_mono_ns: int) -> None:
         """The row at `offset` is complete.  Hold `producing`."""
+        if at_mono_ns < self._last_mono_ns:
+            self._losses.append(Lost(self.written, 0, at_mono_ns, at_mono_ns))
+        self._last_mono_ns = at_mono_ns
         self.written += 1
 
     def settle_run(self) -> None:
@@ -100,8 +107,10 @@ class RowRing:
         """Sender: the next rows, at most `bytes_max` but at least one, or the loss that comes before them."""
         written = self.written  # before the losses: whatever lies below `written` is in the queue already
         losses = self._losses
-        if losses and losses[0].position <= self.taken:
-            return losses.popleft()
+        while losses and losses[0].position <= self.taken:
+            lost = losses.popleft()
+            if lost.count:
+                return lost
         slot = self.taken % self.capacity_rows
         stop = min(
             written,

@@ -16,7 +16,7 @@ from recorder.core import cbor
 from recorder.core.protocol import Failed, Refused, Status, Verb, body_of
 
 STREAMS_MAX = 64  # declared on one connection; beyond it the connection is reopened when nothing is under way
-CHUNK_MAX_BYTES = 48 * 1024
+CHUNK_MAX_BYTES = 32 * 1024  # a receipt every few milliseconds at most, and an entry that fits one `read` reply
 ROWS_ELEMENTS = 6
 
 
@@ -96,8 +96,11 @@ class RowSender:
     _generation: int = 0
     _asked: int = 0  # declarations under way
 
-    def step(self, generation: int) -> None:
-        """Give the session all that it has room for; `generation` tells one connection from the next."""
+    def step(self, generation: int) -> bool:
+        """Give the session what it has room for; `generation` tells one connection from the next.
+
+        Returns whether all that was in the rings has been given.
+        """
         if generation != self._generation:
             self._generation = generation
             self._begin_connection()
@@ -106,6 +109,7 @@ class RowSender:
             gave = False
             for source in tuple(self.sources):
                 gave = self._step_source(source) or gave
+        return not self.session.held and self.session.room > 0
 
     def answered(self, answer: Answer) -> None:
         """Take the answer to a declaration, to rows or to a loss."""

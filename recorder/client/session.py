@@ -12,6 +12,8 @@ Pure: messages come out, replies go in.  The laws (ARCHITECTURE.md, hot path, ru
 4. A session that the recorder has closed, or an origin that changed, ends all ids: what is unanswered is sent again
    under new ids.  The recorder can't recognise a repeat then, so an act may stand in the log twice, once under each
    id; losing it would be worse.
+5. What the recorder is unable to store for now (its disk is full) was not recorded under its id; a patient session,
+   one of rows or events, sends it again later, under a new id and before all that is new.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from recorder.core import cbor
+from recorder.core.errors import FormatError
+from recorder.core.limits import REQUEST_MAX_BYTES
 from recorder.core.protocol import (
     PROTOCOL_VERSION,
+    REQUESTS,
     Failed,
     Hello,
     Status,
@@ -35,6 +40,8 @@ from recorder.core.protocol import (
 
 HELLO_COUNTER = 0
 SESSION_CLOSED = "session_closed"
+STORE_FULL = "store_full"
+HEAD_MAX_BYTES = 320  # list, verb, counter; and the platform, which an event gets when it is sent
 _CONNECTION_BOUND = frozenset({Verb.DECLARE_STREAM})  # means nothing on the next connection
 
 
@@ -59,25 +66,32 @@ class Answer(NamedTuple):
 
 
 def outgoing(verb: Verb, *parts: cbor.Value, token: object = None) -> Outgoing:
-    """Encode all of a request but its counter.
+    """Check and encode all of a request but its counter.
+
+    A message that the recorder cannot read gets an answer that names no request, so its shape is checked here.
 
     Raises:
-        FormatError: cbor_malformed, where a part has no place in the format.
+        FormatError: cbor_malformed, message_malformed.
 
     """
     # A list of at most 23 has a head of one byte; what follows are the elements, one after the other.
-    return Outgoing(verb, 2 + len(parts), (cbor.encode(list(parts))[1:],), token)
+    tail = cbor.encode(list(parts))[1:]
+    body_of([int(verb), HELLO_COUNTER, *parts], REQUESTS[verb])
+    if len(tail) + HEAD_MAX_BYTES > REQUEST_MAX_BYTES:
+        raise FormatError("message_malformed", f"a message of {len(tail)} bytes is over {REQUEST_MAX_BYTES}")
+    return Outgoing(verb, 2 + len(parts), (tail,), token)
 
 
 class Session:
     """Requests of one connection at a time."""
 
-    def __init__(self, client: str, window: int) -> None:
+    def __init__(self, client: str, window: int, *, patient: bool = False) -> None:
         """Make a session that the recorder has still to issue.
 
         Args:
             client: name of this client, for the recorder's status page.
             window: requests that may be unanswered at once; well below the 1,024 that the recorder remembers.
+            patient: what cannot be stored for now is sent again (law 5), not answered.
 
         """
         self.id: bytes | None = None
@@ -86,7 +100,10 @@ class Session:
         self.closed = False  # the recorder said so; the connection has to go
         self.held = False  # only urgent messages leave
         self.renewals = 0  # times that ids ended with requests unanswered (law 4)
+        self.stalled: str | None = None  # why nothing new leaves until `resume`
         self._client = client
+        self._patient = patient
+        self._parked: list[Outgoing] = []
         self._window = window
         self._next = HELLO_COUNTER + 1
         self._unanswered: dict[int, Outgoing] = {}
@@ -101,12 +118,12 @@ class Session:
     @property
     def room(self) -> int:
         """Requests that may be given until the window is full."""
-        return self._window - len(self._unanswered) - len(self._unsent)
+        return self._window - len(self._unanswered) - len(self._unsent) - len(self._parked)
 
     @property
     def is_idle(self) -> bool:
         """Nothing is unsent or unanswered."""
-        return not (self._unanswered or self._unsent or self._urgent)
+        return not (self._unanswered or self._unsent or self._urgent or self._parked)
 
     @property
     def unsent(self) -> tuple[Outgoing, ...]:
@@ -149,7 +166,8 @@ class Session:
         queue = self._queue()
         assert queue is not None, "sent() follows peek()"
         request = queue.popleft()
-        assert request.counter is not None and self.id is not None, "peek() numbers, after a hello"
+        assert request.counter is not None, "peek() numbers"
+        assert self.id is not None, "hello comes first"
         request.sent_as = request_id(self.id, request.counter)
         self._unanswered[request.counter] = request
 
@@ -161,12 +179,30 @@ class Session:
 
         """
         status, counter, body = decode_reply(message)
+        if status is Status.ERROR:
+            failed = body_of(body, Failed)
+            if counter == HELLO_COUNTER:
+                raise FormatError(failed.error, f"it could not read a message of ours: {failed.detail}")
+            if failed.error == SESSION_CLOSED:
+                self.closed = True  # the request stays unanswered and follows under a new id
+                return None
+            if failed.error == STORE_FULL and self._patient and counter in self._unanswered:
+                self._parked.append(self._unanswered.pop(counter))
+                self.stalled = failed.detail
+                return None
         if status is Status.PUSH or counter not in self._unanswered:
             return None
-        if status is Status.ERROR and body_of(body, Failed).error == SESSION_CLOSED:
-            self.closed = True  # the request stays unanswered and follows under a new id
-            return None
         return Answer(self._unanswered.pop(counter), status, body)
+
+    def resume(self) -> None:
+        """Try again what was parked (law 5)."""
+        self.stalled = None
+        repeats = [request for request in self._unsent if request.sent_as is not None]
+        fresh = [request for request in self._unsent if request.sent_as is None]
+        for request in (*self._parked, *fresh):
+            request.counter = None
+        self._unsent = deque((*repeats, *self._parked, *fresh))
+        self._parked = []
 
     def lost(self) -> None:
         """Forget the connection: what is unanswered is to be sent again, but for what dies with it."""
@@ -175,6 +211,7 @@ class Session:
         self._unanswered.clear()
         self._urgent.clear()
         self.held = False
+        self.resume()
         if self.closed:
             self.renew()
 
@@ -203,6 +240,6 @@ class Session:
     def _queue(self) -> deque[Outgoing] | None:
         if self._urgent:
             return self._urgent
-        if self._unsent and not self.held and len(self._unanswered) < self._window:
+        if self._unsent and not (self.held or self.stalled) and len(self._unanswered) < self._window:
             return self._unsent
         return None

@@ -20,6 +20,8 @@ Value = Any  # int, float, str, bytes, bool, None, list[Value], dict[str, Value]
 
 ERROR = "cbor_malformed"
 
+_PLAIN = frozenset({str, bytes, bool, type(None)})  # every value of these has a place in the format
+
 
 def _refuse_tag(_decoder: object) -> Never:
     raise FormatError(ERROR, "a tag; the format has none here")
@@ -48,7 +50,7 @@ def check(value: Value, depth: int = NESTING_MAX) -> None:
     """
     # Exact types: bool is an int for Python, and a subclass may encode as something else.
     kind = type(value)
-    if kind is str or kind is bytes or kind is bool or value is None:
+    if kind in _PLAIN:
         return
     if kind is int:
         if not INT64_MIN <= value <= UINT64_MAX:
@@ -60,13 +62,15 @@ def check(value: Value, depth: int = NESTING_MAX) -> None:
         if depth == 0:
             raise FormatError(ERROR, f"nested deeper than {NESTING_MAX}")
         for item in value:
-            check(item, depth - 1)
+            if type(item) not in _PLAIN:  # spares most of the calls
+                check(item, depth - 1)
     elif kind is dict:
         if depth == 0:
             raise FormatError(ERROR, f"nested deeper than {NESTING_MAX}")
         _check_keys(value)
         for item in value.values():
-            check(item, depth - 1)
+            if type(item) not in _PLAIN:
+                check(item, depth - 1)
     else:
         raise FormatError(ERROR, f"{kind.__name__} has no place in the format")
 

@@ -175,7 +175,7 @@ class Previous(NamedTuple):
 
     origin: Name
     size: Uint  # entries known to have been in it
-    head: Hash | None  # hash of entry size-1; None where nothing of it could be read
+    root: Hash | None  # of its tree at that size; None where nothing of it could be read
 
 
 class Boot(NamedTuple):

@@ -191,7 +191,7 @@ class GapRequest(NamedTuple):
     verb: Uint
     counter: Uint
     actuators: Annotated[list[Name], Meta(max_length=64)]
-    count: Uint | None
+    count: Uint | None  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     at_mono_ns: tuple[Uint, Uint] | None
     reason: Reason
 
@@ -242,7 +242,7 @@ class Receipt(NamedTuple):
     """Durable: this request is commit `index` of entry `seq`."""
 
     seq: Uint
-    index: Uint
+    index: Uint  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     entry_hash: Hash
     decision: Uint | None
     flags: Uint
@@ -382,7 +382,9 @@ def _convert(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- decoded CBOR in, 
         raise FormatError(ERROR, f"{getattr(kind, '__name__', 'reply')}: {error}") from None
 
 
-def _plain(part: Any) -> Any:  # noqa: ANN401 -- a NamedTuple is a tuple for the CBOR check, which wants lists
+def _plain(part: Any) -> Any:  # noqa: ANN401 -- the CBOR check wants exact types: lists for tuples, numbers for verbs
+    if isinstance(part, IntEnum):
+        return int(part)
     return list(part) if isinstance(part, tuple) else part
 
 

@@ -53,6 +53,7 @@ _APART = {"in_lineage": False}
 FINDINGS: dict[str, Finding] = {
     **_findings(1, "entry_too_large entry_malformed cbor_malformed"),
     **_findings(1, "entry_bundle tile_path tile_malformed id_malformed id_mismatch", **_APART),
+    **_findings(1, "bundle_malformed trust_malformed record_damaged", **_APART),
     **_findings(2, "header_keys header_value schema_malformed"),
     **_findings(3, "boot_missing identity_changed identity_untrusted kid_unknown key_window after_stop"),
     **_findings(3, "epoch_key_reused"),
@@ -66,6 +67,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
     **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
+    **_findings(7, "member_digest tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required bundle_digest"),
     **_findings(8, "rows_malformed rows_root rows_time"),
     **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),

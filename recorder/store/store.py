@@ -67,6 +67,18 @@ class Store:
         return self._live.free_bytes
 
     @property
+    def is_full(self) -> bool:
+        """Whether the live segment is nearly full and no next one could be made."""
+        if self._live.free_bytes >= self.record_max_bytes or self._preparer.is_busy():
+            return False
+        return not segment_dir(self.lineage, self._ordinal + 1).exists()
+
+    def prepare_next(self) -> None:
+        """Begin again to make the next segment, where the last attempt failed."""
+        if self._preparer.failure is not None and not self._preparer.is_busy():
+            self._preparer.start(self._ordinal + 1)
+
+    @property
     def prepare_failure(self) -> str | None:
         """Why the next segment could not be made ahead, if it could not."""
         return self._preparer.failure
@@ -74,29 +86,27 @@ class Store:
     def append(
         self,
         raws: list[bytes],
+        hashes: list[bytes],
         claims: list[bytes],
         operations: list[list[Any]],
         actuators: dict[int, int],
         bundles: dict[bytes, int],
-    ) -> list[bytes]:
+    ) -> None:
         """Store entries in one transaction, durable on return.
 
         Args:
             raws: entries, the first with seq `tail.size`.
+            hashes: theirs.
             claims: one byte string an entry.
             operations: those that the caller has already applied to `tail`.
             actuators: {actuator: offset of its last entry in `raws`}.
             bundles: the same for the policy axis.
-
-        Returns:
-            The entries' hashes.
 
         Raises:
             SyncFailedError: whether it is durable is not known; close, open again and see.
 
         """
         first = self.tail.size
-        hashes = [entries_.entry_hash(raw) for raw in raws]
         tiles = self.tail.entries(hashes, actuators, bundles)
         value = encode(Record(raws, claims, [*operations, [Op.ENTRIES, actuators, bundles]]))
         needed = len(value) + sum(len(tile.hashes) for tile in tiles) + (4 + 2 * len(tiles)) * self._live.page_bytes
@@ -105,7 +115,6 @@ class Store:
                 raise Impossible(f"a record of {needed} bytes; the writer bounds them to {self.record_max_bytes}")
             self._roll(first)
         self._live.append(first, value, tiles)
-        return hashes
 
     def seal(self) -> None:
         """Roll to a new segment, so that all entries so far lie in sealed ones."""

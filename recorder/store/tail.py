@@ -188,7 +188,7 @@ class Tail:
         self.cycles[carrier] = self.cycles[carrier]._replace(made=made)
 
     def _cycle_gone(self, carrier: int) -> None:
-        del self.cycles[carrier]
+        self.cycles.pop(carrier, None)  # opened and closed within one transaction, it was never stored
 
     def _request(self, session: bytes, counter: int, seq: int, digest: bytes) -> None:
         self.sessions.add(session, counter, seq, digest)

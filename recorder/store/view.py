@@ -41,6 +41,11 @@ class View:
         if with_live and not self._paths:
             raise StoreError(f"{lineage} holds no segments")
 
+    @property
+    def segments(self) -> list[tuple[int, Path]]:
+        """First seq and directory of each segment that is included, in order."""
+        return list(zip(self._first_seqs, self._paths, strict=True))
+
     def read(self, from_seq: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
         """Seq, entry and claims of each entry from `from_seq` on, as far as the view goes.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from recorder.core import cbor
-from recorder.core.claims import WHOLE, Rest, digest_at_rest
+from recorder.core.claims import WHOLE, Rest, Transport, digest_at_rest, family_digest
 from recorder.core.limits import SALT_BYTES
 
 Randomness = Callable[[int], bytes]
@@ -16,11 +16,16 @@ class Family(NamedTuple):
     """A family's digest for the header and its claims for the store."""
 
     digest: bytes
-    claims: Rest
+    claims: Rest | Transport
 
 
 def make(name: str, claims: Mapping[str, cbor.Value], randomness: Randomness, *, whole: bool = False) -> Family:
-    """Salt and digest claims that `cbor.check` has passed; `whole` puts them under the only key "*"."""
-    stored: dict[str, Any] = {WHOLE: dict(claims)} if whole and claims else dict(claims)
+    """Salt and digest claims that `cbor.check` has passed; `whole` puts them under the only key "*".
+
+    An empty family has nothing to salt and is `{}`.
+    """
+    if not claims:
+        return Family(family_digest(name, {}), {})
+    stored: dict[str, Any] = {WHOLE: dict(claims)} if whole else dict(claims)
     secret = randomness(SALT_BYTES)
     return Family(digest_at_rest(name, secret, stored), [secret, stored])

@@ -14,7 +14,7 @@ from recorder.core.errors import Impossible
 from recorder.core.keys import Signer, kid
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
 from recorder.store.store import Store
-from recorder.store.tail import Op, Tail
+from recorder.store.tail import Op, OpenCycle, Tail
 from recorder.writer.families import Family, Randomness, make
 
 CLAIMS_BYTES_MAX = 36 * 1024  # an entry takes no more commits beyond this, so that it fits one `read` reply
@@ -64,15 +64,14 @@ class Journal:
         self._aad = entry.external_aad(store.tail.origin)
         self._drafts: list[Draft] = []
         self._operations: list[list[Any]] = []
+        self._made: set[int] = set()
+        self._opened: list[int] = []
         self.bytes_drafted = 0
         self.now = self.tick()
 
     def tick(self) -> Time:
         """Read the clocks; what is drafted from now on was admitted at this time."""
         utc_ns, mono_ns, quality, error_us = self._clock.read()
-        # A clock that runs backwards within an OS boot would break the order that mono_ns promises.
-        if self.tail.boot:
-            mono_ns = max(mono_ns, self.tail.mono_ns)
         self.now = Time(utc_ns, mono_ns, self.tail.boot, quality, error_us)
         return self.now
 
@@ -126,6 +125,16 @@ class Journal:
         self.tail.apply(moved)
         self._operations.append(moved)
 
+    def open_cycle(self, cycle: OpenCycle) -> None:
+        """Note a cycle that is drafted; its hash follows when it is signed."""
+        self.tail.apply([Op.CYCLE, *cycle])
+        self._opened.append(cycle.carrier)
+
+    def count(self, carrier: int, made: int) -> None:
+        """Note the commits made under a cycle; stored once a transaction, however many there were."""
+        self.tail.apply([Op.MADE, carrier, made])
+        self._made.add(carrier)
+
     def family(self, name: str, claims: Mapping[str, Any], *, whole: bool = False) -> Family:
         """Salt and digest a family of this transaction."""
         return make(name, claims, self.randomness, whole=whole)
@@ -143,6 +152,7 @@ class Journal:
         axes: dict[int, Axis] = {}
         policies: dict[bytes, Axis] = {}
         raws: list[bytes] = []
+        hashes: list[bytes] = []
         claims: list[bytes] = []
         time = list(self.now)
         for offset, drafted in enumerate(self._drafts):
@@ -169,11 +179,28 @@ class Journal:
             if drafted.bundle is not None:
                 policies[drafted.bundle] = here
             raws.append(raw)
+            hashes.append(prev)
             claims.append(cbor.pack(drafted.claims) if drafted.claims else b"")
+        self._operations[:0] = self._opened_cycles(first, hashes)
+        for carrier in self._made & self.tail.cycles.keys():
+            self._operations.append([Op.MADE, carrier, self.tail.cycles[carrier].made])
+        self._made.clear()
         self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns)
-        hashes = self.store.append(raws, claims, self._operations, actuators, bundles)
+        self.store.append(raws, hashes, claims, self._operations, actuators, bundles)
         self._drafts, self._operations, self.bytes_drafted = [], [], 0
         return Written(first, hashes)
+
+    def _opened_cycles(self, first: int, hashes: list[bytes]) -> list[list[Any]]:
+        """Operations that open the drafted cycles, now that their hashes are known; they come before all others."""
+        opened = []
+        for carrier in self._opened:
+            cycle = self.tail.cycles.get(carrier)
+            if cycle is not None:  # else closed within the same transaction
+                cycle = cycle._replace(hash=hashes[carrier - first])
+                self.tail.cycles[carrier] = cycle
+                opened.append([Op.CYCLE, *cycle])
+        self._opened = []
+        return opened
 
     def _sign(self, kind: Kind, header: dict[int, Any]) -> bytes:
         if kind in IDENTITY_SIGNED:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from typing import Any, Self
 
+from hwsim.lease import InlineExecutor
 from recorder.client import Refused, Unavailable
 
 REQUIRED = {
@@ -34,6 +36,11 @@ class SimulatedClock:
 
     def sleep_until_ns(self, deadline_ns: int) -> None:
         self.now_ns = max(self.now_ns, deadline_ns)
+
+
+@dataclass(frozen=True)
+class MemoryReceipt:
+    outcome: str = "admitted"
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class MemoryRecorder:
     calls: list[Call] = field(default_factory=list)
     cycles: list[MemoryCycle] = field(default_factory=list)
     asked: int = 0
+    lagging: object | None = None
+    full: bool = False
 
     def open_cycle(
         self,
@@ -155,16 +164,19 @@ class MemoryCycle:
         assert self.open, "closed twice or never entered"
         self.open = False
 
-    def commit(self, actuator: str, /, *, what: dict[str, Any], where: dict[str, Any], deadline_ms: int = 0) -> None:
+    def commit(
+        self, actuator: str, /, *, what: dict[str, Any], where: dict[str, Any], deadline_ms: int = 0
+    ) -> MemoryReceipt:
         self.use(actuator, what, where)
         assert self.recorder.clock.now_ns + deadline_ms * 1_000_000 <= self.not_after_ns, "may be durable too late"
         self.recorder.keep("commit", actuator=actuator, what=what, where=where)
+        return MemoryReceipt()
 
     def submit(self, actuator: str, /, *, what: dict[str, Any], where: dict[str, Any]) -> Future[Any]:
         self.use(actuator, what, where)
         self.recorder.keep("commit", actuator=actuator, what=what, where=where)
         done: Future[Any] = Future()
-        done.set_result(None)
+        done.set_result(MemoryReceipt())
         return done
 
     def stream(
@@ -203,18 +215,59 @@ class MemoryStream:
     actuator: str
     fields: list[tuple[str, str, int, str]]
 
-    def record(self, values: Any, /, at_mono_ns: int | None = None) -> None:
+    def record(self, values: Any, /, at_mono_ns: int | None = None) -> bool:
         assert at_mono_ns is None
         self.cycle.spend(self.actuator)
         assert len(values) == len(self.fields)
         for (_, kind, count, _), value in zip(self.fields, values, strict=True):
             struct.pack(f"<{count}{STRUCT[kind]}", *(value if count > 1 else [value]))
         self.cycle.recorder.keep("row", actuator=self.actuator, values=values)
+        return not self.cycle.recorder.full
+
+
+class LateFuture(Future[Any]):
+    """The answer of a job that a `LateExecutor` runs; asking for it earlier lets the time pass."""
+
+    def __init__(self, executor: LateExecutor, due_ns: int) -> None:
+        super().__init__()
+        self.executor, self.due_ns = executor, due_ns
+
+    def done(self) -> bool:
+        self.executor.run_due()
+        return super().done()
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self.executor.clock.sleep_until_ns(self.due_ns)
+            self.executor.run_due()
+        return super().result(timeout)
+
+
+class LateExecutor(Executor):
+    """Runs each job, in order, some simulated time after it was given: what a slow card does to the worker."""
+
+    def __init__(self, clock: SimulatedClock, delay_ms: int) -> None:
+        self.clock, self.delay_ns = clock, delay_ms * 1_000_000
+        self.jobs: list[tuple[LateFuture, Callable[[], Any]]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> LateFuture:
+        future = LateFuture(self, self.clock.now_ns + self.delay_ns)
+        self.jobs.append((future, partial(fn, *args, **kwargs)))
+        return future
+
+    def run_due(self) -> None:
+        while self.jobs and self.jobs[0][0].due_ns <= self.clock.now_ns:
+            future, job = self.jobs.pop(0)
+            given = InlineExecutor().submit(job)
+            if given.exception() is not None:
+                future.set_exception(given.exception())
+            else:
+                future.set_result(given.result())
 
 
 def refused(reason: str) -> Refused:
     """The client's refusal, whatever else it carries."""
-    return Refused([reason])
+    return Refused([reason], "0", 0)
 
 
 def unavailable() -> Unavailable:

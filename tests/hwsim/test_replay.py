@@ -8,7 +8,7 @@ from hwsim.flight import SHIPPED_FLIGHTS, Flight, load_excerpt
 from hwsim.lease import InlineExecutor
 from hwsim.replay import run_replay, timeline
 from hwsim.report import ReplayReport
-from tests.hwsim.port import MemoryRecorder, SimulatedClock, refused, unavailable
+from tests.hwsim.port import LateExecutor, MemoryRecorder, SimulatedClock, refused, unavailable
 
 
 @pytest.fixture
@@ -119,6 +119,17 @@ def test_a_mode_change_that_comes_too_late_is_declared(recorder: MemoryRecorder,
     lost = [call.arguments for call in recorder.of("gap") if "fc.mode" in call.arguments["actuators"]]
     assert sum(gap["lost_count"] or 0 for gap in lost) >= 2
     assert report.commits == 0
+
+
+@pytest.mark.parametrize("delay_ms", [30, 700, 1200, 1600, 2500])
+def test_whatever_the_delay_all_is_recorded_or_declared(recorder: MemoryRecorder, armed: Flight, delay_ms: int) -> None:
+    """With a worker from quick to hopeless, every use is within its cycle, and rows and modes add up with the gaps."""
+    worker = LateExecutor(recorder.clock, delay_ms)
+    report = run_replay(recorder, armed, clock=recorder.clock, worker=worker)
+    lost = sum(call.arguments["lost_count"] or 0 for call in recorder.of("gap"))
+    total = sum(len(track.at_us) for track in armed.tracks) + len(armed.modes)
+    assert report.rows + report.commits + lost == total
+    assert report.gaps == len(recorder.of("gap"))
 
 
 def test_the_timeline_is_in_order_and_complete(multirotor: Flight) -> None:

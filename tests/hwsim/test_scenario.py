@@ -7,7 +7,7 @@ import pytest
 from hwsim.lease import InlineExecutor
 from hwsim.report import ArmReport
 from hwsim.scenario import run_arm
-from tests.hwsim.port import MemoryRecorder, SimulatedClock, refused, unavailable
+from tests.hwsim.port import LateExecutor, MemoryRecorder, SimulatedClock, refused, unavailable
 
 
 def drive(recorder: MemoryRecorder, seconds: float, seed: int = 1, rate_hz: int = 100) -> ArmReport:
@@ -25,6 +25,7 @@ def test_the_report_counts_what_the_recorder_got(recorder: MemoryRecorder, rate_
     report = drive(recorder, 12, rate_hz=rate_hz)
     assert report.cycles == len(recorder.of("open_cycle")) > 3
     assert report.commits == len(recorder.of("commit")) == len(report.commit_latency_ms) > 10
+    assert report.outcomes == {"admitted": report.commits}
     assert report.rows == len(recorder.of("row")) > 4 * rate_hz
     assert report.events == len(recorder.of("event"))
     assert (report.refused, report.unavailable, report.gaps, report.overruns) == (0, 0, 0, 0)
@@ -73,6 +74,20 @@ def test_cycles_hand_over(recorder: MemoryRecorder) -> None:
     assert recorder.of("open_cycle")[1].arguments["supersedes"] is recorder.cycles[0]
 
 
+def test_time_at_risk_is_counted(recorder: MemoryRecorder) -> None:
+    """Each half second after which the client says that it lags counts once."""
+    recorder.lagging = "more than promised"
+    assert drive(recorder, 2.2).lagging == 4
+
+
+def test_rows_that_the_client_drops_are_counted(recorder: MemoryRecorder) -> None:
+    """With a full ring every row counts as dropped; with room none does."""
+    assert drive(recorder, 2).dropped_rows == 0
+    recorder.full = True
+    report = drive(recorder, 2)
+    assert report.dropped_rows == report.rows > 0
+
+
 def test_without_a_next_cycle_the_arm_brakes(recorder: MemoryRecorder) -> None:
     """When only the first cycle is granted, the arm holds under it until it ends, then brakes as an event, and rests."""
     recorder.refuse = lambda number: None if number == 1 else refused("no")
@@ -103,6 +118,22 @@ def test_a_slow_recorder_is_never_used_beyond_its_bounds(recorder: MemoryRecorde
     report = drive(recorder, 30)
     assert report.expired == report.cycles - report.rejected > 1
     assert report.rows == 0
+
+
+@pytest.mark.parametrize("delay_ms", [30, 700, 1200, 2500])
+def test_whatever_the_delay_nothing_moves_without_cover(recorder: MemoryRecorder, delay_ms: int) -> None:
+    """With a worker from quick to hopeless, every use is within its cycle and no row follows a brake but a release."""
+    worker = LateExecutor(recorder.clock, delay_ms)
+    report = run_arm(recorder, seconds=60, seed=1, rate_hz=100, clock=recorder.clock, worker=worker)
+    expired_holds = [call for call in recorder.of("event") if call.arguments["reason"] == "no_cycle_in_force"]
+    assert bool(expired_holds) == (delay_ms > 500)
+    assert report.moves > 5
+    braked = True
+    for call in recorder.calls:
+        braked |= call.verb == "event"
+        if call.verb == "commit" and call.arguments["actuator"] == "arm.brake":
+            braked = False
+        assert not (call.verb == "row" and braked)
 
 
 def test_real_time_with_a_real_worker(recorder: MemoryRecorder) -> None:

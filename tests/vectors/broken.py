@@ -141,9 +141,8 @@ def schema_malformed() -> Broken:
 @vector
 def boot_missing() -> Broken:
     lineage = LineageBuilder()
-    lineage.epoch = lineage.signer("epoch 1")
-    lineage.new_epoch()
     lineage.boots = 1
+    lineage.new_epoch()
     return Broken(lineage, 0)
 
 
@@ -151,7 +150,7 @@ def boot_missing() -> Broken:
 def identity_changed() -> Broken:
     lineage = LineageBuilder().setup()
     lineage.stop()
-    return Broken(lineage, lineage.breaking(inside(15, 0, to=lineage.bytes("other", 32))).boot())
+    return Broken(lineage, lineage.breaking(inside(15, 0, to=lineage.octets("other", 32))).boot())
 
 
 @vector
@@ -272,7 +271,7 @@ def actuator_undeclared() -> Broken:
 @vector
 def schema_undeclared() -> Broken:
     lineage, cycle = with_cycle()
-    return Broken(lineage, lineage.rows(cycle, lineage.bytes("no schema", 32)))
+    return Broken(lineage, lineage.rows(cycle, lineage.octets("no schema", 32)))
 
 
 @vector
@@ -294,7 +293,7 @@ def cycle_bundle() -> Broken:
 def cycle_policy() -> Broken:
     lineage = LineageBuilder()
     lineage.boot()
-    lineage.bundle = lineage.bytes("a bundle that no policy entry introduced", 32)
+    lineage.bundle = lineage.octets("a bundle that no policy entry introduced", 32)
     return Broken(lineage, lineage.cycle().carrier)
 
 
@@ -455,7 +454,7 @@ def rows_root() -> Broken:
 def rows_time() -> Broken:
     lineage, cycle = with_cycle()
     schema = lineage.schema()
-    return Broken(lineage, lineage.breaking(inside(10, 0, 6, to=[0, lineage.clock.mono_ns])).rows(cycle, schema))
+    return Broken(lineage, lineage.breaking(inside(10, 0, 6, 0, to=0)).rows(cycle, schema))
 
 
 # --- 10: boots, gaps, clocks

@@ -23,7 +23,9 @@ HERE = Path(__file__).parent
 LOSSY = {"declared_loss"}
 
 
-def described(lineage: LineageBuilder, name: str, description: str | None, trusted: bytes, notes: list[bytes]) -> dict[str, Any]:
+def described(
+    lineage: LineageBuilder, name: str, description: str | None, trusted: bytes, notes: list[bytes]
+) -> dict[str, Any]:
     """What both sorts of vector hold."""
     hashes = [entry_hash(record.raw) for record in lineage.records]
     return {

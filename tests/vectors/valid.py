@@ -20,7 +20,7 @@ def every_kind() -> LineageBuilder:
     """Each kind once or more, and one of which this version knows nothing."""
     lineage = LineageBuilder().setup(1, 2)
     schema = lineage.schema()
-    cycle = lineage.cycle((1, 2), nonce=lineage.bytes("decision", 16))
+    cycle = lineage.cycle((1, 2), nonce=lineage.octets("decision", 16))
     commit = lineage.commit(cycle, (1, 2))
     lineage.rows(cycle, schema)
     refusal = lineage.refuse(cycle)
@@ -42,7 +42,9 @@ def every_kind() -> LineageBuilder:
     before_ns = lineage.clock.utc_ns
     lineage.clock.utc_ns += 200 * MS
     lineage.control(Kind.CLOCK_STEP, before_ns, lineage.clock.utc_ns, "ntp")
-    lineage.add(99, {11: digest})
+    lineage.control(Kind.DELETION, 0, commit, "footage", None)
+    body, held = lineage.family("body", {"later": True})
+    lineage.add(99, {11: body}, {11: held})
     lineage.new_epoch()
     lineage.end(cycle)
     lineage.stop()

@@ -98,6 +98,10 @@ def _check_family(header: Header, name: str, digest: bytes, family: object, foun
     if not isinstance(family, list | dict):
         found(MALFORMED, seq, f"family {name} is neither a list nor a map")
         return
+    if isinstance(family, list) and len(family) == 2 and not family[1]:
+        # The digest of an empty family covers no secret: bytes that nothing vouches for would pass.
+        found(MALFORMED, seq, f"family {name} is empty and not written as {{}}")
+        return
     try:
         if digest_of(name, family) != digest:
             found("claims_mismatch", seq, f"family {name} does not lead to its digest {digest.hex()}")

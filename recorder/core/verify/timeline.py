@@ -40,7 +40,7 @@ class Timeline:
             self._found("clock_mono", seq, f"CLOCK_BOOTTIME fell from {self._mono_ns} to {mono_ns} ns")
         if self._step_at is not None:
             self._settle(kind)
-        if kind != Kind.BOOT and quality and self._quality:
+        if kind != Kind.BOOT and quality and self._quality and mono_ns >= self._mono_ns:
             passed_ns = mono_ns - self._mono_ns
             step_ns = (utc_ns - self._utc_ns) - passed_ns
             if (

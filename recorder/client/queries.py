@@ -1,0 +1,104 @@
+"""What is asked of the recorder and answered, beside cycles and commits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recorder.client.answers import Page, Receipt
+from recorder.client.commits import checked, receipt_from
+from recorder.client.connection import NS_PER_MS, boottime_ns
+from recorder.client.control import Control, Waiting
+from recorder.client.errors import Unavailable
+from recorder.client.session import Answer, Outgoing
+from recorder.client.statement import request
+from recorder.core.errors import FormatError
+from recorder.core.kinds import Kind
+from recorder.core.protocol import Verb, body_of
+
+READ_MAX_BYTES = 64 * 1024
+
+
+class Queries:
+    """The part of a `Recorder` that asks and waits; all raise `Unavailable` and `NotRecorded`."""
+
+    def __init__(self, control: Control, timeout_ms: int) -> None:
+        self.timeout_ms = timeout_ms
+        self._control = control
+
+    def append(
+        self,
+        kind: Kind | int,
+        *,
+        body: dict[str, Any] | None = None,
+        control: list[Any] | None = None,
+        refs: dict[int, list[list[Any]]] | None = None,
+    ) -> Receipt:
+        """Append an entry of another kind, as far as the recorder permits this user."""
+        return receipt_from(self.query(Verb.APPEND, int(kind), body, control, refs))
+
+    def read(self, seq: int, max_bytes: int = READ_MAX_BYTES) -> Page:
+        """Read stored entries from `seq` on, with their claims."""
+        next_seq, entries = _body(self.query(Verb.READ, seq, max_bytes), tuple[int, list[tuple[bytes, Any]]])
+        return Page(next_seq, entries)
+
+    def checkpoint(self) -> bytes:
+        """Ask for a signed note of the log as it is."""
+        return _note(self.query(Verb.CHECKPOINT))
+
+    def seal(self) -> bytes:
+        """Have the segment rolled, so that others may read it; returns a signed note."""
+        return _note(self.query(Verb.SEAL))
+
+    def status(self) -> dict[str, Any]:
+        """Ask the recorder how it does."""
+        status: dict[str, Any] = _body(self.query(Verb.STATUS), dict[str, Any])
+        return status
+
+    def declare_actuator(self, name: str) -> int:
+        """Give a configured actuator its number; opening a cycle does it too."""
+        number: int = _body(self.query(Verb.DECLARE_ACTUATOR, name), int)
+        return number
+
+    def query(self, verb: Verb, *parts: Any) -> Answer:  # noqa: ANN401 -- CBOR values
+        """Ask and wait for `timeout_ms`.
+
+        Raises:
+            Unavailable: no answer in time.
+            Misuse: a part has no place in the format.
+
+        """
+        return self.ask(request(verb, *parts), self.deadline_ns(self.timeout_ms))
+
+    def ask(self, question: Outgoing, deadline_ns: int, on_unavailable: str | None = None) -> Answer:
+        """Ask and wait.
+
+        Raises:
+            Unavailable: no answer in time.
+
+        """
+        waiting = Waiting(question, deadline_ns)
+        answer = self._control.ask(waiting)
+        if answer is None:
+            within_ms = (boottime_ns() - waiting.started_ns) // NS_PER_MS
+            raise Unavailable(
+                f"no answer to {question.verb.name.lower()} within {within_ms} ms: {self._control.trouble}",
+                on_unavailable=on_unavailable,
+            )
+        return answer
+
+    @staticmethod
+    def deadline_ns(within_ms: int) -> int:
+        """Turn a time span into a time of CLOCK_BOOTTIME."""
+        return boottime_ns() + within_ms * NS_PER_MS
+
+
+def _body(answer: Answer, kind: Any) -> Any:  # noqa: ANN401 -- the reply body of that type
+    try:
+        return body_of(checked(answer), kind)
+    except FormatError as error:
+        raise Unavailable(f"the recorder's answer is not one of this protocol: {error}") from None
+
+
+def _note(answer: Answer) -> bytes:
+    note: bytes = _body(answer, bytes)
+    return note

@@ -1,0 +1,1 @@
+"""The recorder daemon: one thread between local controllers and the store."""

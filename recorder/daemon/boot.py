@@ -1,0 +1,167 @@
+"""Starting: which incarnation goes on, and the entries that every start writes before anything else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recorder.config import Config
+from recorder.core import entry
+from recorder.core.checkpoint import Checkpoint
+from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
+from recorder.core.kinds import Kind, Previous
+from recorder.core.note import ED25519, VerifierKey
+from recorder.gate.table import ActionClass, Table
+from recorder.store import head as heads
+from recorder.store.errors import StoreError
+from recorder.store.layout import CURRENT, lineage_dir, read_current, replace_file
+from recorder.store.store import Store, create_store, open_store
+from recorder.store.tail import Op
+from recorder.writer.context import Context
+from recorder.writer.journal import Clock, Journal
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+INCARNATION_BYTES = 8
+EPOCH_NS_PER_HOUR = 3_600_000_000_000
+
+
+class Started(NamedTuple):
+    """A recorder that may answer requests."""
+
+    context: Context
+    known: Checkpoint | None  # last checkpoint that left
+    remark: str | None  # what the operator must hear: a rolled back store, a new incarnation
+
+
+def table_of(config: Config) -> Table:
+    """The configured classes as the bundle in force."""
+    return Table(
+        {
+            name: ActionClass(
+                row.gated, row.on_unavailable, row.retention, row.claims, row.max_commits, row.max_valid_ms
+            )
+            for name, row in config.classes.items()
+        }
+    )
+
+
+def os_boot_id() -> bytes:
+    """16 bytes that are new at every OS boot."""
+    return bytes.fromhex(BOOT_ID.read_text("ascii").strip().replace("-", ""))
+
+
+def start(state: Path, config: Config, identity: Signer, clock: Clock, randomness: Callable[[int], bytes]) -> Started:
+    """Open the lineage, or a new incarnation, and write boot and policy entries.
+
+    Raises:
+        StoreError: the store cannot be used; the message says why and what to do.
+        SyncFailedError: writing failed.
+
+    """
+    prefix = f"{config.platform.fleet}/{config.platform.name}"
+    current = read_current(state)
+    remark = None
+    if current is None:
+        store, known = new_incarnation(state, prefix, config, randomness), None
+        previous: list[Previous] = []
+    else:
+        store, known, previous, remark = _resume(state, prefix, current, config, identity, randomness)
+    try:
+        journal = Journal(store, identity, clock, randomness)
+        context = Context(journal, table_of(config), prefix)
+        _write_boot(context, identity, previous, randomness)
+    except BaseException:
+        store.close()
+        raise
+    return Started(context, known, remark)
+
+
+def new_incarnation(state: Path, prefix: str, config: Config, randomness: Callable[[int], bytes]) -> Store:
+    """Make an empty lineage and make it the current one.
+
+    If we crash before `current` is replaced, the old one stays in force and the new directory is never looked at.
+    """
+    incarnation = randomness(INCARNATION_BYTES).hex()
+    store = create_store(
+        lineage_dir(state, incarnation), f"{prefix}/{incarnation}", config.store.segment_mib * 1024 * 1024
+    )
+    replace_file(state / CURRENT, f"{incarnation}\n".encode(), 0o644)
+    return store
+
+
+def _resume(
+    state: Path, prefix: str, current: str, config: Config, identity: Signer, randomness: Callable[[int], bytes]
+) -> tuple[Store, Checkpoint | None, list[Previous], str | None]:
+    lineage = lineage_dir(state, current)
+    origin = f"{prefix}/{current}"
+    known = head_of(lineage, origin, identity)
+    store = open_store(lineage, origin, known, config.store.segment_mib * 1024 * 1024)
+    first = _first_boot(store)
+    if first is not None and first.identity_key != identity.public_key:
+        store.close()
+        raise StoreError(f"{lineage} belongs to another identity key; restore the key, or `lineage recover`")
+    if known is None or store.tail.size >= known.size:
+        return store, known, list(first.previous) if first is not None else [], None
+    have = store.tail.size
+    store.close()
+    named = [*(first.previous if first is not None else []), Previous(origin, known.size, known.root)]
+    remark = (
+        f"the store holds {have} entries, but a checkpoint of {known.size} left this recorder: an older copy was put "
+        f"back; it is kept in {lineage} and a new incarnation begins"
+    )
+    return new_incarnation(state, prefix, config, randomness), None, named, remark
+
+
+def head_of(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:
+    """The last checkpoint of a lineage, under this identity key."""
+    found = heads.read(lineage, VerifierKey.derive(origin, ED25519, identity.public_key))
+    return None if found is None else found[0]
+
+
+def _first_boot(store: Store) -> Any:  # noqa: ANN401 -- kinds.Boot, or None of an empty store
+    return entry.decode(store.entry(0)).header.control if store.tail.size else None
+
+
+def _write_boot(
+    context: Context, identity: Signer, previous: list[Previous], randomness: Callable[[int], bytes]
+) -> None:
+    """Write the boot entry, then, once that is durable, the first entry of its epoch key."""
+    journal = context.journal
+    tail = journal.tail
+    os_boot = os_boot_id()
+    if tail.boot and tail.os_boot != os_boot:
+        for carrier in list(tail.cycles):
+            journal.move(Op.CYCLE_GONE, carrier)
+    carried = [[cycle.carrier, cycle.made] for cycle in tail.cycles.values()]
+    epoch = SeedSigner(randomness(SEED_BYTES))
+    control = [
+        identity.public_key, epoch.public_key, randomness(16), None, [list(item) for item in previous], None, os_boot,
+        carried,
+    ]  # fmt: skip
+    journal.move(Op.BOOT, tail.boot + 1, os_boot, identity.public_key, epoch.public_key)
+    journal.tick()
+    journal.draft(Kind.BOOT, {15: control})
+    journal.write()
+    journal.use_epoch(epoch)
+    body = journal.family("body", {"bundle": context.table.bundle})
+    journal.draft(Kind.POLICY, {11: body.digest, 15: [context.table.digest]}, {11: body.claims})
+    journal.move(Op.POLICY, context.table.digest)
+    journal.tick()
+    journal.write()
+
+
+def rotate_epoch(context: Context, randomness: Callable[[int], bytes]) -> None:
+    """Introduce a fresh epoch key; what is drafted was written before, under the old one."""
+    journal = context.journal
+    epoch = SeedSigner(randomness(SEED_BYTES))
+    journal.move(Op.EPOCH, epoch.public_key)
+    journal.draft(Kind.EPOCH, {15: [epoch.public_key]})
+    journal.write()
+    journal.use_epoch(epoch)
+
+
+def system_randomness(count: int) -> bytes:
+    """Bytes from the kernel."""
+    return os.urandom(count)

@@ -1,0 +1,172 @@
+"""Requests that the daemon itself answers: hello, read, checkpoint, seal, status, subscribe."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from recorder.config import Config
+from recorder.core.checkpoint import Checkpoint, sign_checkpoint
+from recorder.core.ids import entry_id
+from recorder.core.keys import Signer
+from recorder.core.limits import MESSAGE_MAX_BYTES, REQUEST_MAX_BYTES
+from recorder.core.protocol import PROTOCOL_VERSION, Head, Hello, Read, Status
+from recorder.daemon.connection import Connection
+from recorder.store import head as heads
+from recorder.store.errors import StoreError
+from recorder.writer.context import Context, failed
+from recorder.writer.session import Answer, Session
+
+READ_FRAME_BYTES = 256  # heads of the reply around entries and claims
+
+
+class Desk:
+    """Answers about the lineage, and its checkpoints."""
+
+    def __init__(self, context: Context, config: Config, identity: Signer, known: Checkpoint | None) -> None:
+        self._context = context
+        self._config = config
+        self._identity = identity
+        self.known = known
+        self.known_note = b""
+        self.checkpointed_s = time.monotonic()
+        self._sessions_issued = 0
+
+    def hello(self, connection: Connection, asked: Hello) -> Answer:
+        """Open or resume a session."""
+        if asked.version != PROTOCOL_VERSION:
+            return failed("protocol_version", f"this recorder speaks version {PROTOCOL_VERSION}, not {asked.version}")
+        tail = self._context.journal.tail
+        if asked.session is None:
+            self._sessions_issued += 1
+            session_id = tail.boot.to_bytes(4, "big") + self._sessions_issued.to_bytes(4, "big")
+        elif not self._issued(asked.session) or tail.sessions.is_closed(asked.session):
+            return failed("session_closed", "no such session here, or too many newer ones; say hello for a new one")
+        else:
+            session_id = asked.session
+        durable = tail.sessions.last_counter(session_id)
+        connection.session = Session(session_id, connection.peer, connection.permissions, durable)
+        return Answer(Status.OK, self._welcome(connection, session_id, durable))
+
+    def _issued(self, session_id: bytes) -> bool:
+        """Whether a session number is one of ours: of an earlier start, or counted in this one."""
+        boot, number = int.from_bytes(session_id[:4], "big"), int.from_bytes(session_id[4:], "big")
+        current = self._context.journal.tail.boot
+        return 0 < boot < current or (boot == current and 0 < number <= self._sessions_issued)
+
+    def _welcome(self, connection: Connection, session_id: bytes, durable: int) -> dict[str, Any]:
+        tail, table, settings = self._context.journal.tail, self._context.table, self._config.recorder
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "session": session_id,
+            "durable_counter": durable,
+            "origin": tail.origin,
+            "platform": self._context.platform,
+            "boot": tail.boot,
+            "bundle": table.digest,
+            "classes": {
+                name: {
+                    "gated": row.gated,
+                    "on_unavailable": row.on_unavailable,
+                    "retention": row.retention,
+                    "claims": row.claims,
+                }
+                for name, row in table.classes.items()
+            },
+            "actuators": {name: tail.actuators.get(name) for name in connection.permissions.actuators},
+            "at_risk_rows": self.at_risk_rows,
+            "at_risk_ms": settings.at_risk_ms,
+            "max_message_bytes": REQUEST_MAX_BYTES,
+            "mono_ns": self._context.journal.now.mono_ns,
+        }
+
+    @property
+    def at_risk_rows(self) -> int:
+        """Rows that a power cut may take from one stream at 4 kHz, the fastest loop that we promise for."""
+        return 4 * self._config.recorder.at_risk_ms
+
+    def read(self, connection: Connection, asked: Read) -> Answer:
+        """Stored entries and claims from a seq on, as many as fit."""
+        if not connection.permissions.read:
+            return failed("not_permitted", f"uid {connection.peer.uid} may not read")
+        room = min(asked.max_bytes, MESSAGE_MAX_BYTES - READ_FRAME_BYTES)
+        found: list[list[Any]] = []
+        following = asked.seq
+        for seq, raw, claims in self._context.journal.store.read(asked.seq):
+            size = len(raw) + len(claims) + 16
+            if size > room and found:
+                break
+            found.append([raw, claims or None])
+            following = seq + 1
+            room -= size
+            if room <= 0:
+                break
+        return Answer(Status.OK, [following, found])
+
+    def checkpoint(self) -> bytes:
+        """Sign the tree as it is; the head file has it before anyone else.
+
+        Raises:
+            StoreError: the head file cannot be written; nothing left.
+
+        """
+        tail = self._context.journal.tail
+        if self.known is not None and self.known.size == tail.size and self.known_note:
+            return self.known_note
+        new = Checkpoint(tail.origin, tail.size, tail.tree.root())
+        note = sign_checkpoint(new, self._identity).encode()
+        try:
+            heads.write(self._context.journal.store.lineage, self.known, new, note)
+        except OSError as error:
+            raise StoreError(f"the head file cannot be written: {error}") from error
+        self.known, self.known_note, self.checkpointed_s = new, note, time.monotonic()
+        return note
+
+    def is_checkpoint_due(self) -> bool:
+        """Whether the interval is over and there is something new."""
+        if time.monotonic() - self.checkpointed_s < self._config.recorder.checkpoint_s:
+            return False
+        return self.known is None or self.known.size < self._context.journal.tail.size
+
+    def answer_checkpoint(self, *, seal: bool) -> Answer:
+        """CHECKPOINT and SEAL."""
+        try:
+            if seal:
+                self._context.journal.store.seal()
+            return Answer(Status.OK, self.checkpoint())
+        except (StoreError, OSError) as error:
+            return failed("checkpoint_failed", str(error))
+
+    def subscribe(self, connection: Connection) -> Answer:
+        """Start pushing heads to a reader."""
+        if not connection.permissions.read:
+            return failed("not_permitted", f"uid {connection.peer.uid} may not read")
+        connection.subscribed = True
+        tail = self._context.journal.tail
+        return Answer(Status.OK, Head(tail.size, [], 0))
+
+    def page(self) -> dict[str, Any]:
+        """Status: plain values, also for the status page."""
+        journal, store, tail = self._context.journal, self._context.journal.store, self._context.journal.tail
+        known = self.known
+        return {
+            "origin": tail.origin,
+            "boot": tail.boot,
+            "entries": tail.size,
+            "head": str(entry_id(tail.head, tail.size - 1)) if tail.size else None,
+            "cycles": len(tail.cycles),
+            "actuators": len(tail.actuators),
+            "segments": store.segments,
+            "live_free_bytes": store.live_free_bytes,
+            "prepare_failure": store.prepare_failure,
+            "store_full": store.is_full,
+            "checkpoint_size": known.size if known else 0,
+            "uncheckpointed_entries": tail.size - (known.size if known else 0),
+            "checkpoint_age_s": round(time.monotonic() - self.checkpointed_s, 1),
+            "clock_quality": journal.now.quality,
+            "clock_error_us": journal.now.error_us,
+            "at_risk_rows": self.at_risk_rows,
+            "at_risk_ms": self._config.recorder.at_risk_ms,
+            "rows_window_ms": self._config.recorder.rows_window_ms,
+        }
+

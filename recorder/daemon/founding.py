@@ -1,0 +1,192 @@
+"""`lineage init`: a state directory with its configuration and its identity key."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recorder import config as configs
+from recorder.core.errors import LineageError
+from recorder.core.note import ED25519, VerifierKey
+from recorder.daemon import identity
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, replace_file, sync_dir
+
+DIRECTORY_MODE = 0o750
+CONFIG_MODE = 0o640
+FLEET = "local"
+# Written by `lineage extract`, by people and by controllers; credentials and holds are for whoever edits the file.
+APPEND = ("confirmation", "control_transition", "evidence", "extraction", "mark", "observation")
+
+
+class FoundingError(LineageError):
+    """The state directory cannot be made; the message says why and what to do, and nothing was left behind."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What `init` must know.
+
+    Attributes:
+        on_unavailable: hold or continue_ungated, of class motion; the recorder never chooses.
+        uids: local users that may act for the actuators and read.
+
+    """
+
+    fleet: str
+    platform: str
+    on_unavailable: str
+    uids: Sequence[int]
+    actuators: Sequence[str] = ()
+    segment_mib: int = field(default=64)
+
+
+def default_platform() -> str:
+    """This machine's name in the alphabet of platform names."""
+    return re.sub(r"[^a-z0-9._-]+", "-", socket.gethostname().lower()).strip("._-")[:63] or "platform"
+
+
+def check_free(state: Path) -> None:
+    """See to it that no state lies there.
+
+    Raises:
+        FoundingError: one does, or the start of one.
+
+    """
+    if state.exists() and not state.is_dir():
+        raise FoundingError(f"{state} is no directory; choose another path")
+    try:
+        present = {name for name in (CONFIG, CURRENT, LINEAGES, IDENTITY) if (state / name).exists()}
+    except OSError as error:
+        raise FoundingError(f"cannot look into {state}: {error.strerror}") from error
+    if present == {IDENTITY}:
+        raise FoundingError(
+            f"{state / IDENTITY} stands there without {CONFIG}: restore the {CONFIG} that belongs to it, or remove it "
+            f"if an interrupted `lineage init` left it"
+        )
+    if present:
+        raise FoundingError(f"{state} holds a state already ({', '.join(sorted(present))}); choose another directory")
+
+
+def found(state: Path, answers: Answers) -> VerifierKey:
+    """Make the state directory; returns the key that goes into auditors' trust files.
+
+    If we crash before the configuration is renamed into place, there is at most a key that signed nothing, and the next
+    `init` says so; after it, the state is whole.  An error that is not a crash takes back everything.
+
+    Raises:
+        FoundingError: a state is there, an answer cannot be used, no room, no permission.
+
+    """
+    check_free(state)
+    text = config_text(answers)
+    try:
+        configs.parse(text, state / CONFIG)
+    except configs.ConfigError as error:
+        raise FoundingError(str(error)) from error
+    with ExitStack() as undo:
+        try:
+            _make_directory(state, undo)
+            _make_directory(state / LINEAGES, undo)
+            for name in (IDENTITY, f"{IDENTITY}.tmp", f"{CONFIG}.tmp", LOCK):
+                undo.callback((state / name).unlink, missing_ok=True)
+            (state / LOCK).touch(0o600)  # so that a start that fails leaves the directory as it found it
+            signer = identity.make(state)
+            replace_file(state / CONFIG, text.encode(), CONFIG_MODE)
+        except OSError as error:
+            raise FoundingError(f"cannot make {state}: {error.strerror or error}") from error
+        undo.pop_all()
+    return VerifierKey.derive(f"{answers.fleet}/{answers.platform}", ED25519, signer.public_key)
+
+
+def _make_directory(path: Path, undo: ExitStack) -> None:
+    """Make a directory and what lies above it; one that is there keeps its mode."""
+    if path.is_dir():
+        return
+    _make_directory(path.parent, undo)
+    path.mkdir()
+    undo.callback(_remove_directory, path)
+    path.chmod(DIRECTORY_MODE)  # whatever the umask
+    sync_dir(path.parent)
+
+
+def _remove_directory(path: Path) -> None:
+    with suppress(OSError):  # somebody put something into it meanwhile
+        path.rmdir()
+
+
+def config_text(answers: Answers) -> str:
+    """The configuration file."""
+    return _TEMPLATE.format(
+        fleet=_quoted(answers.fleet),
+        platform=_quoted(answers.platform),
+        segment_mib=answers.segment_mib,
+        on_unavailable=_quoted(answers.on_unavailable),
+        uids=", ".join(str(uid) for uid in answers.uids),
+        actuators=", ".join(_quoted(name) for name in answers.actuators),
+        append=", ".join(_quoted(kind) for kind in APPEND),
+    )
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string; names that the configuration refuses anyway only have to stay inside the quotes."""
+    return '"' + "".join(char if char.isprintable() and char not in '"\\' else "?" for char in text) + '"'
+
+
+_TEMPLATE = """\
+# Configuration of `lineage run`, read once at start; an unknown key is an error.  Written by `lineage init`.
+
+[platform]                      # both are part of every origin and of the verifier's key: do not change them later
+fleet = {fleet}
+name = {platform}
+
+[recorder]
+epoch_hours = 24.0              # a fresh signing key, in memory only, at every start and after so many hours
+checkpoint_s = 60.0             # a signed head at least this often; what lies after it, an older copy could hide
+rows_window_ms = 50             # rows wait this long for company: latency against wear of the card; 0 = none
+at_risk_ms = 2000               # what a controller's rows may lose to a power cut, as told in hello
+
+[store]
+segment_mib = {segment_mib}                # 64; 16 on small cards
+
+# Classes of action.  on_unavailable says what a controller does while the recorder is away:
+#   "hold"               do not act
+#   "continue_ungated"   act, and record it as ungated once the recorder is back
+[class.motion]
+gated = true
+on_unavailable = {on_unavailable}
+retention = "1y"                # name of the retention class, stored with every entry
+claims = "fields"               # "fields": disclosed or withheld one by one; "whole": faster, all or nothing
+max_commits = 1000000           # the most that one cycle may ask for
+max_valid_ms = 60000
+
+# Refusing these would be the hazard: they cannot be gated.
+[class.emergency_stop]
+gated = false
+on_unavailable = "continue_ungated"
+retention = "10y"
+claims = "fields"
+
+[class.braking]
+gated = false
+on_unavailable = "continue_ungated"
+retention = "10y"
+claims = "fields"
+
+[class.landing]
+gated = false
+on_unavailable = "continue_ungated"
+retention = "10y"
+claims = "fields"
+
+# Who may do what, by local user or group.  Several tables add up.
+[[controller]]
+uids = [{uids}]
+gids = []
+actuators = [{actuators}]
+append = [{append}]
+read = true
+"""

@@ -1,0 +1,40 @@
+"""Who is at the other end of a Unix socket, and what the configuration lets them do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Sequence
+
+from recorder.config import APPENDABLE, Controller
+from recorder.writer.session import Peer, Permissions
+
+_UCRED = struct.Struct("3i")
+_SO_PEERGROUPS = 59
+_GROUPS_MAX = 1024
+
+
+def peer_of(connection: socket.socket) -> tuple[Peer, frozenset[int]]:
+    """The peer and all its groups, as the kernel noted them at connect."""
+    pid, uid, gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _GROUPS_MAX)
+        groups = struct.unpack(f"{len(packed) // 4}I", packed)
+    except OSError:  # more groups than that, or a kernel before 4.13
+        groups = ()
+    try:
+        exe = os.readlink(f"/proc/{pid}/exe")
+    except OSError:  # another user's process hides it, or it has gone
+        exe = None
+    return Peer(uid, gid, pid, exe), frozenset(groups) | {gid}
+
+
+def permissions_of(controllers: Sequence[Controller], uid: int, groups: frozenset[int], own_uid: int) -> Permissions:
+    """The union of what every matching controller table permits; the recorder's own user and root may always read."""
+    matching = [entry for entry in controllers if uid in entry.uids or groups.intersection(entry.gids)]
+    return Permissions(
+        frozenset(name for entry in matching for name in entry.actuators),
+        frozenset(int(APPENDABLE[kind]) for entry in matching for kind in entry.append),
+        uid in (0, own_uid) or any(entry.read for entry in matching),
+    )

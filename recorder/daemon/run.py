@@ -1,0 +1,88 @@
+"""`lineage run`: from a state directory to a recorder that serves, and back to a clean stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+
+from recorder import config as configs
+from recorder.core.keys import Signer
+from recorder.daemon import boot, identity
+from recorder.daemon.clock import SystemClock
+from recorder.daemon.desk import Desk
+from recorder.daemon.listener import listen
+from recorder.daemon.loop import Loop
+from recorder.daemon.vitals import Notifier, Vitals
+from recorder.store.errors import StoreError, SyncFailedError
+from recorder.store.layout import StateLock
+
+EXIT_OK, EXIT_FAILED = 0, 1
+
+
+def run(state: Path, socket_path: Path) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Returns:
+        0 after a clean stop; 1 after a failed sync, which a service manager answers by starting again.
+
+    Raises:
+        LineageError: it cannot start; nothing on disk was changed.
+
+    """
+    if not state.is_dir():
+        raise StoreError(f"{state} is no directory; `lineage init --state {state}` makes it")
+    config = configs.load(state)
+    signer = identity.load(state)
+    lock = StateLock(state)
+    try:
+        listener, ours = listen(socket_path)
+        try:
+            return _serve(state, socket_path, config, signer, listener)
+        finally:
+            listener.close()
+            if ours:
+                socket_path.unlink(missing_ok=True)
+    finally:
+        lock.close()
+
+
+def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signer, listener: socket.socket) -> int:
+    started = boot.start(state, config, signer, SystemClock(), boot.system_randomness)
+    store = started.context.journal.store
+    desk = Desk(started.context, config, signer, started.known)
+    notifier = Notifier()
+    vitals = Vitals(socket_path.parent, notifier, desk.page)
+    loop = Loop(listener, started.context, desk, config, vitals, boot.system_randomness, os.geteuid())
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        loop.stop(signal.Signals(number).name)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if started.remark is not None:
+        _say(started.remark)
+    _say(f"recording {store.tail.origin} from entry {store.tail.size}, socket {socket_path}")
+    vitals.start()
+    notifier.send("READY=1")
+    try:
+        loop.run()
+    except SyncFailedError as error:
+        # Nothing was acknowledged since.  Only a fresh start, which reads back what is really there, may go on.
+        _say(f"{error}; stopping without a stop entry: the store is checked at the next start")
+        return EXIT_FAILED
+    finally:
+        notifier.send("STOPPING=1")
+        vitals.stop()
+        store.close()
+    _say(f"stopped at entry {store.tail.size - 1}")
+    return EXIT_OK
+
+
+def _say(text: str) -> None:
+    """A line for journald: state changes only."""
+    sys.stderr.write(f"lineage: {text}\n")
+    sys.stderr.flush()

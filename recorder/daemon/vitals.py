@@ -1,0 +1,86 @@
+"""What the second thread tells systemd and the status page; it never touches the store or a lock of the first one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STALL_S = 5.0  # a sync that takes longer than any card's pause; systemd is then no longer told that all is well
+STATUS_FILE = "status.json"
+
+
+class Notifier:
+    """sd_notify(3), where systemd asked for it."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        usec = os.environ.get("WATCHDOG_USEC", "")
+        mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.watchdog_s = int(usec) / 1e6 if usec.isdigit() and mine else None
+
+    def send(self, state: str) -> None:
+        """Tell systemd; a manager that does not listen is no reason to stop recording."""
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)
+            try:
+                sender.sendto(state.encode(), self._address)
+            except OSError as error:
+                self.failure = str(error)
+
+    failure: str | None = None
+
+
+class Vitals:
+    """Heartbeat of the first thread, and the page that everyone may read without asking it."""
+
+    def __init__(self, directory: Path, notifier: Notifier, page: Callable[[], dict[str, Any]]) -> None:
+        """`page` must only read values that the first thread replaces, never ones that it changes in place."""
+        self._path = directory / STATUS_FILE
+        self._notifier = notifier
+        self._page = page
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vitals", daemon=True)
+        self.beat_s = time.monotonic()
+        self.sync_since_s: float | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and take the page away: a stopped recorder has no status."""
+        self._stop.set()
+        self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        period_s = min(1.0, (self._notifier.watchdog_s or 2.0) / 3)
+        while not self._stop.wait(period_s):
+            now = time.monotonic()
+            sync_since = self.sync_since_s
+            stalled = now - self.beat_s > STALL_S
+            if not stalled:
+                self._notifier.send("WATCHDOG=1")
+            page = self._page()
+            page["stalled_s"] = round(now - self.beat_s, 3) if stalled else 0
+            page["sync_outstanding_s"] = 0 if sync_since is None else round(now - sync_since, 3)
+            self._notifier.send(f"STATUS={page['entries']} entries, {page['cycles']} open cycles")
+            temporary = self._path.with_name(f".{STATUS_FILE}.tmp")
+            try:
+                temporary.write_text(json.dumps(page) + "\n")
+                temporary.chmod(0o644)
+                temporary.rename(self._path)
+            except OSError as error:  # a full or read-only runtime directory must not stop the watchdog
+                self.failure = str(error)
+
+    failure: str | None = None

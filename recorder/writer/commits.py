@@ -1,0 +1,209 @@
+"""Commits, rows and events: what actuators do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recorder.core import rows
+from recorder.core.kinds import Decision, Kind
+from recorder.core.protocol import CommitRequest, EventRequest, RowsRequest, request_id
+from recorder.core.required import missing
+from recorder.store.tail import OpenCycle
+from recorder.writer.context import Context, completed, failed
+from recorder.writer.journal import Draft
+from recorder.writer.refusals import refuse
+from recorder.writer.session import Answer, Session, Stream, receipt
+
+CLAIM_OVERHEAD_BYTES = 64  # secrets and CBOR heads of a commit's claims, about
+
+
+def commit(context: Context, session: Session, asked: CommitRequest, size: int) -> Answer:
+    """Admit one commit within its cycle, or refuse it on record; `size` is that of the message."""
+    journal = context.journal
+    request = request_id(session.id, asked.counter)
+    cycle = journal.tail.cycles.get(asked.carrier)
+    if cycle is None:
+        action_class = asked.action_class or "unknown"
+        return refuse(
+            journal, context.refusals, session, request, [f"cycle_unknown: {asked.carrier}"],
+            who=context.who(session, {"operator": None, "delegation": None}), why={"reason": "cycle_unknown"},
+            action_class=action_class, retention=context.retention(action_class),
+        )  # fmt: skip
+    action_class = asked.action_class or cycle.action_classes[0]
+    reasons = _reasons(context, session, cycle, asked)
+    whole = context.is_whole(action_class)
+    what, where = journal.family("what", asked.what, whole=whole), journal.family("where", asked.where, whole=whole)
+    element = [asked.actuator, what.digest, where.digest, asked.at_mono_ns, request]
+    claims = [what.claims, where.claims]
+    if reasons:
+        if asked.actuator not in context.names:
+            return failed("actuator_unknown", f"no actuator has number {asked.actuator}")
+        return refuse(
+            journal, context.refusals, session, request, reasons, who={}, why={}, action_class=action_class,
+            retention=context.retention(action_class), commit=(cycle, element, claims, size),
+        )  # fmt: skip
+    drafted = _group(context, session, cycle, action_class, Decision.EXTERNAL, size)
+    index = journal.add_commit(drafted, element, claims, size + CLAIM_OVERHEAD_BYTES)
+    journal.count(cycle.carrier, cycle.made + 1)
+    session.last_seq = drafted.seq
+    return receipt(drafted.seq, index, int(Decision.EXTERNAL))
+
+
+def _reasons(context: Context, session: Session, cycle: OpenCycle, asked: CommitRequest) -> list[str]:
+    now = context.journal.now.mono_ns
+    reasons = []
+    if asked.actuator not in cycle.actuators:
+        reasons.append(f"cycle_actuator: {asked.actuator}")
+    elif context.names[asked.actuator] not in session.permissions.actuators:
+        reasons.append(f"not_permitted: {context.names[asked.actuator]}")
+    if asked.action_class is None and len(cycle.action_classes) > 1:
+        reasons.append(f"cycle_class: name one of {', '.join(cycle.action_classes)}")
+    if asked.action_class is not None and asked.action_class not in cycle.action_classes:
+        reasons.append(f"cycle_class: {asked.action_class}")
+    if now > cycle.not_after_mono_ns:
+        reasons.append("cycle_expired")
+    if cycle.made >= cycle.max_commits:
+        reasons.append("cycle_exhausted")
+    if asked.deadline_mono_ns is not None and now > asked.deadline_mono_ns:
+        reasons.append("deadline_passed")
+    reasons += [f"claim_missing: what.{key}" for key in missing("what", asked.what)]
+    reasons += [f"claim_missing: where.{key}" for key in missing("where", asked.where)]
+    return reasons
+
+
+def _group(
+    context: Context, session: Session, cycle: OpenCycle, action_class: str, decision: Decision, size: int
+) -> Draft:
+    """The draft that takes commits of this cycle, class and decision.
+
+    A session's requests keep their order, so one that has already gone into a later entry gets a new one.
+    """
+    key = (cycle.carrier, action_class, int(decision))
+    drafted = context.groups.get(key)
+    if drafted is None or drafted.seq < session.last_seq or not context.journal.has_room(drafted, size):
+        fields = {
+            8: [cycle.who, cycle.who_carrier],
+            9: [cycle.why, cycle.carrier],
+            13: [action_class, context.retention(action_class)],
+            14: 0,
+            16: int(decision),
+        }
+        drafted = context.journal.draft(Kind.ACTUATION, fields, bundle=cycle.bundle)
+        context.groups[key] = drafted
+    return drafted
+
+
+def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answer:
+    """Store rows: within their cycle, else marked as outside the grant or ungated, never refused."""
+    if asked.stream >= len(session.streams):
+        return failed("stream_unknown", f"this connection declared {len(session.streams)} streams")
+    stream = session.streams[asked.stream]
+    count, left = divmod(len(asked.packed), stream.row_bytes)
+    if left or not count:
+        return failed("rows_malformed", f"{len(asked.packed)} bytes are not rows of {stream.row_bytes}")
+    times = rows.times_of(asked.packed, stream.row_bytes)
+    if times[0] > times[1]:
+        return failed("rows_malformed", "the rows are not in the order of their times")
+    cycle = context.journal.tail.cycles.get(asked.carrier)
+    if cycle is None:
+        return _ungated_rows(context, session, stream, asked, count, times)
+    action_class = asked.action_class or cycle.action_classes[0]
+    within = (
+        stream.actuator in cycle.actuators
+        and action_class in cycle.action_classes
+        and times[1] <= cycle.not_after_mono_ns
+        and cycle.made + count <= cycle.max_commits
+    )
+    decision = Decision.EXTERNAL if within else Decision.OUTSIDE_GRANT
+    size = len(asked.packed) + CLAIM_OVERHEAD_BYTES
+    drafted = _group(context, session, cycle, action_class, decision, size)
+    index = _add_rows(context, drafted, session, stream, asked, count, times, action_class)
+    if within:
+        context.journal.count(cycle.carrier, cycle.made + count)
+    session.last_seq = drafted.seq
+    return receipt(drafted.seq, index, int(decision))
+
+
+def _add_rows(
+    context: Context,
+    drafted: Draft,
+    session: Session,
+    stream: Stream,
+    asked: RowsRequest,
+    count: int,
+    times: tuple[int, int],
+    action_class: str,
+) -> int:
+    what, where = families_of(context, stream, action_class)
+    secret = context.journal.randomness(16)
+    root = rows.root_at_rest(secret, asked.packed, stream.row_bytes)
+    element: list[Any] = [
+        stream.actuator, stream.schema, count, root, what.digest, where.digest, list(times),
+        request_id(session.id, asked.counter),
+    ]  # fmt: skip
+    claims = [what.claims, where.claims, [secret, asked.packed]]
+    return context.journal.add_commit(drafted, element, claims, len(asked.packed) + CLAIM_OVERHEAD_BYTES)
+
+
+def families_of(context: Context, stream: Stream, action_class: str) -> Any:  # noqa: ANN401 -- two families
+    """What and where of a stream, made once for each way to keep claims."""
+    whole = context.is_whole(action_class)
+    if whole not in stream.families:
+        stream.families[whole] = (
+            context.journal.family("what", stream.what, whole=whole),
+            context.journal.family("where", stream.where, whole=whole),
+        )
+    return stream.families[whole]
+
+
+def _ungated_rows(
+    context: Context, session: Session, stream: Stream, asked: RowsRequest, count: int, times: tuple[int, int]
+) -> Answer:
+    """Rows of a cycle that has ended: no why is left to refer to, so the entry carries its own."""
+    action_class = asked.action_class or "unknown"
+    why = {"reason": "cycle_unknown", "carrier": asked.carrier}
+    drafted = _ungated(context, session, action_class, {"operator": None, "delegation": None}, why)
+    index = _add_rows(context, drafted, session, stream, asked, count, times, action_class)
+    session.last_seq = drafted.seq
+    return receipt(drafted.seq, index, int(Decision.UNGATED))
+
+
+def event(context: Context, session: Session, asked: EventRequest) -> Answer:
+    """Store what happened without a cycle; only for actuators that the peer may act for."""
+    request = request_id(session.id, asked.counter)
+    strangers = [name for name in asked.actuators if name not in session.permissions.actuators]
+    who = completed("who", asked.who)
+    why = completed("why_ungated", asked.why)
+    if strangers:
+        return refuse(
+            context.journal, context.refusals, session, request, [f"not_permitted: {name}" for name in strangers],
+            who=context.who(session, who), why=why, action_class=asked.action_class,
+            retention=context.retention(asked.action_class),
+        )  # fmt: skip
+    numbers = [context.number(name) for name in asked.actuators]
+    whole = context.is_whole(asked.action_class)
+    what = context.journal.family("what", completed("what", asked.what), whole=whole)
+    where = context.journal.family("where", completed("where", asked.where), whole=whole)
+    drafted = _ungated(context, session, asked.action_class, who, why)
+    for number in dict.fromkeys(numbers):
+        element = [number, what.digest, where.digest, asked.at_mono_ns, request]
+        context.journal.add_commit(drafted, element, [what.claims, where.claims], CLAIM_OVERHEAD_BYTES)
+    session.last_seq = drafted.seq
+    return receipt(drafted.seq, 0, int(Decision.UNGATED))
+
+
+def _ungated(
+    context: Context, session: Session, action_class: str, who: dict[str, Any], why: dict[str, Any]
+) -> Draft:
+    journal = context.journal
+    who_family = journal.family("who", context.who(session, who))
+    why_family = journal.family("why", why)
+    seq = journal.next_seq
+    fields = {
+        8: [who_family.digest, seq],
+        9: [why_family.digest, seq],
+        13: [action_class, context.retention(action_class)],
+        14: 0,
+        16: int(Decision.UNGATED),
+    }
+    return journal.draft(Kind.ACTUATION, fields, {8: who_family.claims, 9: why_family.claims})

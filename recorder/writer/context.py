@@ -1,0 +1,67 @@
+"""What the writer's verbs share: the journal, the table in force, the refusals, the numbers of actuators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recorder.core.kinds import Kind
+from recorder.core.protocol import Failed, Status
+from recorder.core.required import REQUIRED
+from recorder.gate.table import Table
+from recorder.store.tail import Op
+from recorder.writer.journal import Draft, Journal
+from recorder.writer.refusals import Refusals
+from recorder.writer.session import Answer, Session
+
+UNCLASSIFIED = "unclassified"  # retention of an event whose class the table does not know
+
+
+class Context:
+    """State of the writer between requests."""
+
+    def __init__(self, journal: Journal, table: Table, platform: str) -> None:
+        self.journal = journal
+        self.table = table
+        self.platform = platform
+        self.refusals = Refusals(journal)
+        self.names = {number: name for name, number in journal.tail.actuators.items()}
+        self.groups: dict[tuple[int, str, int], Draft] = {}  # open drafts by cycle, class and decision
+
+    def who(self, session: Session, claims: dict[str, Any]) -> dict[str, Any]:
+        """Who claims with what the recorder itself knows; the peer's word for these keys does not count."""
+        peer = session.peer
+        return {**claims, "platform": self.platform, "uid": peer.uid, "gid": peer.gid, "pid": peer.pid, "exe": peer.exe}
+
+    def number(self, name: str) -> int:
+        """An actuator's number, declared by an entry the first time."""
+        tail = self.journal.tail
+        found = tail.actuators.get(name)
+        if found is None:
+            found = len(tail.actuators)
+            body = self.journal.family("body", {"name": name, "credential": None})
+            self.journal.draft(Kind.ACTUATOR, {11: body.digest, 15: [found]}, {11: body.claims})
+            self.journal.move(Op.ACTUATOR, name, found)
+            self.names[found] = name
+        return found
+
+    def is_whole(self, action_class: str) -> bool:
+        """Whether the class keeps whole maps instead of claim by claim."""
+        row = self.table.classes.get(action_class)
+        return row is not None and row.claims == "whole"
+
+    def retention(self, action_class: str) -> str:
+        """Retention class of an action class."""
+        row = self.table.classes.get(action_class)
+        return UNCLASSIFIED if row is None else row.retention
+
+
+def failed(error: str, detail: str) -> Answer:
+    """An answer that leaves no entry."""
+    return Answer(Status.ERROR, Failed(error, detail))
+
+
+def completed(family: str, claims: dict[str, Any]) -> dict[str, Any]:
+    """Claims with null for what is missing: what has happened is stored as it was told, and says "none" for the rest."""
+    if family == "where" and not claims:
+        return claims
+    return {**dict.fromkeys(REQUIRED[family]), **claims}

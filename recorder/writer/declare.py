@@ -1,0 +1,122 @@
+"""Declarations and entries of other kinds: actuators, streams, gaps, abandoned requests, appended entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import ValidationError, convert
+
+from recorder.core import cbor, rows
+from recorder.core.entry import entry_hash
+from recorder.core.errors import FormatError
+from recorder.core.kinds import RULES, Kind, Ref
+from recorder.core.protocol import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
+from recorder.core.required import missing
+from recorder.store.errors import StoreError
+from recorder.store.tail import Op
+from recorder.writer.context import Context, failed
+from recorder.writer.session import Answer, Session, Stream, receipt
+
+STREAMS_MAX = 256  # a connection
+SCHEMA_MAX_BYTES = 16 * 1024
+SCHEMAS_MAX = 4096  # an origin: each stays in memory and in every snapshot
+
+
+def actuator(context: Context, session: Session, asked: DeclareActuator) -> Answer:
+    """The number of a configured actuator."""
+    if asked.name not in session.permissions.actuators:
+        return failed("not_permitted", f"uid {session.peer.uid} may not act for {asked.name!r}")
+    return _after(context, context.number(asked.name))
+
+
+def stream(context: Context, session: Session, asked: DeclareStream) -> Answer:
+    """Declare what the rows of this connection share; the schema becomes an entry the first time."""
+    if asked.actuator not in session.permissions.actuators:
+        return failed("not_permitted", f"uid {session.peer.uid} may not act for {asked.actuator!r}")
+    if len(session.streams) >= STREAMS_MAX:
+        return failed("streams_max", f"a connection declares at most {STREAMS_MAX} streams")
+    lacking = [f"what.{key}" for key in missing("what", asked.what)]
+    lacking += [f"where.{key}" for key in missing("where", asked.where)]
+    if lacking:
+        return failed("claim_missing", ", ".join(lacking))
+    try:
+        row_bytes = rows.size_of(rows.struct_format(asked.fields))
+    except FormatError as error:
+        return failed(error.error, error.detail)
+    tail = context.journal.tail
+    schema = rows.schema_id(asked.fields)
+    if schema not in tail.schemas:
+        if len(tail.schemas) >= SCHEMAS_MAX or len(cbor.pack(asked.fields)) > SCHEMA_MAX_BYTES:
+            return failed("schemas_max", f"at most {SCHEMAS_MAX} schemas of {SCHEMA_MAX_BYTES} bytes each")
+        context.journal.draft(Kind.SCHEMA, {15: [asked.fields]})
+        context.journal.move(Op.SCHEMA, schema, asked.fields)
+    number = context.number(asked.actuator)
+    session.streams.append(Stream(number, asked.actuator, schema, row_bytes, asked.what, asked.where, {}))
+    return _after(context, len(session.streams) - 1)
+
+
+def _after(context: Context, body: int) -> Answer:
+    """Answer once what was drafted so far is durable; at once where nothing was."""
+    journal = context.journal
+    return Answer(Status.OK, body, None if journal.is_empty else journal.next_seq - 1)
+
+
+def gap(context: Context, session: Session, asked: GapRequest) -> Answer:
+    """Store what a controller knows that it did not record."""
+    strangers = [name for name in asked.actuators if name not in session.permissions.actuators]
+    if strangers:
+        return failed("not_permitted", f"uid {session.peer.uid} may not act for {', '.join(strangers)}")
+    numbers = [context.number(name) for name in asked.actuators]
+    span = None if asked.at_mono_ns is None else list(asked.at_mono_ns)
+    seq = context.journal.next_seq
+    context.journal.draft(Kind.GAP, {15: [numbers, asked.count, span, asked.reason]})
+    return receipt(seq)
+
+
+def abandon(context: Context, session: Session, asked: AbandonRequest) -> Answer:
+    """Store that a controller gave up waiting for its own requests."""
+    seq = context.journal.next_seq
+    context.journal.draft(Kind.ABANDON, {15: [list(asked.requests)]})
+    session.last_seq = seq
+    return receipt(seq)
+
+
+def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
+    """Store an entry of another kind, where the configuration permits it to this peer."""
+    if asked.kind not in session.permissions.append:
+        return failed("not_permitted", f"uid {session.peer.uid} may not append entries of kind {asked.kind}")
+    kind = Kind(asked.kind)
+    rule = RULES[kind]
+    fields: dict[int, Any] = {}
+    claims: dict[int, Any] = {}
+    present = {key for key, value in ((11, asked.body), (12, asked.refs), (15, asked.control)) if value is not None}
+    if not rule.required <= present <= rule.permitted:
+        return failed("header_keys", f"{kind.name.lower()} takes keys {sorted(rule.required)} of 11, 12 and 15")
+    try:
+        if asked.control is not None:
+            convert(asked.control, rule.control, builtin_types=(bytes,))
+            fields[15] = asked.control
+        if asked.refs is not None:
+            _check_refs(context, asked.refs)
+            fields[12] = asked.refs
+    except (ValidationError, StoreError) as error:
+        return failed("header_value", f"{kind.name.lower()}: {error}")
+    if asked.body is not None:
+        body = context.journal.family("body", asked.body)
+        fields[11] = body.digest
+        claims[11] = body.claims
+    seq = context.journal.next_seq
+    context.journal.draft(kind, fields, claims)
+    session.last_seq = seq
+    return receipt(seq)
+
+
+def _check_refs(context: Context, refs: dict[int, list[list[Any]]]) -> None:
+    """A reference to an entry of this origin names one that is there, by its hash."""
+    for listed in refs.values():
+        if not listed:
+            raise StoreError("an empty list of references")
+        for item in listed:
+            ref = convert(item, Ref, builtin_types=(bytes,))
+            if ref.origin is None and entry_hash(context.journal.store.entry(ref.seq)) != ref.hash:
+                raise StoreError(f"entry {ref.seq} has another hash")

@@ -1,0 +1,104 @@
+"""The writer's door: one request in, one answer out; exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from recorder.core import entry
+from recorder.core.kinds import Kind
+from recorder.core.protocol import DURABLE, Flag, Receipt, Status, Verb, request_id
+from recorder.store.sessions import DIGEST_BYTES
+from recorder.store.tail import Op
+from recorder.writer import commits, cycles, declare
+from recorder.writer.context import Context, failed
+from recorder.writer.journal import Written
+from recorder.writer.refusals import refused_before
+from recorder.writer.session import Answer, Session
+
+_VERBS: dict[int, Callable[[Context, Session, Any], Answer]] = {
+    Verb.OPEN_CYCLE: cycles.open_cycle,
+    Verb.JOIN_CYCLE: cycles.join_cycle,
+    Verb.CLOSE_CYCLE: cycles.close_cycle,
+    Verb.DECLARE_ACTUATOR: declare.actuator,
+    Verb.DECLARE_STREAM: declare.stream,
+    Verb.ROWS: commits.rows_message,
+    Verb.EVENT: commits.event,
+    Verb.GAP: declare.gap,
+    Verb.ABANDON: declare.abandon,
+    Verb.APPEND: declare.append,
+}
+VERBS = frozenset(_VERBS) | {Verb.COMMIT}
+
+
+class Writer:
+    """Requests to entries."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._drafted: dict[bytes, Answer] = {}  # answers of this transaction, by request id
+
+    def handle(self, session: Session, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- one of protocol.REQUESTS
+        """Draft what a request asks for.
+
+        A request with a counter that is durable already gets its first answer again; so does one whose first answer
+        is not written yet.
+        """
+        verb = request.verb
+        if verb not in DURABLE:
+            return _VERBS[verb](self._context, session, request)
+        tail = self._context.journal.tail
+        if tail.sessions.is_closed(session.id):
+            return failed("session_closed", "too many newer sessions; say hello for a new one")
+        digest = sha256(message).digest()[:DIGEST_BYTES]
+        if request.counter <= session.counter:
+            return self._again(session, request.counter, digest)
+        if verb == Verb.COMMIT:
+            answer = commits.commit(self._context, session, request, len(message))
+        else:
+            answer = _VERBS[verb](self._context, session, request)
+        if answer.hash_of is not None:
+            session.counter = request.counter
+            self._context.journal.move(Op.REQUEST, session.id, request.counter, answer.hash_of, digest)
+            self._drafted[request_id(session.id, request.counter)] = answer
+        return answer
+
+    def write(self) -> Written:
+        """Make what was drafted durable.
+
+        Raises:
+            SyncFailedError: whether it is durable is not known.
+
+        """
+        written = self._context.journal.write()
+        self._context.groups.clear()
+        self._drafted.clear()
+        return written
+
+    def _again(self, session: Session, counter: int, digest: bytes) -> Answer:
+        tail, store = self._context.journal.tail, self._context.journal.store
+        answered = tail.sessions.find(session.id, counter)
+        if answered is None:
+            return failed("request_forgotten", f"request {counter} is older than the requests remembered")
+        if answered.digest != digest:
+            return failed("request_changed", f"request {counter} was made before with other content")
+        request = request_id(session.id, counter)
+        drafted = self._drafted.get(request)
+        if drafted is not None:
+            return drafted._replace(body=drafted.body._replace(flags=drafted.body.flags | Flag.DUPLICATE))
+        return _from_entry(self._context, store.entry(answered.seq), request)
+
+
+def _from_entry(context: Context, raw: bytes, request: bytes) -> Answer:
+    """The first answer, out of the entry that it was given for."""
+    read = entry.decode(raw)
+    header = read.header
+    flags = int(Flag.DUPLICATE)
+    if header.kind == Kind.REFUSAL:
+        return refused_before(raw, flags)
+    if header.kind == Kind.CYCLE and header.bounds is not None and header.policy_axis is not None:
+        bundle = header.policy_axis.bundle or b""
+        return cycles.opened_before(context, header.seq, read.hash, header.bounds, bundle, flags)
+    index = next((at for at, commit in enumerate(header.commits or []) if commit.request == request), 0)
+    return Answer(Status.OK, Receipt(header.seq, index, read.hash, header.decision, flags))

@@ -1,0 +1,66 @@
+"""The vectors: made again byte for byte, each verified, one for each error that a lineage can show."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from recorder.core.verdict import FINDINGS, Report
+from recorder.core.verify import verify_lineage
+from tests.vectors.make_vectors import make, on_disk
+
+HELD = on_disk()
+
+
+def verified(vector: dict[str, Any]) -> Report:
+    records = [
+        (bytes.fromhex(item["entry"]), None if item["claims"] is None else bytes.fromhex(item["claims"]))
+        for item in vector["entries"]
+    ]
+    return verify_lineage(
+        vector["origin"],
+        records,
+        trusted_identity=bytes.fromhex(vector["trusted_identity"]),
+        checkpoints=[bytes.fromhex(note) for note in vector["checkpoints"]],
+    )
+
+
+def test_the_script_makes_what_is_checked_in() -> None:
+    """Neither the format nor the builder has drifted from the published bytes."""
+    made = make()
+    assert made.keys() == HELD.keys()
+    assert [path for path in made if made[path] != HELD[path]] == []
+
+
+def test_every_error_of_a_lineage_has_a_vector() -> None:
+    """A named error without a vector would be a claim nobody checked."""
+    named = {name for name, finding in FINDINGS.items() if finding.in_lineage}
+    assert named == {path.removeprefix("broken/").removesuffix(".json") for path in HELD if path.startswith("broken/")}
+
+
+@pytest.mark.parametrize("path", sorted(HELD))
+def test_vector(path: str) -> None:
+    """A valid vector has no failed check; a broken one shows its error first, in its step and place."""
+    vector = json.loads(HELD[path])
+    report = verified(vector)
+    expected = vector["expected"]
+    assert report.exit_status() == expected["exit_status"], report.problems
+    assert report.entries == len(vector["entries"])
+    if path.startswith("valid/"):
+        assert report.integrity == "pass"
+        return
+    first = report.problems[0]
+    assert (first.step, first.seq, first.error) == (expected["step"], expected["seq"], expected["error"])
+    finding = FINDINGS[first.error]
+    for verdict in finding.verdicts:
+        assert getattr(report, verdict) == ("fail" if finding.severity == "failed" else "lossy")
+    outcomes = {line.step: line.outcome for line in report.steps}
+    assert outcomes[first.step] == ("fail" if finding.severity == "failed" else "lossy")
+
+
+def test_an_authority_error_leaves_integrity_whole() -> None:
+    """Verdicts are separate: a commit beyond its bounds is recorded honestly."""
+    report = verified(json.loads(HELD["broken/cycle_commits.json"]))
+    assert (report.integrity, report.completeness, report.authority) == ("pass", "pass", "fail")
