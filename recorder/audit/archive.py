@@ -9,7 +9,7 @@ from __future__ import annotations
 import zipfile
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from zlib import crc32
 
 from recorder.core import bundle
@@ -116,7 +116,7 @@ class MemberReader:
         self._crc = 0
         self._digest = sha256()
 
-    def __enter__(self) -> MemberReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:

@@ -37,21 +37,24 @@ class BundleSource:
         """
         self._archive = Archive(path)
         try:
-            if bundle.MANIFEST not in self._archive.members:
-                raise FormatError(bundle.ERROR, f"{path} has no {bundle.MANIFEST}")
-            self.manifest_bytes = self._archive.read(bundle.MANIFEST)
-            self.manifest = bundle.parse_manifest(self.manifest_bytes)
-            self._compare_names()
-            self._archive.digests = self.manifest.members
-            held = bundle.CHECKPOINT in self._archive.members
-            self.checkpoints = [self._archive.read(bundle.CHECKPOINT)] if held else []
-            self._sort_members()
-            if not self.is_whole and not self.checkpoints:
-                raise FormatError(bundle.ERROR, f"{path}: a selection without the checkpoint that its proofs lead to")
+            self._open()
         except BaseException:
             self._archive.close()
             raise
         self._prover: Prover | None = None
+
+    def _open(self) -> None:
+        if bundle.MANIFEST not in self._archive.members:
+            raise FormatError(bundle.ERROR, f"{self._archive.path} has no {bundle.MANIFEST}")
+        self.manifest_bytes = self._archive.read(bundle.MANIFEST)
+        self.manifest = bundle.parse_manifest(self.manifest_bytes)
+        self._compare_names()
+        self._archive.digests = self.manifest.members
+        held = bundle.CHECKPOINT in self._archive.members
+        self.checkpoints = [self._archive.read(bundle.CHECKPOINT)] if held else []
+        self._sort_members()
+        if not self.is_whole and not held:
+            raise FormatError(bundle.ERROR, "a selection without the checkpoint that its proofs lead to")
 
     @property
     def origin(self) -> str:
@@ -107,8 +110,7 @@ class BundleSource:
                     while given < width:
                         yield _next_claims(reader)
                         given += 1
-                    if reader.left:
-                        raise FormatError(bundle.ERROR, f"{reader.left} bytes follow the last of {width} claims")
+                    _at_end(reader)
                 except FormatError as error:
                     self._fault(error.error, index * TILE_WIDTH + given, f"{path}: {error.detail}")
         for _ in range(width - given):
@@ -216,3 +218,8 @@ def _next_claims(reader: MemberReader) -> bytes:
     if len(head) < bundle.LENGTH_BYTES or length > reader.left:
         raise FormatError(bundle.ERROR, "the claims end early")
     return reader.read(length)
+
+
+def _at_end(reader: MemberReader) -> None:
+    if reader.left:
+        raise FormatError(bundle.ERROR, f"{reader.left} bytes follow the last claims")

@@ -32,6 +32,10 @@ from recorder.core.tiles import Tile, TileTree, encode_bundle, entries_path, til
 Progress = Callable[[int, int], None]  # entries done, entries to do
 
 
+def silent(_done: int, _total: int) -> None:
+    """Show no progress."""
+
+
 class Extracted(NamedTuple):
     """What was written."""
 
@@ -77,7 +81,7 @@ def extract(
     until: str | None,
     *,
     utc_ns: int,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Extracted:
     """Write a bundle.
 
@@ -134,7 +138,7 @@ def _write_whole(writing: _Writing, source: LineageSource) -> int:
             first = index * TILE_WIDTH
             if [held.seq for held in group] != list(range(first, first + len(group))):
                 raise ExtractionError(f"entries are missing between {first} and {group[-1].seq}; see `lineage verify`")
-            parts = []
+            parts: list[bytes] = []
             for held in group:
                 writing.notice(held)
                 claims = writing.claims(held)
@@ -216,15 +220,15 @@ def _seal_bundle(
     remarks: list[str],
 ) -> str | None:
     """Write the manifest, and the receipt if a recorder logs it; returns the id of its entry."""
-    target = writing.target
+    target, ranges = writing.target, [(span.first, span.last)]
     manifest = bundle.Manifest(
-        bundle.FORMAT, source.origin, whole, entries, [tuple(span)], [], utc_ns, live is not None, target.members
+        bundle.FORMAT, source.origin, whole, entries, ranges, [], utc_ns, live is not None, target.members
     )  # fmt: skip
     recorded = None
     if live is not None:
         try:
-            logged = live.log_extraction([tuple(span)], manifest.encode())
-            raw, introduction = _receipt(writing, source, live, logged.seq)
+            logged = live.log_extraction(ranges, manifest.encode())
+            raw, introduction = _receipt(writing, source, live, logged.seq, whole=whole)
             target.add(bundle.EXTRACTION, bundle.encode_receipt(raw, introduction), is_listed=False)
             recorded = str(entry_id(entry_hash(raw), logged.seq))
         except (NotRecorded, Unavailable) as error:
@@ -236,11 +240,11 @@ def _seal_bundle(
     return recorded
 
 
-def _receipt(writing: _Writing, source: LineageSource, live: Live, seq: int) -> tuple[bytes, bytes]:
-    # A selection did not see all introductions, and the log has grown since.
-    with closing(source.read(0 if writing.introduction is None else writing.introduction.seq)) as stored:
-        for held in stored:
-            writing.notice(held)
+def _receipt(writing: _Writing, source: LineageSource, live: Live, seq: int, *, whole: bool) -> tuple[bytes, bytes]:
+    if not whole:  # a selection did not see all introductions
+        with closing(source.read(0)) as stored:
+            for held in stored:
+                writing.notice(held)
     for held in read_live(live, source.size, seq + 1):
         writing.notice(held)
         if held.seq == seq and writing.introduction is not None:

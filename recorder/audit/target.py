@@ -8,7 +8,7 @@ import zipfile
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from recorder.audit.archive import Archive
 from recorder.core import bundle
@@ -48,6 +48,9 @@ class _Sink:
     def seekable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        self._file.close()
+
     def flush(self) -> None:
         if self.failure is None:
             try:
@@ -79,10 +82,10 @@ class Target:
         except OSError as error:
             raise ExtractionError(f"cannot write {self._part}: {error.strerror}") from error
         self._sink = _Sink(self._file)
-        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)  # type: ignore[arg-type]  # what it uses is there
+        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)
         self._done = False
 
-    def __enter__(self) -> Target:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -94,10 +97,9 @@ class Target:
         with suppress(OSError):  # what it still buffers finds no room
             self._file.close()
         self._part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ExtractionError(
-                f"cannot write {self._part}: {error.strerror or error}; nothing is left of it"
-            ) from error
+        if isinstance(error, OSError) and error is self._sink.failure:
+            reason = error.strerror or str(error)
+            raise ExtractionError(f"cannot write {self._part}: {reason}; nothing is left of it") from error
 
     def add(self, name: str, data: bytes, *, is_listed: bool = True) -> None:
         """Write a member.
@@ -118,9 +120,13 @@ class Target:
             self.members[name] = sha256(data).digest()
 
     def settle(self) -> None:
-        """Have what was written so far reach the medium."""
+        """Have what was written so far reach the medium; raises as `add`."""
         self._sink.flush()
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._sink.failure = error
+            raise
 
     def finish(self) -> int:
         """Close the bundle, read it back from the medium, give it its name; returns its size in bytes.

@@ -7,7 +7,7 @@ of an emergency stop may interrupt a `put` of the same thread.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
@@ -30,6 +30,7 @@ class Ticket:
     number: int = 0  # in the order of giving; 0 for a gap that declares this queue's own losses
     lost: int = 0  # events and rows that this gap declares
     is_gap: bool = False
+    lacks_platform: bool = False  # its who is completed when it is sent
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class EventQueue:
         self._events_max = events_max
         self._bytes_max = bytes_max
         self._lock = RLock()
-        self._queue: deque[tuple[Ticket, Callable[[], Outgoing]]] = deque()
+        self._queue: deque[Outgoing] = deque()
         self._unsettled: dict[int, None] = {}
         self._bytes = 0
         self._run: _Run | None = None
@@ -69,8 +70,9 @@ class EventQueue:
         """Gaps about this queue's own losses that are not declared yet."""
         return self._gaps_pending + (self._run is not None)
 
-    def put(self, ticket: Ticket, make: Callable[[], Outgoing]) -> bool:
-        """Queue a request that `make` completes when it is sent; False if there is no room and it is counted lost."""
+    def put(self, ticket: Ticket, request: Outgoing) -> bool:
+        """Queue a request; False if there is no room and it is counted lost."""
+        request.token = ticket
         with self._lock:
             if len(self._unsettled) >= self._events_max or self._bytes + ticket.size_bytes > self._bytes_max:
                 self._lose(ticket)
@@ -80,7 +82,7 @@ class EventQueue:
             ticket.number = self.recorded
             self._unsettled[ticket.number] = None
             self._bytes += ticket.size_bytes
-            self._queue.append((ticket, make))
+            self._queue.append(request)
             return True
 
     def take(self) -> Outgoing | None:
@@ -89,13 +91,7 @@ class EventQueue:
             with self._lock:
                 if len(self._unsettled) < self._events_max:
                     self._end_run()
-        try:
-            ticket, make = self._queue.popleft()
-        except IndexError:
-            return None
-        request = make()
-        request.token = ticket
-        return request
+        return self._queue.popleft() if self._queue else None
 
     def settle(self, ticket: Ticket, *, recorded: bool) -> None:
         """Sender: the recorder answered; an event that it did not take is declared lost."""
@@ -139,7 +135,9 @@ class EventQueue:
     def _declare(self, count: int, times: tuple[int, int], actuators: tuple[str, ...], reason: str) -> None:
         self._gaps_pending += 1
         ticket = Ticket(times[0], actuators, 0, lost=count, is_gap=True)
-        self._queue.append((ticket, lambda: gap(actuators, count, times, reason)))
+        request = gap(actuators, count, times, reason)
+        request.token = ticket
+        self._queue.append(request)
 
 
 def gap(actuators: Sequence[str], count: int | None, times: tuple[int, int] | None, reason: str) -> Outgoing:

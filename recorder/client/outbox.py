@@ -15,7 +15,7 @@ from recorder.client.pump import Pump
 from recorder.client.ring import Chunk
 from recorder.client.rows import RowSender, Source
 from recorder.client.session import Outgoing, Session
-from recorder.client.statement import Claims, Event
+from recorder.client.statement import Claims, event
 from recorder.client.wake import Wake
 from recorder.core import rows
 from recorder.core.errors import FormatError, Misuse
@@ -60,6 +60,7 @@ class Outbox:
             (self._events, self._queue),
             (self._rows, self._sender),
             wake=self._wake,
+            hello=self._hello,
             watch=self._watch,
         )
         self._pump.start()
@@ -77,8 +78,13 @@ class Outbox:
             Misuse: claims are missing or have no place in the format, or the recorder's client is closed.
 
         """
-        event = Event(action_class, actuators, families, at)
-        return self._put(Ticket(at, actuators, event.size_bytes), lambda: event.outgoing(self._platform()))
+        self._check_open()
+        hello = self._hello()
+        if hello is not None and "platform" not in families[0]:
+            families = ({"platform": hello.platform, **families[0]}, *families[1:])
+        request = event(action_class, actuators, families, at)
+        size = sum(map(len, request.tail))
+        return self._put(Ticket(at, actuators, size, lacks_platform=hello is None), request)
 
     def put_gap(
         self, actuators: tuple[str, ...], count: int | None, times: tuple[int, int] | None, reason: str, lost: int = 0
@@ -94,7 +100,7 @@ class Outbox:
         except FormatError as error:
             raise Misuse(f"this gap can't be recorded: {error.detail}") from None
         ticket = Ticket(boottime_ns(), actuators, len(request.tail[0]), lost=lost, is_gap=True)
-        return self._put(ticket, lambda: request)
+        return self._put(ticket, request)
 
     def adopt(self, source: Source) -> None:
         """Send a source's rows from now on."""
@@ -156,20 +162,15 @@ class Outbox:
             self._pump.stop()
         self._wake.close()
 
-    def _put(self, ticket: Ticket, make: Callable[[], Outgoing]) -> bool:
+    def _put(self, ticket: Ticket, request: Outgoing) -> bool:
         self._check_open()
-        taken = self._queue.put(ticket, make)
+        taken = self._queue.put(ticket, request)
         self.wake()
         return taken
 
     def _check_open(self) -> None:
         if self.is_closed:
             raise Misuse("this Recorder is closed")
-
-    def _platform(self) -> str:
-        hello = self._hello()
-        assert hello is not None, "nothing is sent before a hello"
-        return hello.platform
 
     def _rejected(self, source: Source, chunk: Chunk, why: str) -> None:
         LOG.error("the recorder did not take %d rows of %s: %s", chunk.count, source.actuator, why)

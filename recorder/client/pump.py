@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from recorder.client.answers import Hello
 from recorder.client.connection import NS_PER_MS, Connection, boottime_ns
 from recorder.client.control import Control
 from recorder.client.events import EventQueue, Ticket
 from recorder.client.rows import RowSender, failure_of
+from recorder.client.statement import complete
 from recorder.client.wake import Wake
 
 BATCH_MS = 20  # rows wait so long for company
@@ -37,6 +39,7 @@ class Pump:
         rows: tuple[Connection, RowSender],
         *,
         wake: Wake,
+        hello: Callable[[], Hello | None],
         watch: Callable[[], None],
     ) -> None:
         """Make it without starting it.
@@ -46,6 +49,7 @@ class Pump:
             events: the connection of events, and their queue.
             rows: the connection of rows, and their sender.
             wake: set when something should not wait for the next batch.
+            hello: the last one.
             watch: called after each turn that moved something.
 
         """
@@ -54,6 +58,7 @@ class Pump:
         self._events_connection, self._events = events
         self._rows_connection, self._rows = rows
         self._wake = wake
+        self._hello = hello
         self._watch = watch
         self._stopping = False
         self._batch_ns = 0  # when rows go out next
@@ -110,6 +115,9 @@ class Pump:
             request = self._events.take()
             if request is None:
                 break
+            hello = self._hello()
+            if hello is not None and isinstance(request.token, Ticket) and request.token.lacks_platform:
+                complete(request, hello.platform)
             session.give(request)
         return len(answers) + connection.write()
 

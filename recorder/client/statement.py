@@ -12,7 +12,6 @@ from recorder.core.protocol import Verb
 
 Claims = dict[str, Any]
 NOBODY: Claims = {"operator": None, "delegation": None}  # who behind an event that names none: a reflex, a watchdog
-EVENT_ELEMENTS = 9
 
 
 def who_of(platform: str, *parts: Claims | None) -> Claims:
@@ -49,39 +48,38 @@ def request(verb: Verb, *parts: cbor.Value) -> Outgoing:
         raise Misuse(f"this can't be recorded: {error.detail}") from None
 
 
-class Event:
-    """An event whose who may still lack the platform, where no recorder was ever met."""
+def event(
+    action_class: str,
+    actuators: Sequence[str],
+    families: tuple[Claims, Claims, Claims, Claims],
+    at_mono_ns: int,
+) -> Outgoing:
+    """Check and encode an event; keys that are missing are no error, since what has happened is never refused.
 
-    __slots__ = ("_after", "_before", "_who", "size_bytes")
+    Its tail lies in three pieces, the middle one being who, so that `complete` can add what is not known yet.
 
-    def __init__(
-        self,
-        action_class: str,
-        actuators: Sequence[str],
-        families: tuple[Claims, Claims, Claims, Claims],
-        at_mono_ns: int,
-    ) -> None:
-        """Check and encode it; keys that are missing are no error, since what has happened is never refused.
+    Args:
+        action_class: its class.
+        actuators: names.
+        families: who, what, where, why.
+        at_mono_ns: when it happened, CLOCK_BOOTTIME.
 
-        Args:
-            action_class: its class.
-            actuators: names.
-            families: who, what, where, why.
-            at_mono_ns: when it happened, CLOCK_BOOTTIME.
+    Raises:
+        Misuse: something in it has no place in the format.
 
-        Raises:
-            Misuse: something in it has no place in the format.
+    """
+    who, what, where, why = families
+    check("why", why, required.UNGATED_WHY)
+    whole = request(Verb.EVENT, action_class, list(actuators), who, what, where, why, at_mono_ns)
+    encoded = bytes(whole.tail[0])
+    start = len(cbor.pack([action_class, list(actuators)])) - 1  # without the list's own head of one byte
+    stop = start + len(cbor.pack(who))
+    whole.tail = (encoded[:start], encoded[start:stop], encoded[stop:])
+    return whole
 
-        """
-        who, what, where, why = families
-        check("why", why, required.UNGATED_WHY)
-        whole = request(Verb.EVENT, action_class, list(actuators), who, what, where, why, at_mono_ns)
-        self._before = cbor.pack([action_class, list(actuators)])[1:]
-        self._who = dict(who)
-        self.size_bytes = len(whole.tail[0])
-        self._after = bytes(whole.tail[0][len(self._before) + len(cbor.pack(who)) :])
 
-    def outgoing(self, platform: str) -> Outgoing:
-        """Complete it."""
-        who = cbor.pack({"platform": platform, **self._who})
-        return Outgoing(Verb.EVENT, EVENT_ELEMENTS, (self._before + who + self._after,))
+def complete(request: Outgoing, platform: str) -> None:
+    """Add the platform to an event's who, where no recorder had been met when it happened."""
+    before, who, after = request.tail
+    claims = cbor.load(bytes(who))
+    request.tail = (before, cbor.pack({"platform": platform, **claims}), after)

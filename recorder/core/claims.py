@@ -10,6 +10,7 @@ disclosed and `{key: claim hash}` for what is not; the secret is never in it, si
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from hashlib import sha256, shake_128
 from typing import Any
 
@@ -33,9 +34,15 @@ Rest = list[Any]  # [secret: bytes, claims: dict[str, Value]]
 Transport = dict[str, Any]  # key: [salt, value] or claim hash
 
 
+@lru_cache(maxsize=4096)
+def _encoded(key: str) -> bytes:
+    """A claim's key, encoded once: the same few keys come with every commit, and encoding costs as much as hashing."""
+    return cbor.pack(key)
+
+
 def claim_hash(salt: bytes, key: str, value: cbor.Value) -> bytes:
     """SHA-256 of CBOR [salt, key, value]."""
-    return sha256(_CLAIM_HEAD + salt + cbor.pack(key) + cbor.pack(value)).digest()
+    return sha256(_CLAIM_HEAD + salt + _encoded(key) + cbor.pack(value)).digest()
 
 
 def salts(secret: bytes, count: int) -> list[bytes]:

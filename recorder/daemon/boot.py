@@ -71,7 +71,7 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
     try:
         journal = Journal(store, identity, clock, randomness)
         context = Context(journal, table_of(config), prefix)
-        _write_boot(context, identity, previous, randomness)
+        write_boot(context, identity, previous, randomness)
     except BaseException:
         store.close()
         raise
@@ -124,7 +124,7 @@ def _first_boot(store: Store) -> Any:  # noqa: ANN401 -- kinds.Boot, or None of 
     return entry.decode(store.entry(0)).header.control if store.tail.size else None
 
 
-def _write_boot(
+def write_boot(
     context: Context, identity: Signer, previous: list[Previous], randomness: Callable[[int], bytes]
 ) -> None:
     """Write the boot entry, then, once that is durable, the first entry of its epoch key."""

@@ -13,7 +13,7 @@ from recorder import config as configs
 from recorder.core.errors import LineageError
 from recorder.core.note import ED25519, VerifierKey
 from recorder.daemon import identity
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, replace_file, sync_dir
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, StateLock, replace_file, sync_dir
 
 DIRECTORY_MODE = 0o750
 CONFIG_MODE = 0o640
@@ -90,15 +90,21 @@ def found(state: Path, answers: Answers) -> VerifierKey:
     with ExitStack() as undo:
         try:
             _make_directory(state, undo)
+            had_lock = (state / LOCK).exists()
+            lock = StateLock(state)  # stays as a file, so that a start that fails leaves the directory as it found it
+            undo.callback(lock.close)
+            check_free(state)  # again: another `init` may have been here, and what is undone must be ours
+            if not had_lock:
+                undo.callback((state / LOCK).unlink, missing_ok=True)
             _make_directory(state / LINEAGES, undo)
-            for name in (IDENTITY, f"{IDENTITY}.tmp", f"{CONFIG}.tmp", LOCK):
+            for name in (IDENTITY, f"{IDENTITY}.tmp", f"{CONFIG}.tmp"):
                 undo.callback((state / name).unlink, missing_ok=True)
-            (state / LOCK).touch(0o600)  # so that a start that fails leaves the directory as it found it
             signer = identity.make(state)
             replace_file(state / CONFIG, text.encode(), CONFIG_MODE)
+            undo.pop_all()
+            lock.close()
         except OSError as error:
             raise FoundingError(f"cannot make {state}: {error.strerror or error}") from error
-        undo.pop_all()
     return VerifierKey.derive(f"{answers.fleet}/{answers.platform}", ED25519, signer.public_key)
 
 

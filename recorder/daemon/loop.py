@@ -194,6 +194,8 @@ class Loop:
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
             self._send(connection, request.counter, answer)
+        elif answer.hash_of < self._journal.tail.size:  # a refusal that was recorded for an earlier request
+            self._send(connection, request.counter, self._filled(answer, None, late=False))
         else:
             deadline = getattr(request, "deadline_mono_ns", None)
             self._waiting.append(Waiting(connection, request.counter, answer, deadline))
@@ -252,13 +254,15 @@ class Loop:
             if connection.subscribed:
                 self._push(connection, written)
 
-    def _filled(self, answer: Answer, written: Written, *, late: bool) -> Answer:
-        """The answer with its entry's hash."""
+    def _filled(self, answer: Answer, written: Written | None, *, late: bool) -> Answer:
+        """The answer with its entry's hash, out of the transaction just written or of the store."""
         body = answer.body
         if answer.hash_of is None or not hasattr(body, "entry_hash"):
             return answer
-        at = answer.hash_of - written.first
-        found = written.hashes[at] if at >= 0 else entry_hash(self._journal.store.entry(answer.hash_of))
+        if written is not None and answer.hash_of >= written.first:
+            found = written.hashes[answer.hash_of - written.first]
+        else:
+            found = entry_hash(self._journal.store.entry(answer.hash_of))
         flags = body.flags | Flag.LATE if late else body.flags
         return Answer(answer.status, body._replace(entry_hash=found, flags=int(flags)))
 

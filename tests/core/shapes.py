@@ -56,7 +56,9 @@ def _floats(value: float) -> Iterator[bytes]:
 
 # --- Plain values
 
-uints = st.one_of(st.integers(0, 30), st.integers(0, UINT64_MAX), st.sampled_from([23, 24, 255, 256, 2**32, UINT64_MAX]))
+uints = st.one_of(
+    st.integers(0, 30), st.integers(0, UINT64_MAX), st.sampled_from([23, 24, 255, 256, 2**32, UINT64_MAX])
+)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 _scalars = st.one_of(
     st.none(), st.booleans(), uints, st.integers(-(2**63), -1), st.floats(allow_nan=False, allow_infinity=False),
@@ -65,7 +67,9 @@ _scalars = st.one_of(
 values = st.recursive(
     _scalars,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4), st.dictionaries(uints, inner, max_size=4)
+        st.lists(inner, max_size=4),
+        st.dictionaries(texts, inner, max_size=4),
+        st.dictionaries(uints, inner, max_size=4),
     ),
     max_leaves=8,
 )
@@ -85,7 +89,10 @@ facts = st.tuples(hashes).map(list)
 ranges = st.tuples(uints, uints).map(list)
 witnesses = st.tuples(st.integers(1, UINT64_MAX), uints, names, hashes).map(list)
 bounds = st.tuples(
-    uints, st.integers(1, UINT64_MAX), st.lists(actuators, min_size=1, max_size=3), st.lists(names, min_size=1, max_size=3)
+    uints,
+    st.integers(1, UINT64_MAX),
+    st.lists(actuators, min_size=1, max_size=3),
+    st.lists(names, min_size=1, max_size=3),
 ).map(list)
 refs = st.dictionaries(
     st.integers(1, 4),
@@ -100,7 +107,9 @@ commits = st.one_of(
     st.tuples(actuators, hashes, hashes, uints, bytes16),
     st.tuples(actuators, hashes, st.integers(1, UINT64_MAX), hashes, hashes, hashes, ranges, bytes16),
 ).map(list)
-scalars = st.sampled_from("<i1 |i1 <u1 |u1 |b1 <i2 <u2 <i4 <u4 <i8 <u8 <f2 <f4 <f8".split())
+scalars = st.sampled_from(
+    ["<i1", "|i1", "<u1", "|u1", "|b1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"]
+)
 fields = st.tuples(st.text("abc_", min_size=1, max_size=64), scalars, st.integers(1, 8), texts).map(list)
 schemas = st.lists(fields, min_size=1, max_size=5, unique_by=lambda field: field[0])
 
@@ -198,9 +207,11 @@ _unknown = st.fixed_dictionaries(
 
 # --- Mutations
 
-_junk = st.one_of(
+_junk: st.SearchStrategy[Any] = st.one_of(
     values,
-    st.sampled_from([None, True, False, 0, 1, -1, 1.0, 6, UINT64_MAX, "", "0", "x" * 257, "é" * 65, "x" * 1025, [], {}]),
+    st.sampled_from(
+        [None, True, False, 0, 1, -1, 1.0, 6, UINT64_MAX, "", "0", "x" * 257, "é" * 65, "x" * 1025, [], {}]
+    ),
     st.sampled_from([bytes(count) for count in (0, 7, 15, 16, 17, 31, 32, 33)]),
 )
 
@@ -236,6 +247,12 @@ def mangled(draw: st.DrawFn, data: bytes) -> bytes:
     byte = draw(st.binary(min_size=1, max_size=1))
     return draw(
         st.sampled_from(
-            [data[:at] + byte + data[at + 1 :], data[:at] + byte + data[at:], data[:at] + data[at + 1 :], data[:at], data + byte]
+            [
+                data[:at] + byte + data[at + 1 :],
+                data[:at] + byte + data[at:],
+                data[:at] + data[at + 1 :],
+                data[:at],
+                data + byte,
+            ]
         )
     )

@@ -31,14 +31,39 @@ KNOWN: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 # RFC 8949 appendix A, what the format has no place for.
-NOT_OURS = """
-    c249010000000000000000 3bffffffffffffffff c349010000000000000000 f97c00 f97e00 f9fc00 fa7f800000 fa7fc00000
-    faff800000 fb7ff0000000000000 fb7ff8000000000000 fbfff0000000000000 f7 f0 f8ff
-    c074323031332d30332d32315432303a30343a30305a c11a514b67b0 c1fb41d452d9e8200000 d74401020304 d818456449455446
-    d82076687474703a2f2f7777772e6578616d706c652e636f6d 5f42010243030405ff 7f657374726561646d696e67ff 9fff
-    9f018202039f0405ffff 9f01820203820405ff 83018202039f0405ff 83019f0203ff820405 bf61610161629f0203ffff
-    826161bf61626163ff bf6346756ef563416d7421ff
-""".split()
+NOT_OURS = [
+    "c249010000000000000000",
+    "3bffffffffffffffff",
+    "c349010000000000000000",
+    "f97c00",
+    "f97e00",
+    "f9fc00",
+    "fa7f800000",
+    "fa7fc00000",
+    "faff800000",
+    "fb7ff0000000000000",
+    "fb7ff8000000000000",
+    "fbfff0000000000000",
+    "f7",
+    "f0",
+    "f8ff",
+    "c074323031332d30332d32315432303a30343a30305a",
+    "c11a514b67b0",
+    "c1fb41d452d9e8200000",
+    "d74401020304",
+    "d818456449455446",
+    "d82076687474703a2f2f7777772e6578616d706c652e636f6d",
+    "5f42010243030405ff",
+    "7f657374726561646d696e67ff",
+    "9fff",
+    "9f018202039f0405ffff",
+    "9f01820203820405ff",
+    "83018202039f0405ff",
+    "83019f0203ff820405",
+    "bf61610161629f0203ffff",
+    "826161bf61626163ff",
+    "bf6346756ef563416d7421ff",
+]
 
 HAZARDS = {
     "empty": "",
@@ -204,7 +229,12 @@ def test_any_bytes(data: bytes) -> None:
         assert naive_cbor(value) == cbor.encode(value) == data
 
 
-@given(st.lists(st.sampled_from([bytes([n]) for n in range(256)] + [b"\xd8\x1c", b"\xd8\x1d", b"\xc2\x41", b"\xfb"]), max_size=30))
+@given(
+    st.lists(
+        st.sampled_from([bytes([n]) for n in range(256)] + [b"\xd8\x1c", b"\xd8\x1d", b"\xc2\x41", b"\xfb"]),
+        max_size=30,
+    )
+)
 def test_any_heads(parts: list[bytes]) -> None:
     """The same for bytes that are mostly heads of something."""
     test_any_bytes.hypothesis.inner_test(b"".join(parts))  # type: ignore[attr-defined]

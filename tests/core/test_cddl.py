@@ -71,7 +71,7 @@ def test_valid_headers_of_each_kind(kind: int) -> None:
     """An entry that we sign is one for the CDDL, under its own kind's rule and under no other kind's."""
     rule = RULE_OF[Kind(kind)] if kind in RULES else "unknown"
 
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     @given(headers(kind), st.sampled_from(sorted({*RULE_OF.values(), "unknown"} - {rule})))
     def check(header: dict[int, Any], other: str) -> None:
         assert reads(header)
@@ -88,7 +88,7 @@ def test_valid_headers_of_each_kind(kind: int) -> None:
 def test_mutated_headers_of_each_kind(kind: int) -> None:
     """A header changed in one place is taken by both or refused by both, the listed combinations apart."""
 
-    @settings(max_examples=80)
+    @settings(max_examples=50)
     @given(headers(kind).flatmap(mutated).filter(lambda header: encodes(header) and naming(header)))
     def check(header: dict[int, Any]) -> None:
         known = header[2] in RULES
@@ -155,12 +155,16 @@ def test_malformed_entries() -> None:
 at_rest = st.tuples(bytes16, families).map(list)
 in_transport = at_rest.map(lambda family: claims.to_transport("who", family, withhold=list(family[1])[::2]))
 rows_at_rest = st.tuples(bytes16, st.binary(min_size=16, max_size=32)).map(list)
-rows_in_transport = st.dictionaries(st.integers(0, 5), hashes | st.tuples(bytes16, st.binary(min_size=8)).map(list), min_size=1)
+rows_in_transport = st.dictionaries(
+    st.integers(0, 5), hashes | st.tuples(bytes16, st.binary(min_size=8)).map(list), min_size=1
+)
 
 
 def records(family: st.SearchStrategy[Any], packed: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[int, Any]]:
     commit = st.one_of(st.tuples(family, family), st.tuples(family, family, packed)).map(list)
-    return st.fixed_dictionaries({}, optional={8: family, 9: family, 10: st.lists(commit, min_size=1, max_size=2), 11: family})
+    return st.fixed_dictionaries(
+        {}, optional={8: family, 9: family, 10: st.lists(commit, min_size=1, max_size=2), 11: family}
+    )
 
 
 @given(records(at_rest | in_transport, rows_at_rest | rows_in_transport))

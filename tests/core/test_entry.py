@@ -54,7 +54,10 @@ def test_spelled_to_the_byte() -> None:
     raw = entry.sign(HEADER, AAD, SIGNER)
     signer_kid = sha256(SIGNER.public_key).digest()[:8]
     payload = (
-        b"\xa6\x01\x01\x02\x03\x03\x07\x04\x58\x20" + bytes(32) + b"\x05\x85\x01\x02\x01\x00\xf6\x0f\x81\x58\x20" + bytes(32)
+        b"\xa6\x01\x01\x02\x03\x03\x07\x04\x58\x20"
+        + bytes(32)
+        + b"\x05\x85\x01\x02\x01\x00\xf6\x0f\x81\x58\x20"
+        + bytes(32)
     )
     assert raw[:-64] == b"\xd2\x84\x4d\xa2\x01\x32\x04\x48" + signer_kid + b"\xa0\x58\x55" + payload + b"\x58\x40"
     aad = b"lineage/entry/1\nfleet/arm/0123456789abcdef\n"
@@ -104,7 +107,7 @@ def test_payload_lengths(length: int) -> None:
     raw = raw_with(bytes(length))
     assert entry.split(raw) == (kid(SIGNER.public_key), bytes(length), raw[-64:])
     for cut in (raw[:-1], raw[1:], raw + b"\0", raw[:17] + raw[18:]):
-        with pytest.raises(FormatError, match="entry_malformed|entry_too_large"):
+        with pytest.raises(FormatError, match=r"entry_malformed|entry_too_large"):
             entry.split(cut)
 
 
@@ -157,7 +160,8 @@ def test_every_bit_of_one_entry() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["", "fleet/arm/0123456789abcdee", "fleet/arm/0123456789abcdef\n", "Fleet/arm/0123456789abcdef", "fleet/arm/"]
+    "origin",
+    ["", "fleet/arm/0123456789abcdee", "fleet/arm/0123456789abcdef\n", "Fleet/arm/0123456789abcdef", "fleet/arm/"],
 )
 def test_bound_to_one_origin(origin: str) -> None:
     """The signature does not hold under another origin."""

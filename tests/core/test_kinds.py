@@ -24,7 +24,12 @@ ACTUATION: dict[int, Any] = {
     1: 1, 2: 4, 3: 9, 4: HASH, 5: [1, 2, 1, 0, None], 6: {3: None}, 7: [HASH, None], 8: [HASH, 1], 9: [HASH, 1],
     10: [[3, HASH, HASH, 5, SIXTEEN]], 13: ["motion", "1y"], 14: 0, 16: 0,
 }  # fmt: skip
-REFUSAL = {**{key: value for key, value in ACTUATION.items() if key not in {6, 10}}, 2: 5, 15: [SIXTEEN, ["late"]], 16: 1}
+REFUSAL = {
+    **{key: value for key, value in ACTUATION.items() if key not in {6, 10}},
+    2: 5,
+    15: [SIXTEEN, ["late"]],
+    16: 1,
+}
 ROWS = [3, HASH, 10, HASH, HASH, HASH, [1, 2], SIXTEEN]
 EPOCH = {1: 1, 2: 3, 3: 9, 4: HASH, 5: [1, 2, 1, 0, None], 15: [HASH]}
 
@@ -59,7 +64,10 @@ def test_required_and_permitted_keys(kind: int) -> None:
         assert read(header).kind == kind
         needed = {1, 2, 3, 4, 5} | (RULES[kind].required if kind in RULES else set())
         for key in needed:
-            assert error_of({name: value for name, value in header.items() if name != key}) in {"header_keys", "header_value"}
+            assert error_of({name: value for name, value in header.items() if name != key}) in {
+                "header_keys",
+                "header_value",
+            }
         permitted = RULES[kind].permitted if kind in RULES else set(range(3, 19))
         for key in {*range(25), 255, 2**64 - 1} - needed - permitted:
             assert error_of({**header, key: ACTUATION.get(key, 0)}) == "header_keys", key
@@ -114,7 +122,10 @@ def test_an_unsigned_integer_is_nothing_else(number: Any) -> None:
 def test_numbers_reach_64_bits(largest: int) -> None:
     """Unsigned integers go to 2^64-1."""
     assert read({**EPOCH, 3: largest, 5: [largest, largest, largest, 3, largest]}).time.error_us == largest
-    commits = [[largest, HASH, largest, HASH, HASH, HASH, [largest, largest], SIXTEEN], [largest, HASH, HASH, largest, SIXTEEN]]
+    commits = [
+        [largest, HASH, largest, HASH, HASH, HASH, [largest, largest], SIXTEEN],
+        [largest, HASH, HASH, largest, SIXTEEN],
+    ]
     assert read({**ACTUATION, 6: {largest: [largest, HASH]}, 10: commits}).commits is not None
 
 
@@ -129,7 +140,9 @@ def test_a_hash_has_32_bytes(wrong: Any) -> None:
         assert error_of(header) == "header_value"
 
 
-@pytest.mark.parametrize("commits", [[], {}, None, [[]], [5], [ROWS[:7]], [[*ROWS, 1]], [[3, HASH, HASH, 5]], "x", [{0: 1}]])
+@pytest.mark.parametrize(
+    "commits", [[], {}, None, [[]], [5], [ROWS[:7]], [[*ROWS, 1]], [[3, HASH, HASH, 5]], "x", [{0: 1}]]
+)
 def test_bad_commits(commits: Any) -> None:
     """Key 10 is a list of commits of five elements and rows of eight."""
     assert error_of({**ACTUATION, 10: commits}) == "header_value"

@@ -35,7 +35,9 @@ class Nodes:
 
 
 packings = st.tuples(bytes16, st.integers(8, 40), st.integers(1, 20)).flatmap(
-    lambda drawn: st.tuples(st.just(drawn[0]), st.binary(min_size=drawn[1] * drawn[2], max_size=drawn[1] * drawn[2]), st.just(drawn[1]))
+    lambda drawn: st.tuples(
+        st.just(drawn[0]), st.binary(min_size=drawn[1] * drawn[2], max_size=drawn[1] * drawn[2]), st.just(drawn[1])
+    )
 )
 
 
@@ -162,7 +164,11 @@ forms = st.one_of(
 )
 
 
-@given(st.one_of(values, forms.flatmap(mutated)), st.integers(0, 2**64 - 1) | st.integers(0, 4), st.none() | st.integers(9, 12))
+@given(
+    st.one_of(values, forms.flatmap(mutated)),
+    st.integers(0, 2**64 - 1) | st.integers(0, 4),
+    st.none() | st.integers(9, 12),
+)
 def test_any_rows(form: Any, count: int, size: int | None) -> None:
     """Any value is rows with as many leaves as the header counts, or rows_malformed."""
     try:

@@ -1,0 +1,130 @@
+"""Verification of a source on all cores (FORMAT.md section 8), in memory that does not grow with its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from recorder.audit.carried import BundleSource
+from recorder.audit.pool import JobPool
+from recorder.audit.source import LineageSource, identity_key
+from recorder.audit.tilecheck import TileCheck
+from recorder.audit.witnessed import witnessed
+from recorder.core.entry import entry_hash
+from recorder.core.errors import FormatError
+from recorder.core.trust import Trust
+from recorder.core.verdict import Problem, Report, problem
+from recorder.core.verify import Checked, SelectionVerifier, Verifier
+from recorder.store.errors import StoreDamagedError
+
+Progress = Callable[[int, int], None]
+PROGRESS_ENTRIES = 1024
+
+
+def silent(_done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def check_source(
+    source: LineageSource,
+    *,
+    trust: Trust | None = None,
+    known: Sequence[bytes] = (),
+    progress: Progress = silent,
+    workers: int | None = None,
+) -> Report:
+    """Verify all that a source holds.
+
+    Args:
+        source: what to verify.
+        trust: what the verifier trusts; without it the identity key is the one that the lineage itself names.
+        known: signed notes of heads known from elsewhere.
+        progress: called now and then with entries done and entries to do.
+        workers: processes; as many as there are cores if left out.
+
+    Raises:
+        LineageError, OSError: the source cannot be read at all.
+
+    """
+    origin = source.origin
+    trusted = trust.identity_of(origin) if trust is not None else None
+    found: list[Problem] = []
+    if trust is not None and trust.logs and trusted is None:
+        named = ", ".join(key.name for key in trust.logs)
+        found.append(problem("identity_untrusted", None, f"the trust file names {named}, not the platform of {origin}"))
+    notes = list(dict.fromkeys([*source.checkpoints, *known]))
+    identity = trusted or _identity(source, found)
+    seen = witnessed(origin, identity, notes, trust)
+    found += seen.problems
+    if source.is_whole:
+        verifier = Verifier(origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size)
+        _check_whole(source, verifier, found, progress, workers)
+    else:
+        selected = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted)
+        _check_selection(source, selected, found, progress, workers)
+        verifier = selected
+    if isinstance(source, BundleSource):
+        source.check_receipt(identity)
+    verifier.take(Checked(0, 0, 0, [*found, *source.faults()]))
+    report = verifier.finish()
+    remarks = {"cosignatures": seen.cosignatures} if seen.cosignatures else {}
+    if isinstance(source, BundleSource) and not source.is_recorded:
+        remarks["unsigned_bundle"] = 1
+    report = replace(report, notes={**report.notes, **remarks})
+    if seen.size and report.witnessing == "nothing" and report.integrity == "pass":
+        report = replace(report, witnessing="pass")
+    return report
+
+
+def _check_whole(
+    source: LineageSource, verifier: Verifier, found: list[Problem], progress: Progress, workers: int | None
+) -> None:
+    tiles = TileCheck()
+    total = source.size
+    damaged = False
+    with JobPool(verifier.take, workers) as pool:
+        try:
+            with closing(source.read(0)) as entries:
+                for done, held in enumerate(entries):
+                    job = verifier.feed(held.raw, held.claims or None)
+                    tiles.feed(held.raw)
+                    if job is not None:
+                        pool.give(job)
+                    if not done % PROGRESS_ENTRIES:
+                        progress(done, total)
+        except StoreDamagedError as error:
+            damaged = True
+            found.append(problem("record_damaged", error.seq, f"{error}; nothing after it was checked"))
+        pool.finish()
+    progress(verifier.entries, total)
+    below = min(source.tiles_below(), verifier.entries)
+    if not damaged:
+        found += tiles.finish(source.tiles(), below, with_partial=isinstance(source, BundleSource))
+
+
+def _check_selection(
+    source: LineageSource, verifier: SelectionVerifier, found: list[Problem], progress: Progress, workers: int | None
+) -> None:
+    with JobPool(verifier.take, workers) as pool, closing(source.read(0)) as entries:
+        for done, held in enumerate(entries):
+            hashes: tuple[bytes, ...] = ()
+            try:
+                proof = source.prove(held.seq, entry_hash(held.raw))
+                hashes = proof.hashes if proof is not None else ()
+            except FormatError as error:
+                found.append(problem(error.error, held.seq, error.detail))
+            job = verifier.feed(held.raw, held.claims or None, hashes)
+            if job is not None:
+                pool.give(job)
+            if not done % PROGRESS_ENTRIES:
+                progress(held.seq, source.size)
+        pool.finish()
+
+
+def _identity(source: LineageSource, found: list[Problem]) -> bytes | None:
+    try:
+        return identity_key(source)
+    except StoreDamagedError as error:
+        found.append(problem("record_damaged", error.seq, str(error)))
+        return None

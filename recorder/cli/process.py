@@ -1,0 +1,122 @@
+"""A recorder in a process of its own, for `demo` and `bench`: the very command that a service would start."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from recorder.client import Recorder, Unavailable
+from recorder.core.errors import LineageError
+
+START_S = 60.0
+STOP_S = 30.0
+POLL_S = 0.001
+LINEAGE = (sys.executable, "-c", "from recorder.cli import main; main()")
+
+
+class ProcessError(LineageError):
+    """The recorder's process did not start or end as it should; the message has its last words."""
+
+
+class RecorderProcess:
+    """`lineage run` on a state directory."""
+
+    def __init__(self, state: Path, socket: Path, log: Path) -> None:
+        """Prepare; `start` starts it.
+
+        Args:
+            state: the state directory.
+            socket: its socket.
+            log: file for what it says.
+
+        """
+        self.state = state
+        self.socket = socket
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
+    def start(self) -> float:
+        """Start it; returns the seconds until it answered its first hello.
+
+        Raises:
+            ProcessError: it ended, or does not answer.
+
+        """
+        began = time.monotonic()
+        command = [*LINEAGE, "run", "--state", str(self.state), "--socket", str(self.socket)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+        while time.monotonic() - began < START_S:
+            if self._process.poll() is not None:
+                raise ProcessError(f"the recorder ended with status {self._process.returncode}: {self._last_words()}")
+            if self.socket.exists() and self._answers():
+                return time.monotonic() - began
+            time.sleep(POLL_S)
+        raise ProcessError(f"the recorder did not answer within {START_S:.0f} s: {self._last_words()}")
+
+    def stop(self) -> int:
+        """End it cleanly and return its exit status.
+
+        Raises:
+            ProcessError: it does not end.
+
+        """
+        assert self._process is not None, "it was started"
+        self._process.send_signal(signal.SIGCONT)  # in case it was paused
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise ProcessError(f"the recorder did not stop within {STOP_S:.0f} s: {self._last_words()}") from None
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(signal.SIGCONT)
+
+    def memory_kib(self) -> dict[str, int]:
+        """RssAnon and RssFile of /proc/PID/status."""
+        lines = Path(f"/proc/{self.pid}/status").read_text("ascii", errors="replace").split("\n")
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        return {name: int(fields[name].split()[0]) for name in ("RssAnon", "RssFile")}
+
+    def _answers(self) -> bool:
+        with Recorder(self.socket, client_name="lineage", timeout_ms=int(START_S * 1000)) as recorder:
+            try:
+                return recorder.hello.boot > 0
+            except Unavailable:
+                return False
+
+    def _last_words(self) -> str:
+        said = self._log.read_text("utf-8", errors="replace").strip().split("\n")
+        return said[-1] or "it said nothing"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.kill()

@@ -1,0 +1,135 @@
+"""`lineage recover`: a damaged lineage is kept aside as it is, and a new incarnation that names it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from recorder.config import Config
+from recorder.core.checkpoint import Checkpoint, sign_checkpoint
+from recorder.core.keys import Signer
+from recorder.core.kinds import Kind, Previous
+from recorder.daemon import boot, survey
+from recorder.store import head as heads
+from recorder.store.errors import StoreError
+from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current, replace_file
+from recorder.store.store import create_store
+from recorder.store.tail import Op
+from recorder.writer.context import Context
+from recorder.writer.journal import Clock, Journal
+
+REASON = "recovered"
+
+
+class Diagnosis(NamedTuple):
+    """What is wrong, and what the new incarnation will say of what was before."""
+
+    damage: str
+    kept: list[Path]  # directories of lineages that stay where they are
+    previous: list[Previous]
+
+
+class Recovered(NamedTuple):
+    """The new incarnation."""
+
+    origin: str
+    lineage: Path
+    previous: list[Previous]
+
+
+def diagnose(state: Path, config: Config, identity: Signer) -> Diagnosis:
+    """Find out what is wrong; writes nothing.  The caller holds the state's lock.
+
+    Raises:
+        StoreError: nothing is, or what is wrong is no damage.
+
+    """
+    try:
+        current = read_current(state)
+    except StoreError as error:
+        return _named(state, config, identity, str(error), _incarnations(state))
+    if current is None:
+        found = _incarnations(state)
+        if not found:
+            raise StoreError(f"nothing to recover: {state} holds no lineage yet; `lineage run --state {state}` begins one")
+        return _named(state, config, identity, f"{state / CURRENT} is missing", found)
+    lineage = lineage_dir(state, current)
+    damage = survey.damage(state, lineage, f"{_prefix(config)}/{current}")
+    if damage is None:
+        raise StoreError(f"nothing to recover: {lineage} opens and its tail is sound; `lineage verify --state {state}`")
+    return _named(state, config, identity, damage, [current])
+
+
+def begin(
+    state: Path, config: Config, identity: Signer, clock: Clock, randomness: Callable[[int], bytes], found: Diagnosis
+) -> Recovered:
+    """Begin the new incarnation: boot, policy and stop entries, the head file, and only then the name in `current`.
+
+    If we crash before `current` is replaced, the damaged lineage is still in force, the new directory is never looked
+    at, and `recover` can be run again; after it, the new incarnation names the old one durably already.
+
+    Raises:
+        StoreError, OSError: no room, no permission; the damaged lineage is still in force.
+
+    """
+    incarnation = randomness(boot.INCARNATION_BYTES).hex()
+    origin = f"{_prefix(config)}/{incarnation}"
+    lineage = lineage_dir(state, incarnation)
+    store = create_store(lineage, origin, config.store.segment_mib * 1024 * 1024)
+    try:
+        journal = Journal(store, identity, clock, randomness)
+        boot.write_boot(Context(journal, boot.table_of(config), _prefix(config)), identity, found.previous, randomness)
+        journal.draft(Kind.STOP, {15: [REASON]})
+        journal.move(Op.STOP)
+        journal.tick()
+        journal.write()
+        head = Checkpoint(origin, store.tail.size, store.tail.tree.root())
+        heads.write(lineage, None, head, sign_checkpoint(head, identity).encode())
+    finally:
+        store.close()
+    replace_file(state / CURRENT, f"{incarnation}\n".encode(), 0o644)
+    return Recovered(origin, lineage, found.previous)
+
+
+def _prefix(config: Config) -> str:
+    return f"{config.platform.fleet}/{config.platform.name}"
+
+
+def _incarnations(state: Path) -> list[str]:
+    """All that lie there, for when nothing says which was in force; an older one is named twice at most."""
+    try:
+        return sorted(path.name for path in (state / LINEAGES).iterdir() if path.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def _named(state: Path, config: Config, identity: Signer, damage: str, incarnations: list[str]) -> Diagnosis:
+    previous: dict[str, Previous] = {}
+    kept = []
+    for incarnation in incarnations:
+        lineage, origin = lineage_dir(state, incarnation), f"{_prefix(config)}/{incarnation}"
+        readable = survey.readable(lineage)
+        if readable.origin is not None and readable.origin != origin:
+            raise StoreError(
+                f"{lineage} belongs to {readable.origin}, not to {origin}: a foreign store, or another platform's "
+                f"recorder.toml; put the right one back"
+            )
+        known = _known(lineage, origin, identity)
+        for earlier in readable.previous:
+            previous.setdefault(earlier.origin, earlier)
+        if known is not None:
+            previous[origin] = Previous(origin, known.size, known.root)
+            kept.append(lineage)
+        elif readable.origin is not None or len(incarnations) == 1:  # else an unfinished one, which nobody ever saw
+            previous.setdefault(origin, Previous(origin, readable.size, None))
+            kept.append(lineage)
+    return Diagnosis(damage, kept, list(previous.values()))
+
+
+def _known(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:
+    """The head file's word, where this identity key signed it."""
+    try:
+        return boot.head_of(lineage, origin, identity)
+    except StoreError:
+        return None

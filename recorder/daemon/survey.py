@@ -1,0 +1,127 @@
+"""What can be told of a lineage that may be damaged, told by a child process.
+
+LMDB reads through a memory map and trusts its pages: a truncated file ends the process that reads it with SIGBUS, a
+wrong page with an assertion.  So the reading is done by a child, which says line by line how far it came.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+
+from recorder.core import entry
+from recorder.core.errors import LineageError
+from recorder.core.kinds import Boot, Previous
+from recorder.daemon import boot, identity
+from recorder.store.layout import ordinals, segment_dir
+from recorder.store.segment import Segment
+from recorder.store.store import open_store
+
+CHECK, READ = "check", "read"
+
+
+class Found(NamedTuple):
+    """What the readable part of a lineage shows."""
+
+    origin: str | None
+    size: int  # entries below this were read
+    previous: list[Previous]  # earlier incarnations that its first boot entry names
+
+
+def damage(state: Path, lineage: Path, origin: str) -> str | None:
+    """Why `lineage run` cannot open this lineage, or None where it can."""
+    said, ended = _child(CHECK, state, lineage, origin)
+    for line in said:
+        if "damage" in line:
+            return None if line["damage"] is None else str(line["damage"])
+    return f"{lineage}: reading it ends the process with {ended}: pages are missing or are not what was written"
+
+
+def readable(lineage: Path) -> Found:
+    """Read a lineage as far as it goes, from each segment on."""
+    found = Found(None, 0, [])
+    for line in _child(READ, lineage)[0]:
+        if "size" in line:
+            found = found._replace(size=max(found.size, line["size"]))
+        if "origin" in line:
+            found = found._replace(origin=line["origin"])
+        if "previous" in line:
+            rows = [Previous(name, size, root and bytes.fromhex(root)) for name, size, root in line["previous"]]
+            found = found._replace(previous=rows)
+    return found
+
+
+def _child(task: str, *arguments: Path | str) -> tuple[list[dict[str, Any]], str]:
+    program = "import sys; from recorder.daemon.survey import main; main(*sys.argv[1:])"
+    command = [sys.executable, "-c", program, task, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- ourselves
+    lines = []
+    for line in done.stdout.split("\n"):
+        try:
+            lines.append(json.loads(line))
+        except ValueError:  # the empty last one, or one that was cut when the process ended
+            continue
+    status = done.returncode
+    last = done.stderr.strip().split("\n")[-1]
+    return lines, signal.Signals(-status).name if status < 0 else f"status {status} ({last})"
+
+
+def main(task: str, *arguments: str) -> None:
+    """The child: one JSON object a line, each flushed before more is read."""
+    if task == CHECK:
+        state, lineage, origin = arguments
+        _say(damage=_damage(Path(state), Path(lineage), origin))
+    else:
+        _read(Path(arguments[0]))
+
+
+def _say(**facts: Any) -> None:  # noqa: ANN401 -- JSON values
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+def _damage(state: Path, lineage: Path, origin: str) -> str | None:
+    """As `boot` opens it."""
+    try:
+        signer = identity.load(state)
+        store = open_store(lineage, origin, boot.head_of(lineage, origin, signer))
+        try:
+            first = entry.decode(store.entry(0)).header.control if store.tail.size else None
+        finally:
+            store.close()
+    except (LineageError, lmdb.Error, OSError) as error:
+        return str(error)
+    if isinstance(first, Boot) and first.identity_key != signer.public_key:
+        return f"{lineage} belongs to another identity key"
+    return None
+
+
+def _read(lineage: Path) -> None:
+    for ordinal in ordinals(lineage):
+        try:
+            _read_segment(segment_dir(lineage, ordinal))
+        except (LineageError, lmdb.Error, OSError) as error:
+            _say(unreadable=str(error))
+
+
+def _read_segment(path: Path) -> None:
+    segment = Segment(path, 0, live=False)
+    try:
+        head = segment.head()
+        if head is None:
+            return
+        _say(origin=head[1][0], size=head[0])
+        for first, record in segment.records(head[0]):
+            if first == 0:
+                boot_entry = entry.decode(record.entries[0]).header.control
+                previous = [[name, size, root and root.hex()] for name, size, root in boot_entry.previous]
+                _say(previous=previous)
+            _say(size=first + len(record.entries))
+    finally:
+        segment.close()

@@ -1,0 +1,30 @@
+"""Runs in the venv of tests/cose-oracle.lock: reads JSON cases from stdin, says what the library `cwt` makes of each.
+
+A case is [COSE_Sign1, external_aad, public key], in hex; the answer is the payload in hex, or null where it refuses.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+
+def opened(raw: bytes, aad: bytes, public_key: bytes) -> str | None:
+    """The payload, if the signature holds for `cwt`."""
+    from cwt import COSE, COSEKey  # type: ignore[import-not-found]  # there, not here
+
+    # kty OKP, alg Ed25519 (RFC 9864), crv Ed25519; the key has the kid that the entry names.
+    kid = raw[8:16]
+    key = COSEKey.new({1: 1, 2: kid, 3: -19, -1: 6, -2: public_key})
+    try:
+        payload: Any = COSE.new(verify_kid=True).decode(raw, keys=key, external_aad=aad)
+    except Exception:  # noqa: BLE001 -- the library raises what it likes on bad bytes
+        return None
+    assert isinstance(payload, bytes)
+    return payload.hex()
+
+
+if __name__ == "__main__":
+    cases = json.load(sys.stdin)
+    json.dump([opened(*map(bytes.fromhex, case)) for case in cases], sys.stdout)
