@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,16 @@ def make_state(state: Path, **settings: Any) -> Path:
 class Running:
     """One recorder process."""
 
-    def __init__(self, state: Path, *, env: dict[str, str] | None = None) -> None:
+    def __init__(self, state: Path, *, env: dict[str, str] | None = None, under: Sequence[str] = ()) -> None:
         self.state = state
+        self.under = list(under)
         self.socket = state / "recorder.sock"
         self._env = {**os.environ, **(env or {})}
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, str(self.state), str(self.socket)],
+            [*self.under, sys.executable, "-c", _RUN, str(self.state), str(self.socket)],
             stderr=subprocess.PIPE,
             text=True,
             env=self._env,

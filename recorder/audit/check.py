@@ -11,11 +11,14 @@ from recorder.audit.pool import JobPool
 from recorder.audit.source import LineageSource, identity_key
 from recorder.audit.tilecheck import TileCheck
 from recorder.audit.witnessed import witnessed
+from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.note import parse_note
 from recorder.core.trust import Trust
 from recorder.core.verdict import Problem, Report, problem
 from recorder.core.verify import Checked, SelectionVerifier, Verifier
+from recorder.core.verify.heads import signature_fault
 from recorder.store.errors import StoreDamagedError
 
 Progress = Callable[[int, int], None]
@@ -57,13 +60,14 @@ def check_source(
     identity = trusted or _identity(source, found)
     seen = witnessed(origin, identity, notes, trust)
     found += seen.problems
+    verifier: Verifier | SelectionVerifier
     if source.is_whole:
         verifier = Verifier(origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size)
         _check_whole(source, verifier, found, progress, workers)
     else:
-        selected = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted)
-        _check_selection(source, selected, found, progress, workers)
-        verifier = selected
+        verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted)
+        _check_selection(source, verifier, found, progress, workers)
+        found += _against_known(origin, source.checkpoints[-1], known, identity)
     if isinstance(source, BundleSource):
         source.check_receipt(identity)
     verifier.take(Checked(0, 0, 0, [*found, *source.faults()]))
@@ -120,6 +124,25 @@ def _check_selection(
             if not done % PROGRESS_ENTRIES:
                 progress(held.seq, source.size)
         pool.finish()
+
+
+def _against_known(origin: str, own: bytes, known: Sequence[bytes], identity: bytes | None) -> list[Problem]:
+    """Compare heads known from elsewhere with that of a selection, which only those of its own size can be."""
+    problems: list[Problem] = []
+    for note in known:
+        try:
+            ours, theirs = (parse_checkpoint(parse_note(one).text) for one in (own, note))
+        except FormatError as error:
+            problems.append(problem("checkpoint_malformed", None, error.detail))
+            continue
+        if theirs.origin != origin:
+            problems.append(problem("origin_mismatch", None, f"a checkpoint of {theirs.origin}, not of {origin}"))
+        elif fault := signature_fault(note, origin, identity):
+            problems.append(problem("checkpoint_signature", None, f"checkpoint of size {theirs.size}: {fault}"))
+        elif theirs.size == ours.size and theirs.root != ours.root:
+            detail = f"two signed checkpoints of size {ours.size} differ in root"
+            problems.append(problem("checkpoint_fork", None, detail))
+    return problems
 
 
 def _identity(source: LineageSource, found: list[Problem]) -> bytes | None:

@@ -128,9 +128,13 @@ class StateSource:
             return parse_checkpoint(parse_note(self.checkpoints[-1]).text).size
         first, path = self._sealed[-1]
         size = first
-        with _opened(path) as segment:
-            for seq, record in segment.records(first):
-                size = seq + len(record.entries)
+        try:
+            with _opened(path) as segment:
+                for seq, record in segment.records(first):
+                    size = seq + len(record.entries)
+        except StoreDamagedError as error:
+            # Up to and with the first entry that is damaged: whoever reads that far is told.
+            return (size if error.seq is None else error.seq) + 1
         return size
 
     def read(self, from_seq: int = 0) -> Generator[Held, None, None]:

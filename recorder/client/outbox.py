@@ -165,7 +165,8 @@ class Outbox:
     def _put(self, ticket: Ticket, request: Outgoing) -> bool:
         self._check_open()
         taken = self._queue.put(ticket, request)
-        self.wake()
+        if self._pump is None or self._pump.is_dozing:
+            self.wake()
         return taken
 
     def _check_open(self) -> None:

@@ -30,7 +30,16 @@ class Desk:
         self.known = known
         self.known_note = b""
         self.checkpointed_s = time.monotonic()
+        self.checkpoint_failure: str | None = None
         self._sessions_issued = 0
+        self._writes = 0
+        self._last_write_s = self._worst_write_s = 0.0
+
+    def note_write(self, took_s: float) -> None:
+        """Remember how long a transaction took, for status."""
+        self._writes += 1
+        self._last_write_s = took_s
+        self._worst_write_s = max(self._worst_write_s, took_s)
 
     def hello(self, connection: Connection, asked: Hello) -> Answer:
         """Open or resume a session."""
@@ -122,6 +131,15 @@ class Desk:
         self.known, self.known_note, self.checkpointed_s = new, note, time.monotonic()
         return note
 
+    def try_checkpoint(self) -> None:
+        """Checkpoint by the interval; a head file that cannot be written shows in status and is tried again later."""
+        try:
+            self.checkpoint()
+            self.checkpoint_failure = None
+        except StoreError as error:
+            self.checkpoint_failure = str(error)
+            self.checkpointed_s = time.monotonic()
+
     def is_checkpoint_due(self) -> bool:
         """Whether the interval is over and there is something new."""
         if time.monotonic() - self.checkpointed_s < self._config.recorder.checkpoint_s:
@@ -163,6 +181,10 @@ class Desk:
             "checkpoint_size": known.size if known else 0,
             "uncheckpointed_entries": tail.size - (known.size if known else 0),
             "checkpoint_age_s": round(time.monotonic() - self.checkpointed_s, 1),
+            "checkpoint_failure": self.checkpoint_failure,
+            "transactions": self._writes,
+            "last_transaction_ms": round(self._last_write_s * 1e3, 3),
+            "worst_transaction_ms": round(self._worst_write_s * 1e3, 3),
             "clock_quality": journal.now.quality,
             "clock_error_us": journal.now.error_us,
             "at_risk_rows": self.at_risk_rows,

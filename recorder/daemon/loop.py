@@ -28,6 +28,8 @@ from recorder.writer.journal import Written
 from recorder.writer.session import Answer
 from recorder.writer.writer import VERBS, Writer
 
+STOP_WITHIN_S = 5.0  # a flood does not keep the recorder from stopping
+MESSAGES_MAX = 1024  # a transaction
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
 CONNECTIONS_MAX = 256
 CONNECTIONS_PER_UID_MAX = 128
@@ -75,6 +77,7 @@ class Loop:
         self._epoch_since_ns = context.journal.now.mono_ns
         self._steps = StepWatch()
         self._batch_bytes = context.journal.store.record_max_bytes // 4
+        self._drained_bytes = 0
         self._turn = 0
         self.stopping: str | None = None
 
@@ -91,7 +94,8 @@ class Loop:
         while self.stopping is None:
             self._round(self._timeout_s())
         self._listener.close()
-        while self._round(0):
+        until_s = time.monotonic() + STOP_WITHIN_S
+        while self._round(0) and time.monotonic() < until_s:
             pass
         self._finish()
 
@@ -105,7 +109,7 @@ class Loop:
         self._journal.move(Op.STOP)
         self._journal.tick()
         self._write()
-        self._desk.checkpoint()
+        self._desk.try_checkpoint()
         for connection in list(self._connections.values()):
             self._drop(connection)
         self._epoll.close()
@@ -157,7 +161,7 @@ class Loop:
             self._turn = (self._turn + 1) % len(turns)
             turns = turns[self._turn :] + turns[: self._turn]
         received = False
-        while turns and self._journal.bytes_drafted < self._batch_bytes and len(self._waiting) < 1024:
+        while turns and not self._is_full():
             turns = [connection for connection in turns if self._take_turn(connection)]
             received = True
         return received
@@ -168,13 +172,20 @@ class Loop:
             message = connection.receive()
             if message is None:
                 return False
+            self._drained_bytes += len(message)
             if not message:
                 self._drop(connection)
                 return False
             if not self._handle(connection, message):
                 self._drop(connection)
                 return False
+            if self._is_full():
+                return True
         return True
+
+    def _is_full(self) -> bool:
+        """Whether the transaction has taken as much as one may."""
+        return self._drained_bytes >= self._batch_bytes or len(self._waiting) >= MESSAGES_MAX
 
     def _handle(self, connection: Connection, message: bytes) -> bool:
         """Answer one message now or after the transaction; returns whether the connection stays."""
@@ -230,20 +241,23 @@ class Loop:
     def _is_due(self) -> bool:
         if self._journal.is_empty:
             self._flush_at_s = None
+            self._drained_bytes = 0
             return False
         return (
             self._flush_at_s is None
             or time.monotonic() >= self._flush_at_s
-            or self._journal.bytes_drafted >= self._batch_bytes
+            or self._is_full()
             or self.stopping is not None
         )
 
     def _write(self) -> None:
         """One synchronous transaction, then the replies that waited for it."""
-        self._vitals.sync_since_s = time.monotonic()
+        began_s = self._vitals.sync_since_s = time.monotonic()
         written = self._writer.write()
         self._vitals.sync_since_s = None
+        self._desk.note_write(time.monotonic() - began_s)
         self._flush_at_s = None
+        self._drained_bytes = 0
         waiting, self._waiting = self._waiting, []
         now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         for connection, counter, answer, deadline in waiting:
@@ -289,6 +303,7 @@ class Loop:
         self._context.refusals.settle()
         cycles.expire(self._context)
         self._journal.store.prepare_next()
+        self._vitals.page = self._desk.page()
         if self._journal.now.mono_ns - self._epoch_since_ns > self._config.recorder.epoch_hours * EPOCH_NS_PER_HOUR:
             if not self._journal.is_empty:
                 self._write()
@@ -302,7 +317,7 @@ class Loop:
             if not connection.closed:
                 self._send(connection, request.counter, self._desk.read(connection, request))
         elif self._desk.is_checkpoint_due() and self._journal.is_empty:
-            self._desk.checkpoint()
+            self._desk.try_checkpoint()
         else:
             gc.collect(1)
 

@@ -55,7 +55,7 @@ def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signe
     store = started.context.journal.store
     desk = Desk(started.context, config, signer, started.known)
     notifier = Notifier()
-    vitals = Vitals(socket_path.parent, notifier, desk.page)
+    vitals = Vitals(socket_path.parent, notifier, desk.page())
     loop = Loop(listener, started.context, desk, config, vitals, boot.system_randomness, os.geteuid())
 
     def on_signal(number: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +42,11 @@ class Notifier:
 class Vitals:
     """Heartbeat of the first thread, and the page that everyone may read without asking it."""
 
-    def __init__(self, directory: Path, notifier: Notifier, page: Callable[[], dict[str, Any]]) -> None:
-        """`page` must only read values that the first thread replaces, never ones that it changes in place."""
+    def __init__(self, directory: Path, notifier: Notifier, page: dict[str, Any]) -> None:
+        """`page` is the first one; the first thread replaces it as a whole and never changes it in place."""
         self._path = directory / STATUS_FILE
         self._notifier = notifier
-        self._page = page
+        self.page = page
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vitals", daemon=True)
         self.beat_s = time.monotonic()
@@ -71,7 +70,7 @@ class Vitals:
             stalled = now - self.beat_s > STALL_S
             if not stalled:
                 self._notifier.send("WATCHDOG=1")
-            page = self._page()
+            page = dict(self.page)
             page["stalled_s"] = round(now - self.beat_s, 3) if stalled else 0
             page["sync_outstanding_s"] = 0 if sync_since is None else round(now - sync_since, 3)
             self._notifier.send(f"STATUS={page['entries']} entries, {page['cycles']} open cycles")

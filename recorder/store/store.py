@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from recorder.core.errors import FormatError, Impossible
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED
 from recorder.store import prepare
-from recorder.store.errors import StoreDamagedError, StoreError
+from recorder.store.errors import StoreDamagedError, StoreError, SyncFailedError
 from recorder.store.layout import DATA, SEGMENTS, ordinals, segment_dir
 from recorder.store.record import Record, encode
 from recorder.store.segment import Segment
@@ -130,7 +131,10 @@ class Store:
         self._preparer.wait()
         path = segment_dir(self.lineage, self._ordinal + 1)
         if not path.exists():
-            prepare.create(path, self._segment_bytes)
+            try:
+                prepare.create(path, self._segment_bytes)
+            except OSError as error:
+                raise SyncFailedError(f"no room for segment {path}: {error.strerror}") from error
         following = Segment(path, self._segment_bytes, live=True)
         following.begin(first_seq, self.tail.snapshot())
         (self._live.path / DATA).chmod(SEALED_MODE)
@@ -217,7 +221,11 @@ def create_store(lineage: Path, origin: str, segment_bytes: int = SEGMENT_BYTES)
     (lineage / SEGMENTS).mkdir(parents=True, exist_ok=True, mode=0o750)
     tail = Tail(origin)
     path = segment_dir(lineage, 1)
-    prepare.create(path, segment_bytes)
+    try:
+        prepare.create(path, segment_bytes)
+    except OSError as error:
+        shutil.rmtree(lineage)
+        raise StoreError(f"no room for a segment of {segment_bytes} bytes in {lineage}: {error.strerror}") from error
     live = Segment(path, segment_bytes, live=True)
     live.begin(0, tail.snapshot())
     return Store(lineage, segment_bytes, tail, live, 1)

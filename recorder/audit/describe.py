@@ -1,0 +1,167 @@
+"""An entry in words and as JSON; secrets of claims at rest never come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recorder.audit.source import Held
+from recorder.audit.span import time_text
+from recorder.core import cbor, claims
+from recorder.core.entry import Entry, Header, decode, entry_hash
+from recorder.core.errors import FormatError
+from recorder.core.ids import entry_id
+from recorder.core.kinds import RULES, Commit, Decision, Kind, RefType, Rows, Stage
+
+_FAMILIES = {8: "who", 9: "why", 11: "body"}
+_QUALITY = ("unknown", "free-running", "NTP/PTP", "GNSS or signed")
+LINE_DETAIL_CHARS = 100
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 -- any decoded value in, the same in JSON's terms out
+    """A decoded value in JSON's terms: bytes as hex, tuples with names as maps."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "_asdict"):
+        return {key: plain(item) for key, item in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def kind_name(kind: int) -> str:
+    """A kind in words."""
+    return Kind(kind).name.lower() if kind in RULES else f"kind {kind}"
+
+
+def values_of(held: bytes) -> dict[str, Any]:
+    """Claims that can be read, by family; `commits` is a list with what, where and what is known of rows."""
+    if not held:
+        return {}
+    try:
+        record = cbor.decode(held)
+        found: dict[str, Any] = {
+            name: claims.disclosed(name, record[key]) for key, name in _FAMILIES.items() if key in record
+        }
+        if 10 in record:
+            found["commits"] = [
+                {"what": claims.disclosed("what", item[0]), "where": claims.disclosed("where", item[1])}
+                for item in record[10]
+            ]
+    except (FormatError, TypeError, IndexError, KeyError) as error:
+        return {"unreadable": str(error)}
+    return found
+
+
+def described(held: Held, names: Mapping[int, str]) -> dict[str, Any]:
+    """An entry with its claims, for `--json`."""
+    leaf = entry_hash(held.raw)
+    base: dict[str, Any] = {"id": str(entry_id(leaf, held.seq)), "seq": held.seq, "hash": leaf.hex()}
+    try:
+        entry = decode(held.raw)
+    except FormatError as error:
+        return base | {"unreadable": str(error)}
+    header = entry.header
+    values = values_of(held.claims)
+    base |= {
+        "kind": kind_name(header.kind),
+        "time": {**plain(header.time), "utc": time_text(header.time.utc_ns), "quality": _QUALITY[header.time.quality]},
+        "kid": entry.kid.hex(),
+        "prev": header.prev.hex(),
+    }
+    for name, words, value in (("decision", Decision, header.decision), ("stage", Stage, header.stage)):
+        if value is not None:
+            base[name] = words(value).name.lower()
+    if header.classes is not None:
+        base |= plain(header.classes)
+    if header.commits is not None:
+        base["commits"] = _commits(entry, values.get("commits", []), names)
+    for name, shared in (("who", header.who), ("why", header.why)):
+        if shared is not None:
+            base[name] = {**plain(shared), "claims": plain(values.get(name))}
+    if header.actuator_axis is not None:
+        base["actuator_axis"] = {_name(number, names): plain(axis) for number, axis in header.actuator_axis.items()}
+    if header.body is not None:
+        base["body"] = {"digest": header.body.hex(), "claims": plain(values.get("body"))}
+    if header.refs is not None:
+        base["refs"] = {RefType(kind).name.lower(): plain(refs) for kind, refs in header.refs.items()}
+    for name in ("policy_axis", "control", "bounds", "witnesses"):
+        if (part := getattr(header, name)) is not None:
+            base[name] = plain(part)
+    if "unreadable" in values:
+        base["claims_unreadable"] = values["unreadable"]
+    return base
+
+
+def _commits(entry: Entry, values: list[dict[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    commits: list[dict[str, Any]] = []
+    for index, commit in enumerate(entry.header.commits or ()):
+        one = {
+            "id": str(entry_id(entry.hash, entry.header.seq, index)),
+            **plain(commit),
+            "actuator": _name(commit.actuator, names),
+            "number": commit.actuator,
+        }
+        if index < len(values):
+            one["claims"] = plain(values[index])
+        commits.append(one)
+    return commits
+
+
+def line(held: Held, names: Mapping[int, str]) -> tuple[str, str, str, str]:
+    """Id, time, what sort of entry, and the gist of it."""
+    leaf = entry_hash(held.raw)
+    printed = str(entry_id(leaf, held.seq))
+    try:
+        header = decode(held.raw).header
+    except FormatError as error:
+        return printed, "", "unreadable", str(error)
+    sort = kind_name(header.kind)
+    if header.decision is not None and header.kind != Kind.REFUSAL:
+        sort += f" {Decision(header.decision).name.lower()}"
+    return printed, time_text(header.time.utc_ns), sort, _gist(header, held, names)[:LINE_DETAIL_CHARS]
+
+
+def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:
+    parts: list[str] = []
+    if header.classes is not None:
+        parts.append(header.classes.action_class)
+    if header.commits is not None:
+        counts: dict[str, int] = {}
+        for commit in header.commits:
+            name = _name(commit.actuator, names)
+            counts[name] = counts.get(name, 0) + (commit.count if isinstance(commit, Rows) else 1)
+        parts += [name if count == 1 else f"{name} x{count}" for name, count in counts.items()]
+        if isinstance(header.commits[0], Commit):
+            values = values_of(held.claims).get("commits", [{}])
+            parts.append(_act(values[0].get("what", {})) if values else "")
+        if header.why is not None and header.why.carrier != header.seq:
+            parts.append(f"cycle {header.why.carrier}")
+    elif header.bounds is not None:
+        named = ", ".join(_name(number, names) for number in header.bounds.actuators)
+        parts.append(f"for {named}, at most {header.bounds.max_commits} commits")
+    if header.kind == Kind.REFUSAL:
+        parts.append("; ".join(header.control.reasons))
+    elif header.control is not None and header.kind != Kind.CYCLE:
+        shown = plain(header.control)
+        if isinstance(shown, dict):
+            parts += [f"{key} {_short(value)}" for key, value in shown.items() if value not in (None, [], "")]
+    body = values_of(held.claims).get("body", {}) if header.body is not None else {}
+    parts += [f"{key} {_short(value)}" for key, value in list(body.items())[:3] if value is not None]
+    return "  ".join(part for part in parts if part)
+
+
+def _act(what: Mapping[str, Any]) -> str:
+    words = [str(what[key]) for key in ("mode", "magnitude", "unit") if what.get(key) is not None]
+    return " ".join(words)
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 -- of JSON's terms
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    return text if len(text) <= 24 else f"{text[:16]}…"
+
+
+def _name(number: int, names: Mapping[int, str]) -> str:
+    return names.get(number, f"#{number}")

@@ -1,0 +1,130 @@
+"""`lineage show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recorder.audit.axis import Neighbours, neighbours
+from recorder.audit.carried import BundleSource
+from recorder.audit.describe import described, plain, values_of
+from recorder.audit.rowview import row_of
+from recorder.audit.source import Held, entry_at, entry_named
+from recorder.audit.state import StateSource
+from recorder.cli import output
+from recorder.cli.options import json_option, opened, source_options
+from recorder.core.entry import Entry, decode
+from recorder.core.errors import FormatError
+from recorder.core.ids import EntryId, entry_id
+from recorder.core.tlogproof import TlogProof
+from recorder.store.errors import StoreError
+
+
+@click.command(
+    "show",
+    epilog="Examples: lineage show 1205-4f09ab77 --state /var/lib/lineage; lineage show 1205.0.17-4f09ab77 (a row)",
+)
+@click.argument("wanted", metavar="ID")
+@source_options
+@json_option
+def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool) -> None:
+    """Print one entry, commit or row: its claims, its inclusion proof, its neighbours on the axes.
+
+    ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; a bare SEQ is taken too.
+    """
+    with opened(state, bundle, socket) as source:
+        held, named = entry_named(source, wanted)
+        names = dict(source.actuators())
+        shown = described(held, names)
+        if "unreadable" not in shown:
+            entry = decode(held.raw)
+            _narrow(source, shown, held, entry, named)
+            _carried(source, shown, entry)
+            shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
+        proof, remark = _proof(source, held, shown["hash"])
+        shown["proof"] = None if proof is None else proof.encode().decode()
+        shown["proof_remark"] = remark
+    if as_json:
+        output.json_text(shown)
+    else:
+        _print(shown, proof)
+
+
+def _narrow(
+    source: StateSource | BundleSource, shown: dict[str, Any], held: Held, entry: Entry, named: EntryId | None
+) -> None:
+    """Keep the commit that was asked for, and look at its row."""
+    if named is None or named.index is None:
+        return
+    commits = shown.get("commits", [])
+    if named.index >= len(commits):
+        raise StoreError(f"entry {held.seq} has {len(commits)} commits, none with index {named.index}")
+    shown["commits"] = [commits[named.index]]
+    if named.row is not None:
+        view = row_of(source, held, entry, named.index, named.row)
+        shown["row"] = {"id": str(named), **plain(view)}
+
+
+def _carried(source: StateSource | BundleSource, shown: dict[str, Any], entry: Entry) -> None:
+    """Claims of who and why, from the entry that carries them."""
+    for name, shared in (("who", entry.header.who), ("why", entry.header.why)):
+        if shared is not None and shared.carrier != entry.header.seq:
+            try:
+                shown[name]["claims"] = plain(values_of(entry_at(source, shared.carrier).claims).get(name))
+            except StoreError as error:
+                shown[name]["claims_missing"] = str(error)
+
+
+def _ids(source: StateSource | BundleSource, found: Neighbours) -> dict[str, Any]:
+    def printed(seq: int | None) -> str | None:
+        if seq is None:
+            return None
+        try:
+            return str(entry_id(_hash(entry_at(source, seq)), seq))
+        except StoreError:
+            return f"{seq} (not here)"
+
+    return {"axis": found.axis, "of": found.of, "before": printed(found.before), "after": printed(found.after)}
+
+
+def _hash(held: Held) -> bytes:
+    return bytes.fromhex(described(held, {})["hash"])
+
+
+def _proof(source: StateSource | BundleSource, held: Held, leaf: str) -> tuple[TlogProof | None, str]:
+    try:
+        proof = source.prove(held.seq, bytes.fromhex(leaf))
+    except FormatError as error:
+        return None, str(error)
+    if proof is None:
+        return None, "no checkpoint covers this entry yet"
+    return proof, f"included: {len(proof.hashes)} hashes lead to the checkpoint's root"
+
+
+def _print(shown: dict[str, Any], proof: TlogProof | None) -> None:
+    output.say(f"{shown['id']}  {shown.get('kind', 'unreadable')}  {shown.get('time', {}).get('utc', '')}".rstrip())
+    left_out = {"id", "seq", "kind", "neighbours", "proof", "proof_remark"}
+    _tree({key: value for key, value in shown.items() if key not in left_out}, "  ")
+    output.say("  neighbours")
+    for one in shown.get("neighbours", []):
+        of = f" of {one['of']}" if one["of"] else ""
+        output.say(f"    {one['axis']}{of}: before {one['before'] or 'none'}, after {one['after'] or 'none'}")
+    output.say(f"  proof: {shown['proof_remark']}")
+    if proof is not None:
+        for text in shown["proof"].rstrip("\n").split("\n"):
+            output.say(f"    {text}".rstrip())
+
+
+def _tree(values: dict[str, Any], indent: str) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            output.say(f"{indent}{key}")
+            _tree(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for at, item in enumerate(value):
+                output.say(f"{indent}{key} {item.get('id', at)}")
+                _tree({name: part for name, part in item.items() if name != "id"}, indent + "  ")
+        else:
+            output.say(f"{indent}{key}: {'none' if value is None else value}")

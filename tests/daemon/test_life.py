@@ -1,0 +1,224 @@
+"""Starting, stopping, failing and coming back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recorder.core.entry import decode
+from recorder.core.kinds import Kind
+from recorder.core.protocol import Status, Verb
+from recorder.daemon.clock import STEP_NS, StepWatch, SystemClock
+from tests.daemon.raw import Raw
+from tests.running import (
+    WHAT,
+    Running,
+    kinds_of,
+    lineage_of,
+    make_state,
+    origin_of,
+    records_of,
+    verified,
+    wait_until,
+)
+
+
+def _work(running: Running, commits: int) -> None:
+    with Raw(running.socket) as raw:
+        _, opened = raw.open_cycle(max_commits=1000)
+        for _ in range(commits):
+            assert raw.ask(Verb.COMMIT, opened[0], None, opened[5]["arm"], WHAT, {}, 5, None)[0] == Status.OK
+        assert raw.ask(Verb.CLOSE_CYCLE, opened[0], "done")[0] == Status.OK
+
+
+def test_stopping_finishes_what_was_received(tmp_path: Path) -> None:
+    """SIGTERM with requests still in the socket: each is answered, then comes the stop entry and exit status 0."""
+    with Running(make_state(tmp_path / "s")) as running, Raw(running.socket) as raw:
+        _, opened = raw.open_cycle(max_commits=1000)
+        running.process.send_signal(signal.SIGSTOP)
+        for counter in range(50):
+            raw.send([int(Verb.COMMIT), 10 + counter, opened[0], None, opened[5]["arm"], WHAT, {}, 5, None])
+        running.process.send_signal(signal.SIGTERM)
+        running.process.send_signal(signal.SIGCONT)
+        assert [raw.receive()[0] for _ in range(50)] == [Status.OK] * 50
+        assert running.process.wait(20) == 0
+    assert kinds_of(running.state)[-1] == Kind.STOP
+    assert verified(running.state).exit_status() == 0
+    assert not running.socket.exists()
+
+
+def test_an_older_copy_goes_on_only_as_a_new_incarnation(tmp_path: Path) -> None:
+    """A store restored from an image is noticed by the head file: a new origin names the old one's last head."""
+    state = make_state(tmp_path / "s")
+    with Running(state) as running:
+        _work(running, 3)
+        assert running.stop() == 0
+    lineage = lineage_of(state)
+    origin = origin_of(lineage)
+    image = tmp_path / "image"
+    shutil.copytree(lineage / "segments", image)
+    with Running(state) as running:
+        _work(running, 30)
+        with Raw(running.socket) as raw:
+            known = int(raw.ask(Verb.CHECKPOINT)[1].split(b"\n")[1])
+        running.kill()
+    shutil.rmtree(lineage / "segments")
+    shutil.copytree(image, lineage / "segments")
+    with Running(state) as running:
+        assert "an older copy was put back" in running.said
+        _work(running, 1)
+        assert running.stop() == 0
+    assert lineage.is_dir()
+    assert lineage_of(state) != lineage
+    boot = decode(records_of(state)[0][0]).header.control
+    assert [(item.origin, item.size) for item in boot.previous] == [(origin, known)]
+    assert verified(state).exit_status() == 0
+    with Running(state) as running:
+        assert "older copy" not in running.said
+        assert running.stop() == 0
+    boots = [decode(raw).header.control for raw, _ in records_of(state) if decode(raw).header.kind == Kind.BOOT]
+    assert [boot.previous for boot in boots] == [boots[0].previous] * 2
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+def test_a_failed_sync_ends_the_recorder_unacknowledged(tmp_path: Path, call: str) -> None:
+    """EIO in the middle of a commit: no acknowledgement, exit status 1; the next start has all that was acknowledged."""
+    if shutil.which("strace") is None:
+        pytest.skip("no strace")
+    state = make_state(tmp_path / "s", checkpoint_s=3600)
+    under = ["strace", "-qq", "-f", "-o", str(tmp_path / "trace"), "-e", f"trace={call}"]
+    # Preparing segments takes the same calls, so the failing one must come late enough to be a commit's.
+    with Running(state) as running:
+        wait_until(lambda: len(list((lineage_of(state) / "segments").glob("0000000[12]"))) == 2)
+        assert running.stop() == 0
+    acknowledged = 0
+    with Running(state, under=[*under, "-e", f"inject={call}:error=EIO:when=40+"]) as running, Raw(running.socket) as raw:
+        _, opened = raw.open_cycle(max_commits=1000)
+        with pytest.raises((AssertionError, ConnectionError)):
+            for _ in range(200):
+                assert raw.ask(Verb.COMMIT, opened[0], None, opened[5]["arm"], WHAT, {}, 5, None)[0] == Status.OK
+                acknowledged += 1
+        assert running.process.wait(20) == 1
+        assert "stopping without a stop entry" in (running.process.stderr.read() if running.process.stderr else "")
+    assert 0 < acknowledged < 200
+    with Running(state) as running:
+        assert running.stop() == 0
+    found = sum(kind == Kind.ACTUATION for kind in kinds_of(state))
+    assert acknowledged <= found <= acknowledged + 1
+    assert set(verified(state).to_json()["problem_counts"]) == {"unclean_stop"}
+
+
+def test_the_manager_hears_of_readiness_and_life(tmp_path: Path) -> None:
+    """sd_notify: READY once it serves, WATCHDOG and STATUS while it lives, STOPPING at the end; a stalled one is silent."""
+    path = tmp_path / "notify"
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(path))
+    manager.settimeout(10)
+
+    def heard(wanted: str) -> None:
+        while not manager.recv(4096).decode().startswith(wanted):
+            pass
+
+    environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "600000"}
+    with Running(make_state(tmp_path / "s"), env=environment) as running:
+        heard("READY=1")
+        heard("WATCHDOG=1")
+        heard("STATUS=")
+        page = running.state / "status.json"
+        wait_until(page.exists)
+        assert json.loads(page.read_text())["entries"] == 2
+        assert running.stop() == 0
+        heard("STOPPING=1")
+        assert not page.exists()
+    manager.close()
+
+
+def test_socket_activation(tmp_path: Path) -> None:
+    """A socket that systemd passes is served and left in place."""
+    path = tmp_path / "activated.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(path))
+    listener.listen(4)
+    state = make_state(tmp_path / "s")
+    code = (
+        "import os, sys; os.dup2(int(sys.argv[3]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
+        "from pathlib import Path; from recorder.daemon.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(state), str(path), str(listener.fileno())], pass_fds=[listener.fileno()]
+    )
+    with Raw(path) as raw:
+        assert raw.open_cycle()[0] == Status.OK
+    process.terminate()
+    assert process.wait(20) == 0
+    assert path.exists()
+    listener.close()
+
+
+def test_a_state_holds_no_other_files(tmp_path: Path) -> None:
+    """A run leaves these files and no others, so no epoch key is among them; a start introduces one."""
+    state = make_state(tmp_path / "s")
+    with Running(state) as running:
+        _work(running, 1)
+        assert running.stop() == 0
+    keys = {decode(raw).header.control.epoch_key for raw, _ in records_of(state) if decode(raw).header.kind == Kind.BOOT}
+    assert len(keys) == 1
+    assert sorted(path.name for path in state.iterdir()) == [
+        "current", "identity.key", "lineages", "lock", "recorder.toml",
+    ]  # fmt: skip
+
+
+def test_a_step_of_utc_is_noticed_and_slewing_is_not() -> None:
+    """UTC that moves against CLOCK_BOOTTIME by more than 100 ms between two readings is a step; less is not."""
+    watch = StepWatch()
+    assert watch.step(1_000_000_000_000, 0) is None
+    assert watch.step(1_000_000_000_000 + STEP_NS, 0) is None
+    assert watch.step(1_000_000_000_000 + 10 * STEP_NS, 5) == (1_000_000_000_000 + STEP_NS + 5, 1_000_000_000_000 + 10 * STEP_NS)
+    assert watch.step(1_000_000_000_000 + 10 * STEP_NS, 5) is None
+
+
+def test_the_system_clock_is_read() -> None:
+    """UTC and CLOCK_BOOTTIME are those of the system; the quality is one that the format knows."""
+    utc_ns, mono_ns, quality, error_us = SystemClock().read()
+    assert utc_ns > 1_700_000_000 * 10**9
+    assert mono_ns > 0
+    assert quality in {0, 1, 2}
+    assert (error_us is not None) == (quality == 2)
+
+
+def test_commits_go_on_while_a_stranger_tries_the_segment(tmp_path: Path) -> None:
+    """A process of another user that keeps trying to open the live environment neither succeeds nor disturbs."""
+    if os.geteuid() != 0:
+        pytest.skip("acts as another user")
+    state = make_state(tmp_path / "s")
+    for path in (state, *state.parents):
+        if str(path).startswith("/tmp/"):
+            path.chmod(path.stat().st_mode | 0o055)
+    with Running(state) as running:
+        for path in state.rglob("*"):
+            if path.is_dir():
+                path.chmod(0o755)
+        code = (
+            "import sys, os, time, lmdb\nos.setgid(65534); os.setuid(65534)\nend = time.time() + 2\ntries = 0\n"
+            "while time.time() < end:\n"
+            "    tries += 1\n"
+            "    for lock in (True, False):\n"
+            "        try:\n            lmdb.open(sys.argv[1], lib_version=0, lock=lock, readonly=True)\n"
+            "        except (lmdb.Error, OSError):\n            continue\n        sys.exit(9)\n"
+            "sys.exit(0 if tries > 10 else 8)\n"
+        )
+        segment = str(lineage_of(state) / "segments" / "00000001")
+        stranger = subprocess.Popen([sys.executable, "-c", code, segment])
+        while stranger.poll() is None:
+            _work(running, 5)
+        assert stranger.returncode == 0
+        assert running.stop() == 0
+    assert verified(state).exit_status() == 0

@@ -1,0 +1,49 @@
+"""Exactly once: what is remembered of answered requests, and what is closed."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.store.sessions import REQUESTS_MAX, SESSIONS_MAX, Sessions
+
+
+def _id(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def test_a_session_remembers_its_last_requests() -> None:
+    """The last 1,024 are found with their entry, the one before is forgotten, the greatest counter is known."""
+    sessions = Sessions()
+    for counter in range(REQUESTS_MAX + 1):
+        sessions.add(_id(1), counter, counter + 7, bytes(16))
+    assert sessions.find(_id(1), 0) is None
+    found = sessions.find(_id(1), 1)
+    assert found is not None
+    assert found.seq == 8
+    assert sessions.last_counter(_id(1)) == REQUESTS_MAX
+    assert sessions.last_counter(_id(2)) == -1
+
+
+def test_the_session_used_least_recently_is_closed_for_good() -> None:
+    """The 257th session closes the idle one, not the busy one, and the closed one is never taken for a new one."""
+    sessions = Sessions()
+    for number in range(SESSIONS_MAX):
+        sessions.add(_id(number), 0, 0, bytes(16))
+    sessions.add(_id(0), 1, 0, bytes(16))
+    sessions.add(_id(1000), 0, 0, bytes(16))
+    assert sessions.is_closed(_id(1))
+    assert not sessions.is_closed(_id(0))
+    assert not sessions.is_closed(_id(1001))
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.binary(min_size=16, max_size=16)), max_size=400))
+def test_a_snapshot_restores_everything(added: list[tuple[int, bytes]]) -> None:
+    """What `restore` makes of a snapshot answers and snapshots as the original does."""
+    sessions = Sessions()
+    for counter, (number, digest) in enumerate(added):
+        sessions.add(_id(number), counter, counter, digest)
+    restored = Sessions.restore(sessions.snapshot())
+    assert restored.snapshot() == sessions.snapshot()
+    for counter, (number, _) in enumerate(added):
+        assert restored.find(_id(number), counter) == sessions.find(_id(number), counter)
