@@ -66,7 +66,6 @@ class Journal:
         self._operations: list[list[Any]] = []
         self._made: set[int] = set()
         self._opened: list[int] = []
-        self.bytes_drafted = 0
         self.now = self.tick()
 
     def tick(self) -> Time:
@@ -112,7 +111,6 @@ class Journal:
         drafted.commits.append(commit)
         drafted.claims.setdefault(10, []).append(claims)
         drafted.claims_bytes += size
-        self.bytes_drafted += size
         return len(drafted.commits) - 1
 
     def has_room(self, drafted: Draft, size: int) -> bool:
@@ -187,7 +185,7 @@ class Journal:
         self._made.clear()
         self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns)
         self.store.append(raws, hashes, claims, self._operations, actuators, bundles)
-        self._drafts, self._operations, self.bytes_drafted = [], [], 0
+        self._drafts, self._operations = [], []
         return Written(first, hashes)
 
     def _opened_cycles(self, first: int, hashes: list[bytes]) -> list[list[Any]]:

@@ -143,9 +143,10 @@ def _check_body(header: Header, family: list[Any] | dict[str, Any], found: Found
     if header.kind != Kind.POLICY:
         return
     _check_required(header.seq, POLICY_BODY, family, found)
-    bundle = disclosed("body", family).get("bundle")
-    if bundle is None:
+    values = disclosed("body", family)
+    if "bundle" not in values:  # withheld, or found lacking above
         return
+    bundle = values["bundle"]
     if not isinstance(bundle, bytes) or sha256(bundle).digest() != header.control.digest:
         found("bundle_digest", header.seq, f"the bundle is not the one with digest {header.control.digest.hex()}")
 
