@@ -50,7 +50,7 @@ def measure(recorder: RecorderProcess, seconds: float, tell: Callable[[str], Non
 
 def _one(recorder: RecorderProcess, verb: str, state: str, seconds: float, tell: Callable[[str], None]) -> Calls:
     tell(f"{verb}() at 1 kHz, recorder {state}")
-    client = Recorder(recorder.socket, client_name="bench", ring_ms=ceil(seconds * 1000) + 2000)
+    client = Recorder(recorder.path, client_name="bench", ring_ms=ceil(seconds * 1000) + 2000)
     try:
         cycle = opened(client)
         stream = cycle.stream(ACTUATOR, fields=FIELDS, what=WHAT, where={})

@@ -66,7 +66,7 @@ class Comparison(NamedTuple):
 def warmed_up(recorder: RecorderProcess) -> list[bytes]:
     """Commit some, stop the recorder and read back what it stored of them: the bytes to compare with."""
     recorder.start()
-    with Recorder(recorder.socket, client_name="bench") as client, opened(client) as cycle:
+    with Recorder(recorder.path, client_name="bench") as client, opened(client) as cycle:
         for _ in range(WARM_UP):
             cycle.commit(ACTUATOR, what=WHAT, where=WHERE)
     recorder.stop()
@@ -117,7 +117,7 @@ def compare(
     half_s = seconds / rounds / 2
     environment = Bare(bare, segment_bytes)
     try:
-        with Recorder(recorder.socket, client_name="bench") as client:
+        with Recorder(recorder.path, client_name="bench") as client:
             for number in range(rounds):
                 tell(f"commits: round {number + 1} of {rounds}")
                 bare_s = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from recorder.core.errors import LineageError
 
 START_S = 60.0
 STOP_S = 30.0
-POLL_S = 0.001
+POLL_S = 0.002
 LINEAGE = (sys.executable, "-c", "from recorder.cli import main; main()")
 
 
@@ -26,17 +27,17 @@ class ProcessError(LineageError):
 class RecorderProcess:
     """`lineage run` on a state directory."""
 
-    def __init__(self, state: Path, socket: Path, log: Path) -> None:
+    def __init__(self, state: Path, path: Path, log: Path) -> None:
         """Prepare; `start` starts it.
 
         Args:
             state: the state directory.
-            socket: its socket.
+            path: of its socket.
             log: file for what it says.
 
         """
         self.state = state
-        self.socket = socket
+        self.path = path
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,13 +55,13 @@ class RecorderProcess:
 
         """
         began = time.monotonic()
-        command = [*LINEAGE, "run", "--state", str(self.state), "--socket", str(self.socket)]
+        command = [*LINEAGE, "run", "--state", str(self.state), "--socket", str(self.path)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
         while time.monotonic() - began < START_S:
             if self._process.poll() is not None:
                 raise ProcessError(f"the recorder ended with status {self._process.returncode}: {self._last_words()}")
-            if self.socket.exists() and self._answers():
+            if self._listens() and self._answers():
                 return time.monotonic() - began
             time.sleep(POLL_S)
         raise ProcessError(f"the recorder did not answer within {START_S:.0f} s: {self._last_words()}")
@@ -102,8 +103,13 @@ class RecorderProcess:
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         return {name: int(fields[name].split()[0]) for name in ("RssAnon", "RssFile")}
 
+    def _listens(self) -> bool:
+        """A cheap look, which leaves the processor to the one that starts."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+            return probe.connect_ex(str(self.path)) == 0
+
     def _answers(self) -> bool:
-        with Recorder(self.socket, client_name="lineage", timeout_ms=int(START_S * 1000)) as recorder:
+        with Recorder(self.path, client_name="lineage", timeout_ms=int(START_S * 1000)) as recorder:
             try:
                 return recorder.hello.boot > 0
             except Unavailable:

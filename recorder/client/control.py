@@ -80,7 +80,7 @@ class Control:
                     self._changed.wait((deadline_ns - boottime_ns()) / 1e9)
                     continue
                 ended += self._turn(boottime_ns())
-                if self._connection.is_down:
+                if self._connection.is_ready or self._connection.is_down:
                     break
                 self._wait(deadline_ns)
         _end(ended)

@@ -23,7 +23,8 @@ class FormatError(LineageError):
     """Bytes that are not a valid value of the format.
 
     Attributes:
-        error: snake_case name out of `recorder.core.verdict.STEP_OF`, stable across releases.
+        error: snake_case name, stable across releases: out of `recorder.core.verdict.FINDINGS` for what verification
+            meets, `message_malformed` for the socket.
         detail: one sentence: what was found, where, what was expected.
 
     """

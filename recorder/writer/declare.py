@@ -113,6 +113,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
 
 def _check_refs(context: Context, refs: dict[int, list[list[Any]]]) -> None:
     """A reference to an entry of this origin names one that is there, by its hash."""
+    if not refs:
+        raise StoreError("an empty map of references; leave it out")
     for listed in refs.values():
         if not listed:
             raise StoreError("an empty list of references")

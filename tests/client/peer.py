@@ -135,7 +135,7 @@ class Peer:
                 with self.lock:
                     if sock is self._listener:
                         self._accept()
-                    elif sock.fileno() in self._links:
+                    elif not self.mute and sock.fileno() in self._links:
                         self._receive(self._links[sock.fileno()])
 
     def _accept(self) -> None:

@@ -19,6 +19,7 @@ from recorder.core import bundle, cbor, claims, entry, rows
 from recorder.core.errors import FormatError
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import RULES, Kind
+from tests.core.places import FULL, OPENING, UNGATED, neighbours
 from tests.core.shapes import (
     KINDS,
     bytes16,
@@ -101,7 +102,7 @@ def test_valid_headers_of_each_kind(kind: int) -> None:
 def test_mutated_headers_of_each_kind(kind: int) -> None:
     """A header changed in one place is taken by both or refused by both, the listed combinations apart."""
 
-    @settings(max_examples=50)
+    @settings(max_examples=25)
     @given(headers(kind).flatmap(mutated).filter(lambda header: encodes(header) and naming(header)))
     def check(header: dict[int, Any]) -> None:
         known = header[2] in RULES
@@ -110,6 +111,20 @@ def test_mutated_headers_of_each_kind(kind: int) -> None:
         assert reads(header) == (conforming and combines(header)), header
 
     check()
+
+
+@pytest.mark.parametrize("header", [*FULL.values(), OPENING, UNGATED], ids=lambda header: f"{header[2]}")
+def test_every_place_of_each_kind(header: dict[int, Any]) -> None:
+    """A full header with each of its places, in turn, at or beyond the edges of its type: both agree on every one."""
+    assert reads(header)
+    taken = refused = 0
+    for changed in filter(naming, filter(encodes, neighbours(header))):
+        conforming = conforms(changed, RULE_OF[Kind(changed[2])] if changed[2] in RULES else "unknown")
+        assert reads(changed) == (conforming and combines(changed)), changed
+        taken += conforming
+        refused += not conforming
+    assert taken > 10
+    assert refused > 100
 
 
 def encodes(value: Any) -> bool:

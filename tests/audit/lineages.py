@@ -1,0 +1,144 @@
+"""Lineages in state directories and bundles, for the tests of what reads them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from recorder.audit.extract import Extracted, extract
+from recorder.audit.opening import open_source
+from recorder.client.answers import Page
+from recorder.client.errors import NotRecorded
+from recorder.audit.live import Logged
+from recorder.core.entry import entry_hash
+from recorder.core.kinds import Kind
+from recorder.core.protocol import Head
+from recorder.store.layout import CURRENT, HEAD, lineage_dir
+from recorder.store.store import SEGMENT_MIN_BYTES, create_store
+from tests.lineage_builder import LineageBuilder
+
+NOW_NS = 1_760_000_100_000_000_000
+
+
+def small(commits: int = 20) -> LineageBuilder:
+    """Two boots, cycles, single commits on two actuators, rows, an event, a refusal."""
+    lineage = LineageBuilder().setup(1, 2)
+    schema = lineage.schema()
+    cycle = lineage.cycle([1, 2], max_commits=10_000)
+    for number in range(commits):
+        lineage.commit(cycle, [1 + number % 2])
+    lineage.rows(cycle, schema)
+    lineage.refuse(cycle)
+    lineage.event([2])
+    lineage.end(cycle)
+    lineage.stop()
+    lineage.boot()
+    lineage.policy()
+    cycle = lineage.cycle([1])
+    lineage.commit(cycle, [1])
+    lineage.end(cycle)
+    return lineage
+
+
+def write_state(
+    state: Path,
+    lineage: LineageBuilder,
+    *,
+    head: int | None = -1,
+    segment_bytes: int = SEGMENT_MIN_BYTES,
+    entries_a_record: int = 7,
+    seal_at: tuple[int, ...] = (),
+) -> Path:
+    """Store a lineage as a recorder would.
+
+    Args:
+        state: directory to make.
+        lineage: what to store.
+        head: size of the checkpoint in the head file, -1 for all of it, None for no head file.
+        segment_bytes: size of a segment.
+        entries_a_record: entries that one transaction holds.
+        seal_at: seqs before which the segment is rolled.
+
+    """
+    incarnation = lineage.origin.rpartition("/")[2]
+    directory = lineage_dir(state, incarnation)
+    directory.mkdir(parents=True)
+    store = create_store(directory, lineage.origin, segment_bytes)
+    at = 0
+    while at < lineage.seq:
+        end = min([lineage.seq, at + entries_a_record, *(seq for seq in seal_at if seq > at)])
+        records = lineage.records[at:end]
+        raws = [one.raw for one in records]
+        store.append(raws, list(map(entry_hash, raws)), [one.claims or b"" for one in records], [], {}, {})
+        at = end
+        if at in seal_at:
+            store.seal()
+    store.close()
+    if head is not None:
+        (directory / HEAD).write_bytes(lineage.checkpoint(None if head < 0 else head))
+    (state / CURRENT).write_text(f"{incarnation}\n")
+    return state
+
+
+def to_bundle(state: Path, to: Path, since: str | None = None, until: str | None = None) -> Extracted:
+    """Extract a stopped recorder's lineage."""
+    source = open_source(None, state)
+    try:
+        return extract(source, to, since, until, utc_ns=NOW_NS)
+    finally:
+        source.close()
+
+
+def rezipped(bundle: Path, to: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    """The same bundle with members changed, or left out where `change` gives None."""
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(to, "w", zipfile.ZIP_STORED) as new:
+        for name in old.namelist():
+            data = change(name, old.read(name))
+            if data is not None:
+                new.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return to
+
+
+class LiveLineage:
+    """A running recorder, as far as `audit.live.Live` asks for one, on a lineage in memory."""
+
+    def __init__(self, lineage: LineageBuilder, *, may_extract: bool = True, a_page: int = 3) -> None:
+        self.lineage = lineage
+        self.may_extract = may_extract
+        self.sealed = 0
+        self.closed = False
+        self._a_page = a_page
+
+    @property
+    def origin(self) -> str:
+        return self.lineage.origin
+
+    @property
+    def actuators(self) -> dict[str, int | None]:
+        return {"joint1": 1, "unused": None}
+
+    def checkpoint(self) -> bytes:
+        return self.lineage.checkpoint()
+
+    def seal(self) -> bytes:
+        self.sealed += 1
+        return self.lineage.checkpoint()
+
+    def read(self, seq: int) -> Page:
+        found = self.lineage.records[seq : seq + self._a_page]
+        return Page(seq + len(found), [(one.raw, one.claims) for one in found])
+
+    def log_extraction(self, ranges: list[tuple[int, int]], manifest: bytes) -> Logged:
+        from hashlib import sha256
+
+        if not self.may_extract:
+            raise NotRecorded("not_permitted", "uid 1000 may not append extraction")
+        seq = self.lineage.control(Kind.EXTRACTION, [list(item) for item in ranges], None, sha256(manifest).digest())
+        return Logged(seq)
+
+    def heads(self) -> Iterator[Head]:
+        yield Head(self.lineage.seq, [], 0)
+
+    def close(self) -> None:
+        self.closed = True
