@@ -133,4 +133,6 @@ def _check(config: Config, path: Path) -> None:
                 raise ConfigError(f"{path}: append = {kind!r}: one of {', '.join(sorted(APPENDABLE))}")
         for name in controller.actuators:
             if not NAME.fullmatch(name):
-                raise ConfigError(f"{path}: actuator {name!r}: lower-case letters, digits, '.', '_' and '-', at most 63")
+                raise ConfigError(
+                    f"{path}: actuator {name!r}: lower-case letters, digits, '.', '_' and '-', at most 63"
+                )

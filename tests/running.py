@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from recorder.core import cbor
 from recorder.core.entry import split
@@ -98,7 +98,7 @@ class Running:
         return process
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill -9."""
         self.process.kill()
         self.process.wait()
         self._hang_up()
@@ -119,7 +119,7 @@ class Running:
         self.said += self.process.stderr.read()
         return status
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,4 +171,3 @@ def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.01)
-

@@ -28,9 +28,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.store": ("recorder.core",),
     "recorder.store.view": ("recorder.core", "recorder.store"),
     "recorder.client": ("recorder.core",),
-    "recorder.writer": ("recorder.core", "recorder.store"),
+    "recorder.writer": ("recorder.core", "recorder.store", "recorder.gate"),
     "recorder.gate": ("recorder.core",),
-    "recorder.config": ("recorder.core", "recorder.gate"),
+    "recorder.config": ("recorder.core", "recorder.store"),  # the names of files
     "recorder.daemon": ("recorder.core", "recorder.store", "recorder.writer", "recorder.gate", "recorder.config"),
     "recorder.audit": ("recorder.core", "recorder.store", "recorder.client", "recorder.config"),
     "recorder.cli": ("recorder.",),
@@ -63,7 +63,7 @@ BANNED: dict[str, dict[str, str]] = {
     ),
 }
 # room -> the only packages from outside that it may import beside the standard library
-ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {"recorder.core": ("cbor2", "nacl")}
+ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {"recorder.core": ("cbor2", "msgspec", "nacl")}
 
 
 class Import(NamedTuple):
@@ -189,7 +189,7 @@ def test_no_file_imports_itself_through_others(tree: dict[str, str]) -> None:
 WRONG = [
     ("recorder/core/entry.py", "import time"),
     ("recorder/core/entry.py", "def f():\n    from os import urandom"),
-    ("recorder/core/entry.py", "import msgspec"),
+    ("recorder/core/entry.py", "import click"),
     ("recorder/core/entry.py", "from recorder.store import segment"),
     ("recorder/core/entry.py", "from ..store import segment"),
     ("recorder/core/entry.py", "from .. import store"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -24,40 +25,51 @@ class ExtractionError(LineageError):
 
 
 class _Sink:
-    """A file that stops at its first failure, so that closing a ZIP above it does not fail again."""
+    """A file that stops at its first failure, so that closing a ZIP above it does not fail again.
+
+    It counts its place by itself: what a ZIP asks of it goes on making sense after the failure.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._at = 0
         self.failure: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        if self.failure is None:
-            try:
-                self._file.write(data)
-            except OSError as error:
-                self.failure = error
-                raise
+        self._attempt(lambda: self._file.write(data))
+        self._at += len(data)
         return len(data)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._at
 
-    def seek(self, at: int, whence: int = 0) -> int:
-        return self._file.seek(at, whence)
+    def seek(self, at: int, _whence: int = 0) -> int:
+        self._attempt(lambda: self._file.seek(at))  # writes what is buffered, so it fails on a full stick too
+        self._at = at
+        return at
 
     def seekable(self) -> bool:
         return True
 
+    def flush(self) -> None:
+        self._attempt(self._file.flush)
+
+    def sync(self) -> None:
+        """Have the medium hold what was written."""
+        self.flush()
+        self._attempt(lambda: os.fsync(self._file.fileno()))
+
     def close(self) -> None:
         self._file.close()
 
-    def flush(self) -> None:
-        if self.failure is None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                self.failure = error
-                raise
+    def _attempt(self, operation: Callable[[], object]) -> None:
+        if self.failure is not None:
+            return
+        try:
+            operation()
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 class Target:
@@ -121,12 +133,7 @@ class Target:
 
     def settle(self) -> None:
         """Have what was written so far reach the medium; raises as `add`."""
-        self._sink.flush()
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._sink.failure = error
-            raise
+        self._sink.sync()
 
     def finish(self) -> int:
         """Close the bundle, read it back from the medium, give it its name; returns its size in bytes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import ceil
 from typing import NamedTuple
 
@@ -75,10 +76,8 @@ def _one(recorder: RecorderProcess, verb: str, state: str, seconds: float, tell:
         _settle(client)
         return Calls(verb, state, sorted(took_s), refused, client.counts)
     finally:
-        try:
+        with suppress(Unavailable):
             client.close()
-        except Unavailable:
-            pass
 
 
 def _loop(call: Callable[[], bool], seconds: float) -> tuple[list[float], int]:
@@ -98,7 +97,5 @@ def _loop(call: Callable[[], bool], seconds: float) -> tuple[list[float], int]:
 
 
 def _settle(client: Recorder) -> None:
-    try:
+    with suppress(Unavailable):
         client.flush(SETTLE_S)
-    except Unavailable:
-        pass

@@ -120,7 +120,7 @@ def compare(
         with Recorder(recorder.path, client_name="bench") as client:
             for number in range(rounds):
                 tell(f"commits: round {number + 1} of {rounds}")
-                bare_s = []
+                bare_s: list[float] = []
                 end = time.perf_counter() + half_s
                 while len(bare_s) < SAMPLES_MIN or time.perf_counter() < end:
                     bare_s.append(environment.commit(values[len(bare_s) % len(values)]))
@@ -163,7 +163,7 @@ class Bare:
 
 
 def _recorded(client: Recorder, seconds: float) -> list[float]:
-    took_s = []
+    took_s: list[float] = []
     with opened(client) as cycle:
         end = time.perf_counter() + seconds
         while len(took_s) < SAMPLES_MIN or time.perf_counter() < end:

@@ -105,8 +105,6 @@ class Connection:
 
     def advance(self, now_ns: int) -> None:
         """Connect and greet where that is due."""
-        if self._broken:
-            self._drop(now_ns, f"the recorder at {self._path} closed the connection")
         if self._socket is not None and self.session.stalled is not None and now_ns >= self.retry_ns:
             self.session.resume()
         if self._socket is not None or now_ns < self.retry_ns:
@@ -132,7 +130,8 @@ class Connection:
             except BlockingIOError:
                 break
             except OSError:
-                # Whoever polls this socket has to be the one that closes it: here it is only made to wake up.
+                # Whoever polls this socket has to be the one that closes it: here it is only woken up, and reads what
+                # came before the end.
                 self._broken = True
                 self._shutdown()
                 break
@@ -150,6 +149,8 @@ class Connection:
                 size = self._socket.recv_into(self._buffer)
             except BlockingIOError:
                 break
+            except ConnectionResetError:
+                continue  # told once; the receipts that came before it are still to be read
             except OSError as error:
                 self._drop(now_ns, trouble_of(self._path, error))
                 break

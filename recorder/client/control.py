@@ -75,12 +75,12 @@ class Control:
         """Wait for a hello; returns without one where the socket does not answer now, or at the deadline."""
         ended: list[Waiting] = []
         with self._changed:
-            while not self._connection.is_ready and boottime_ns() < deadline_ns:
+            while not self._is_greeted() and boottime_ns() < deadline_ns:
                 if self._reading:
                     self._changed.wait((deadline_ns - boottime_ns()) / 1e9)
                     continue
                 ended += self._turn(boottime_ns())
-                if self._connection.is_ready or self._connection.is_down:
+                if self._is_greeted() or self._connection.is_down:
                     break
                 self._wait(deadline_ns)
         _end(ended)
@@ -162,6 +162,9 @@ class Control:
             left = list(self._open)
             self._open.clear()
             return left
+
+    def _is_greeted(self) -> bool:
+        return self._connection.is_ready
 
     def _send(self, waiting: Waiting) -> None:
         self._session.give(waiting.outgoing)

@@ -139,9 +139,10 @@ class Pump:
         self._tell(connection)
         if not connection.is_ready:
             return len(answers)
+        sender.begin(connection.generation)
         if now_ns >= self._batch_ns:
             # Each receipt wakes this thread; without the window, rows would leave one by one as they come.
-            caught_up = sender.step(connection.generation)
+            caught_up = sender.step()
             self._batch_ns = now_ns + BATCH_MS * NS_PER_MS if caught_up else 0
         if sender.wants_reopen and connection.session.is_idle:
             connection.reopen(now_ns)

@@ -96,14 +96,22 @@ class RowSender:
     _generation: int = 0
     _asked: int = 0  # declarations under way
 
-    def step(self, generation: int) -> bool:
-        """Give the session what it has room for; `generation` tells one connection from the next.
+    def begin(self, generation: int) -> None:
+        """Call before anything is sent: a new `generation` is a new connection, on which nothing is declared."""
+        if generation == self._generation:
+            return
+        self._generation = generation
+        self.wants_reopen = False
+        self._asked = 0
+        if not self.session.unsent:
+            self._declared.clear()  # what is still of use is declared again when its rows come
+            return
+        # Messages that are sent again name their stream by number: the same declarations, in the same order.
+        for encoded, declared in self._declared.items():
+            self._declare(encoded, declared)
 
-        Returns whether all that was in the rings has been given.
-        """
-        if generation != self._generation:
-            self._generation = generation
-            self._begin_connection()
+    def step(self) -> bool:
+        """Give the session what it has room for; returns whether that is all that was in the rings."""
         gave = True
         while gave and not self.session.held:
             gave = False
@@ -130,16 +138,6 @@ class RowSender:
         for source in tuple(self.sources):
             totals.add(source)
         return totals
-
-    def _begin_connection(self) -> None:
-        self.wants_reopen = False
-        self._asked = 0
-        if not self.session.unsent:
-            self._declared.clear()  # what is still of use is declared again when its rows come
-            return
-        # Messages that are sent again name their stream by number: the same declarations, in the same order.
-        for encoded, declared in self._declared.items():
-            self._declare(encoded, declared)
 
     def _declare(self, encoded: bytes, declared: _Declared) -> None:
         self.session.give_urgent(Outgoing(Verb.DECLARE_STREAM, 6, (encoded,), declared))

@@ -20,7 +20,7 @@ class Connection:
     """A socket with its peer and, after hello, its session."""
 
     def __init__(self, sock: socket.socket, peer: Peer, permissions: Permissions) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self.sock = sock
         self.fd = sock.fileno()

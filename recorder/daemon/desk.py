@@ -191,4 +191,3 @@ class Desk:
             "at_risk_ms": self._config.recorder.at_risk_ms,
             "rows_window_ms": self._config.recorder.rows_window_ms,
         }
-

@@ -45,7 +45,7 @@ class Answers:
 
 
 def default_platform() -> str:
-    """This machine's name in the alphabet of platform names."""
+    """Name of the machine in the alphabet of platform names."""
     return re.sub(r"[^a-z0-9._-]+", "-", socket.gethostname().lower()).strip("._-")[:63] or "platform"
 
 

@@ -45,7 +45,7 @@ def listen(path: Path) -> tuple[socket.socket, bool]:
         raise ListenError(f"cannot listen on {path}: {error.strerror}") from error
     finally:
         os.umask(before)
-    listener.setblocking(False)
+    listener.settimeout(0)
     return listener, True
 
 
@@ -53,12 +53,14 @@ def _from_systemd() -> socket.socket | None:
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS", "0") == "0":
         return None
     if os.environ["LISTEN_FDS"] != "1":
-        raise ListenError(f"systemd passed {os.environ['LISTEN_FDS']} sockets; the unit names one ListenSequentialPacket")
+        raise ListenError(
+            f"systemd passed {os.environ['LISTEN_FDS']} sockets; the unit names one ListenSequentialPacket"
+        )
     passed = socket.socket(fileno=_FIRST_FD)
     if passed.family != socket.AF_UNIX or passed.type != socket.SOCK_SEQPACKET:
         raise ListenError("systemd passed another kind of socket; the unit names ListenSequentialPacket=")
-    passed.setblocking(False)
-    passed.set_inheritable(False)  # noqa: FBT003 -- the standard library's own signature
+    passed.settimeout(0)
+    passed.set_inheritable(False)
     return passed
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 from recorder.config import APPENDABLE, Controller
 from recorder.writer.session import Peer, Permissions
@@ -24,7 +24,7 @@ def peer_of(connection: socket.socket) -> tuple[Peer, frozenset[int]]:
     except OSError:  # more groups than that, or a kernel before 4.13
         groups = ()
     try:
-        exe = os.readlink(f"/proc/{pid}/exe")
+        exe = str(Path(f"/proc/{pid}/exe").readlink())
     except OSError:  # another user's process hides it, or it has gone
         exe = None
     return Peer(uid, gid, pid, exe), frozenset(groups) | {gid}

@@ -52,7 +52,9 @@ def diagnose(state: Path, config: Config, identity: Signer) -> Diagnosis:
     if current is None:
         found = _incarnations(state)
         if not found:
-            raise StoreError(f"nothing to recover: {state} holds no lineage yet; `lineage run --state {state}` begins one")
+            raise StoreError(
+                f"nothing to recover: {state} holds no lineage yet; `lineage run --state {state}` begins one"
+            )
         return _named(state, config, identity, f"{state / CURRENT} is missing", found)
     lineage = lineage_dir(state, current)
     damage = survey.damage(state, lineage, f"{_prefix(config)}/{current}")

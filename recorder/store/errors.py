@@ -23,4 +23,4 @@ class StoreDamagedError(StoreError):
 
 
 class SyncFailedError(StoreError):
-    """A transaction may or may not be durable: nothing more is acknowledged until the store was reopened and checked."""
+    """A transaction may or may not be durable: nothing more is acknowledged until the store was checked."""

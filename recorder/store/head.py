@@ -1,4 +1,4 @@
-"""The head file: the last checkpoint that left the recorder, kept apart from the store so that an old copy is noticed."""
+"""The head file: the last checkpoint that left the recorder, kept apart from the store so an old copy is noticed."""
 
 from __future__ import annotations
 

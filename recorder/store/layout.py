@@ -1,12 +1,12 @@
 """Names below a state directory, and the small files that are replaced atomically.
 
-    STATE/recorder.toml            configuration
-    STATE/identity.key             0600
-    STATE/lock                     held (flock) by the one process that may write
-    STATE/current                  the incarnation in force: 16 hex digits and a line feed
-    STATE/lineages/INCARNATION/    one lineage: its head file and its segments
-        head                       last checkpoint that left the recorder
-        segments/00000001/         one LMDB environment: data.mdb, lock.mdb
+STATE/recorder.toml            configuration
+STATE/identity.key             0600
+STATE/lock                     held (flock) by the one process that may write
+STATE/current                  the incarnation in force: 16 hex digits and a line feed
+STATE/lineages/INCARNATION/    one lineage: its head file and its segments
+    head                       last checkpoint that left the recorder
+    segments/00000001/         one LMDB environment: data.mdb, lock.mdb
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def segment_dir(lineage: Path, ordinal: int) -> Path:
 def ordinals(lineage: Path) -> list[int]:
     """Segments that are there, in order, an empty prepared one included."""
     try:
-        names = os.listdir(lineage / SEGMENTS)
+        names = [path.name for path in (lineage / SEGMENTS).iterdir()]
     except FileNotFoundError:
         return []
     return sorted(int(name) for name in names if _ORDINAL.fullmatch(name))
@@ -62,7 +62,9 @@ def read_current(state: Path) -> str | None:
     except FileNotFoundError:
         return None
     if not _INCARNATION.fullmatch(text):
-        raise StoreError(f"{state / CURRENT} holds {text[:40]!r}, not 16 hex digits; restore it or run `lineage recover`")
+        raise StoreError(
+            f"{state / CURRENT} holds {text[:40]!r}, not 16 hex digits; restore it or run `lineage recover`"
+        )
     return text
 
 
@@ -108,12 +110,16 @@ class StateLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"cannot open {path}: {error.strerror}; run as the owner of the state directory") from error
+            raise StoreError(
+                f"cannot open {path}: {error.strerror}; run as the owner of the state directory"
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
-            raise StoreError(f"{state} is in use by a running recorder; stop it first, or ask it over its socket") from None
+            raise StoreError(
+                f"{state} is in use by a running recorder; stop it first, or ask it over its socket"
+            ) from None
 
     def close(self) -> None:
         """Let another process write."""

@@ -299,7 +299,9 @@ def _replayed(live: Segment, first: int, snapshot: list[Any], origin: str, known
         except FormatError as error:
             raise StoreDamagedError(f"{live.path}: entry {seq}: {error.detail}", seq) from error
         if known is not None and tail.size == known.size and tail.tree.root() != known.root:
-            raise StoreDamagedError(f"{live.path}: the root at {known.size} entries is not the one that was signed", seq)
+            raise StoreDamagedError(
+                f"{live.path}: the root at {known.size} entries is not the one that was signed", seq
+            )
     if tail.size != at:
         raise StoreDamagedError(f"{live.path}: entries {at} to {tail.size - 1} are missing", at)
     if last:
@@ -313,8 +315,6 @@ def _check_last(live: Segment, tail: Tail, raw: bytes) -> None:
     except FormatError as error:
         raise StoreDamagedError(f"{live.path}: entry {tail.size - 1}: {error}", tail.size - 1) from error
     key = tail.identity_key if last.header.kind in IDENTITY_SIGNED else tail.epoch_key
-    signed = entries_.to_be_signed(
-        entries_.protected_of(last.kid), entries_.external_aad(tail.origin), last.payload
-    )
+    signed = entries_.to_be_signed(entries_.protected_of(last.kid), entries_.external_aad(tail.origin), last.payload)
     if last.hash != tail.head or last.kid != kid(key) or not verify(key, signed, last.signature):
         raise StoreDamagedError(f"{live.path}: the signature of entry {tail.size - 1} is not ours", tail.size - 1)

@@ -1,8 +1,8 @@
 """The tail: all that the next entry depends on, as a value that operations move forward.
 
-The writer moves its tail by operations and stores them with the entries; opening a store starts from the snapshot at the
-head of the live segment and applies the same operations through the same `apply`.  So recovery is the happy path, and
-a record costs some bytes of operations instead of a copy of the whole tail.
+The writer moves its tail by operations and stores them with the entries; opening a store starts from the snapshot at
+the head of the live segment and applies the same operations through the same `apply`.  So recovery is the happy path,
+and a record costs some bytes of operations instead of a copy of the whole tail.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Tail:
             tail.boot, tail.os_boot, tail.identity_key, tail.epoch_key, tail.stopped, tail.bundle = window
             tail.mono_ns, tail.utc_ns = clock
             tail.actuators.update(actuators)
-            tail.schemas.update({schema: fields for schema, fields in schemas})
+            tail.schemas.update(dict(schemas))
             tail.actuator_heads = {actuator: Axis(seq, digest) for actuator, seq, digest in heads}
             tail.policy_heads = {bundle: Axis(seq, digest) for bundle, seq, digest in policies}
             tail.cycles = {cycle[0]: OpenCycle(*cycle) for cycle in cycles}

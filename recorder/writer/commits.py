@@ -192,9 +192,7 @@ def event(context: Context, session: Session, asked: EventRequest) -> Answer:
     return receipt(drafted.seq, 0, int(Decision.UNGATED))
 
 
-def _ungated(
-    context: Context, session: Session, action_class: str, who: dict[str, Any], why: dict[str, Any]
-) -> Draft:
+def _ungated(context: Context, session: Session, action_class: str, who: dict[str, Any], why: dict[str, Any]) -> Draft:
     journal = context.journal
     who_family = journal.family("who", context.who(session, who))
     why_family = journal.family("why", why)

@@ -61,7 +61,7 @@ def failed(error: str, detail: str) -> Answer:
 
 
 def completed(family: str, claims: dict[str, Any]) -> dict[str, Any]:
-    """Claims with null for what is missing: what has happened is stored as it was told, and says "none" for the rest."""
+    """Claims with null for what is missing: what has happened is stored as told, with "none" for the rest."""
     if family == "where" and not claims:
         return claims
     return {**dict.fromkeys(REQUIRED[family]), **claims}

@@ -44,9 +44,7 @@ def open_cycle(context: Context, session: Session, asked: OpenCycle) -> Answer:
     }
     if asked.supersedes is not None:
         fields[12] = {4: [[None, asked.supersedes, tail.cycles[asked.supersedes].hash]]}
-    journal.draft(
-        Kind.CYCLE, fields, {8: who_family.claims, 9: why_family.claims}, bundle=context.table.digest
-    )
+    journal.draft(Kind.CYCLE, fields, {8: who_family.claims, 9: why_family.claims}, bundle=context.table.digest)
     opened = tails.OpenCycle(
         seq, b"", who_family.digest, seq, why_family.digest, context.table.digest, not_after, asked.max_commits,
         numbers, list(asked.action_classes), session.peer.uid,
@@ -63,9 +61,7 @@ def _reasons(context: Context, session: Session, asked: OpenCycle) -> list[str]:
     )
     if asked.deadline_mono_ns is not None and context.journal.now.mono_ns > asked.deadline_mono_ns:
         reasons.append("deadline_passed")
-    if asked.supersedes is not None and (
-        asked.supersedes not in tail.cycles or not tail.cycles[asked.supersedes].hash
-    ):
+    if asked.supersedes is not None and (asked.supersedes not in tail.cycles or not tail.cycles[asked.supersedes].hash):
         reasons.append(f"cycle_unknown: {asked.supersedes}")
     mine = sum(cycle.uid == session.peer.uid for cycle in tail.cycles.values())
     if len(tail.cycles) >= CYCLES_MAX or mine >= CYCLES_PER_UID_MAX:

@@ -108,9 +108,7 @@ def refuse(
     else:
         who_family, why_family = journal.family("who", who), journal.family("why", why)
         fields.update({8: [who_family.digest, seq], 9: [why_family.digest, seq], 15: [request, reasons]})
-        journal.draft(
-            Kind.REFUSAL, fields, {8: who_family.claims, 9: why_family.claims}, bundle=journal.tail.bundle
-        )
+        journal.draft(Kind.REFUSAL, fields, {8: who_family.claims, 9: why_family.claims}, bundle=journal.tail.bundle)
     refusals.remember(key, seq, request)
     return Answer(Status.REFUSED, Refused(seq, b"", reasons, 0), seq)
 
@@ -118,7 +116,4 @@ def refuse(
 def refused_before(raw: bytes, flags: int) -> Answer:
     """The answer that a stored refusal gives to a repeated request."""
     read = entry.decode(raw)
-    return Answer(
-        Status.REFUSED, Refused(read.header.seq, read.hash, list(read.header.control.reasons), flags)
-    )
-
+    return Answer(Status.REFUSED, Refused(read.header.seq, read.hash, list(read.header.control.reasons), flags))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from recorder.core.protocol import Receipt
-from recorder.core.protocol import Status
+from recorder.core.protocol import Receipt, Status
 from recorder.writer.families import Family
 
 

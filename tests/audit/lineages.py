@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from recorder.audit.extract import Extracted, extract
+from recorder.audit.live import Logged
 from recorder.audit.opening import open_source
 from recorder.client.answers import Page
 from recorder.client.errors import NotRecorded
-from recorder.audit.live import Logged
 from recorder.core.entry import entry_hash
 from recorder.core.kinds import Kind
 from recorder.core.protocol import Head
@@ -130,8 +131,6 @@ class LiveLineage:
         return Page(seq + len(found), [(one.raw, one.claims) for one in found])
 
     def log_extraction(self, ranges: list[tuple[int, int]], manifest: bytes) -> Logged:
-        from hashlib import sha256
-
         if not self.may_extract:
             raise NotRecorded("not_permitted", "uid 1000 may not append extraction")
         seq = self.lineage.control(Kind.EXTRACTION, [list(item) for item in ranges], None, sha256(manifest).digest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +38,5 @@ def connect(socket_path: Path) -> Iterator[Callable[..., Recorder]]:
 
     yield make
     for recorder in made:
-        try:
+        with contextlib.suppress(Unavailable):
             recorder.close(0)
-        except Unavailable:
-            pass

@@ -74,7 +74,9 @@ class Peer:
         self.path = path
         self.ledger = Ledger()
         self.mute = False  # receives nothing
-        self.swallow: Callable[[Any], bool] = lambda request: False  # makes it durable, and hangs up instead of answering
+        self.swallow: Callable[[Any], bool] = lambda request: (
+            False
+        )  # makes it durable, and hangs up instead of answering
         self.refuse: Callable[[Any], list[str]] = lambda request: []
         self.fail: Callable[[Any], Failed | None] = lambda request: None
         self.flags: Callable[[Any], int] = lambda request: 0

@@ -45,7 +45,12 @@ def test_a_commit_is_durable_when_it_returns(peer: Peer, connect: Connect) -> No
         assert receipt.outcome == "external"
         assert receipt.entry_id == f"{receipt.seq}.0-{(receipt.entry_hash or b'').hex()[:8]}"
         (commit,) = peer.ledger.of(Verb.COMMIT)
-        assert (commit.carrier, commit.what, commit.where, commit.at_mono_ns) == (cycle.seq, WHAT, {"frame": "base"}, 17)
+        assert (commit.carrier, commit.what, commit.where, commit.at_mono_ns) == (
+            cycle.seq,
+            WHAT,
+            {"frame": "base"},
+            17,
+        )
         assert commit.deadline_mono_ns is not None
     assert [request.reason for request in peer.ledger.of(Verb.CLOSE_CYCLE)] == ["done"]
     assert peer.ledger.of(Verb.OPEN_CYCLE)[0].who == {"platform": "robot", **WHO}
@@ -105,7 +110,11 @@ def test_pipelined_commits_end_in_order_and_survive_a_lost_connection(peer: Peer
     hung_up: list[int] = []
 
     def swallow(request: Any) -> bool:
-        if request.verb == Verb.COMMIT and request.what["magnitude"] % 7 == 3 and request.what["magnitude"] not in hung_up:
+        if (
+            request.verb == Verb.COMMIT
+            and request.what["magnitude"] % 7 == 3
+            and request.what["magnitude"] not in hung_up
+        ):
             hung_up.append(request.what["magnitude"])
             return True
         return False
@@ -333,7 +342,7 @@ def test_too_many_in_flight_are_not_taken(peer: Peer, connect: Connect) -> None:
     futures = []
     with pytest.raises(Unavailable, match="256 commits are in flight"):
         for number in range(300):
-            futures.append(cycle.submit("arm", what=act(number)))
+            futures.append(cycle.submit("arm", what=act(number)))  # noqa: PERF401 -- the last one raises
     assert len(futures) == 256
     peer.mute = False
     assert all(future.result(10).durable for future in futures)
@@ -360,7 +369,9 @@ def test_a_query_that_is_not_permitted(peer: Peer, connect: Connect, verb: Verb)
         rec.checkpoint() if verb == Verb.CHECKPOINT else next(rec.subscribe())
 
 
-def test_why_there_is_no_connection_is_said(socket_path: Path, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+def test_why_there_is_no_connection_is_said(
+    socket_path: Path, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     """No socket, nobody behind it, no recorder at all, another kind of socket: one clear line each."""
     import socket
 

@@ -24,6 +24,14 @@ def times(chunk: Chunk) -> list[int]:
     return [int.from_bytes(chunk.view[at : at + 8], "little") for at in range(0, len(chunk.view), ROW_BYTES)]
 
 
+def told_by(piece: Chunk | Lost) -> list[tuple[str, int]]:
+    """What the recorder hears: each row, and of each lost one its time, as far as count and times tell."""
+    if isinstance(piece, Chunk):
+        return [("row", at) for at in times(piece)]
+    assert piece.last_mono_ns - piece.first_mono_ns + 1 == piece.count
+    return [("lost", at) for at in range(piece.first_mono_ns, piece.last_mono_ns + 1)]
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(1, 9)),
@@ -68,7 +76,7 @@ def test_what_was_given_is_taken_once_in_order_or_declared_lost_in_its_place(
             ring.release(out.pop(number % len(out)))
         elif step == "settle":
             ring.settle_run()
-    for chunk in list(out):
+    for chunk in out:
         ring.release(chunk)
     while True:
         ring.settle_run()
@@ -77,14 +85,7 @@ def test_what_was_given_is_taken_once_in_order_or_declared_lost_in_its_place(
         while out and out[-1].stop == ring.taken and not out[-1].settled:
             ring.release(out.pop())
 
-    flat: list[tuple[str, int]] = []
-    for piece in got:
-        if isinstance(piece, Chunk):
-            flat += [("row", at) for at in times(piece)]
-        else:
-            assert piece.last_mono_ns - piece.first_mono_ns + 1 == piece.count
-            flat += [("lost", at) for at in range(piece.first_mono_ns, piece.last_mono_ns + 1)]
-    assert flat == expected
+    assert [told for piece in got for told in told_by(piece)] == expected
     assert ring.is_empty
     assert ring.dropped == sum(kind == "lost" for kind, _ in expected)
     assert ring.written == sum(kind == "row" for kind, _ in expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -45,7 +46,9 @@ def failed(counter: int, error: str) -> bytes:
     st.integers(0, 2**63),
     st.dictionaries(st.text(max_size=8), st.one_of(st.none(), st.integers(-(2**63), 2**64 - 1), st.text(max_size=9))),
 )
-def test_a_request_without_its_counter_is_encoded_as_the_whole_one(counter: int, at: int, claims: dict[str, Any]) -> None:
+def test_a_request_without_its_counter_is_encoded_as_the_whole_one(
+    counter: int, at: int, claims: dict[str, Any]
+) -> None:
     """The bytes are those of protocol.encode, whatever the claims."""
     whole = protocol.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None)
     session = Session("test", 4)
@@ -212,10 +215,8 @@ def test_no_reply_raises_anything_but_the_format_s_error(message: bytes) -> None
     session.greeted(SESSION, ORIGIN, -1)
     session.give(gap(1))
     sent_by(session)
-    try:
+    with contextlib.suppress(FormatError):
         session.receive(message)
-    except FormatError:
-        pass
 
 
 class ExactlyOnce(RuleBasedStateMachine):

@@ -121,7 +121,12 @@ def test_the_line_is_named() -> None:
         parse_trust(b"quorum none\nnonsense\n")
 
 
-@given(st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(WHOLE.split()), max_size=20).map(lambda p: " ".join(p).encode() + b"\n")))
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(st.sampled_from(WHOLE.split()), max_size=20).map(lambda p: " ".join(p).encode() + b"\n"),
+    )
+)
 def test_arbitrary_bytes_give_the_named_error_or_a_value(text: bytes) -> None:
     """Nothing else comes out."""
     try:

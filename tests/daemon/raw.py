@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from recorder.core import cbor
 from recorder.core.protocol import Verb, decode_reply
@@ -59,7 +59,7 @@ class Raw:
         """Hang up."""
         self.sock.close()
 
-    def __enter__(self) -> Raw:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

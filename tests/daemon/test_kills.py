@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from recorder.client import Recorder
-from recorder.core.errors import LineageError
 from recorder.core.entry import decode
+from recorder.core.errors import LineageError
 from recorder.core.kinds import Kind
 from tests.running import WHAT, WHO, WHY, Running, make_state, records_of, verified
 
@@ -33,7 +33,9 @@ def _drive(socket: Path, acknowledged: dict[bytes, str], stop: threading.Event, 
                         if stop.is_set():
                             break
                         stream.record(([0.5, number / 1000],))
-                        receipt = cycle.commit("arm.joint1", what={**WHAT, "target": number}, where={}, deadline_ms=None)
+                        receipt = cycle.commit(
+                            "arm.joint1", what={**WHAT, "target": number}, where={}, deadline_ms=None
+                        )
                         if receipt.entry_id in acknowledged.values():
                             failures.append(f"{receipt.entry_id} was acknowledged twice")
                         acknowledged[str(number).encode()] = receipt.entry_id

@@ -100,7 +100,10 @@ def test_a_failed_sync_ends_the_recorder_unacknowledged(tmp_path: Path, call: st
         wait_until(lambda: len(list((lineage_of(state) / "segments").glob("0000000[12]"))) == 2)
         assert running.stop() == 0
     acknowledged = 0
-    with Running(state, under=[*under, "-e", f"inject={call}:error=EIO:when=40+"]) as running, Raw(running.socket) as raw:
+    with (
+        Running(state, under=[*under, "-e", f"inject={call}:error=EIO:when=40+"]) as running,
+        Raw(running.socket) as raw,
+    ):
         _, opened = raw.open_cycle(max_commits=1000)
         with pytest.raises((AssertionError, ConnectionError)):
             for _ in range(200):
@@ -169,7 +172,9 @@ def test_a_state_holds_no_other_files(tmp_path: Path) -> None:
     with Running(state) as running:
         _work(running, 1)
         assert running.stop() == 0
-    keys = {decode(raw).header.control.epoch_key for raw, _ in records_of(state) if decode(raw).header.kind == Kind.BOOT}
+    keys = {
+        decode(raw).header.control.epoch_key for raw, _ in records_of(state) if decode(raw).header.kind == Kind.BOOT
+    }
     assert len(keys) == 1
     assert sorted(path.name for path in state.iterdir()) == [
         "current", "identity.key", "lineages", "lock", "recorder.toml",
@@ -181,7 +186,10 @@ def test_a_step_of_utc_is_noticed_and_slewing_is_not() -> None:
     watch = StepWatch()
     assert watch.step(1_000_000_000_000, 0) is None
     assert watch.step(1_000_000_000_000 + STEP_NS, 0) is None
-    assert watch.step(1_000_000_000_000 + 10 * STEP_NS, 5) == (1_000_000_000_000 + STEP_NS + 5, 1_000_000_000_000 + 10 * STEP_NS)
+    assert watch.step(1_000_000_000_000 + 10 * STEP_NS, 5) == (
+        1_000_000_000_000 + STEP_NS + 5,
+        1_000_000_000_000 + 10 * STEP_NS,
+    )
     assert watch.step(1_000_000_000_000 + 10 * STEP_NS, 5) is None
 
 

@@ -262,7 +262,7 @@ def test_a_client_that_never_reads_is_cut_off(running: Running) -> None:
     with Raw(running.socket) as deaf, Raw(running.socket) as good:
         deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.sock.settimeout(5)
-        with pytest.raises(OSError, match="pipe|reset"):
+        with pytest.raises(OSError, match=r"pipe|reset"):
             for _ in range(20_000):
                 deaf.send([int(Verb.STATUS), 1])
         assert good.open_cycle()[0] == Status.OK
@@ -326,11 +326,11 @@ def test_epochs_rotate(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
 def test_another_user_may_do_nothing_here(running: Running) -> None:
     """A peer that no controller table names is refused, cannot read, and cannot open the live segment."""
-    os.chmod(running.state, 0o755)
-    os.chmod(running.socket, 0o666)
+    running.state.chmod(0o755)
+    running.socket.chmod(0o666)
     for parent in running.state.parents:
         if parent != Path("/tmp"):
-            os.chmod(parent, os.stat(parent).st_mode | 0o055)
+            parent.chmod(parent.stat().st_mode | 0o055)
         if parent.name.startswith("pytest-of"):
             break
     child = os.fork()

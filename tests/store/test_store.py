@@ -241,7 +241,7 @@ def test_replacing_a_file_leaves_no_other(tmp_path: Path) -> None:
     """The new content stands under the name and nothing else is left."""
     replace_file(tmp_path / "head", b"one")
     replace_file(tmp_path / "head", b"two", 0o640)
-    assert os.listdir(tmp_path) == ["head"]
+    assert [path.name for path in tmp_path.iterdir()] == ["head"]
     assert (tmp_path / "head").read_bytes() == b"two"
 
 

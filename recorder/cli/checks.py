@@ -1,0 +1,177 @@
+"""What `doctor` looks at, one function a check; each says what it saw and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from recorder import config as configs
+from recorder.audit.source import entry_at, utc_ns_of
+from recorder.audit.state import SOCKET, StateSource, open_state
+from recorder.cli import checks_machine as machine
+from recorder.cli.checks_machine import FAIL, OK, WARN, Finding
+from recorder.cli.status import status
+from recorder.core.errors import LineageError
+from recorder.daemon import identity
+from recorder.daemon.survey import damage
+from recorder.store.errors import StoreError
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, StateLock, lineage_dir, read_current
+from recorder.store.segment import Segment
+from recorder.store.view import View
+
+DAYS_WARN, DAYS_FAIL = 14.0, 1.0
+YOUNG_S = 600.0  # a rate over less says little
+DAY_S = 86_400.0
+MIB = 1024 * 1024
+HWMON = Path("/sys/class/hwmon")
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def examine(state: Path, socket: Path | None = None) -> list[Finding]:
+    """All checks, in an order that names a cause before its consequences."""
+    return [
+        machine.page_size(os.sysconf("SC_PAGE_SIZE")),
+        configuration(state),
+        identity_key(state),
+        directories(state),
+        machine.file_system(state.resolve(), MOUNTS.read_text("utf-8", errors="replace")),
+        machine.sync_time(state),
+        machine.clock(),
+        machine.voltage(HWMON, machine.vcgencmd),
+        store(state, socket or state / SOCKET),
+        room(state, socket or state / SOCKET),
+    ]
+
+
+def configuration(state: Path) -> Finding:
+    """Whether `run` would take it."""
+    try:
+        config = configs.load(state)
+    except configs.ConfigError as error:
+        return Finding("configuration", FAIL, str(error), f"correct {state / CONFIG}")
+    if not any(controller.actuators for controller in config.controllers):
+        return Finding(
+            "configuration", WARN, "no [[controller]] names an actuator: nobody may act", f"edit {state / CONFIG}"
+        )
+    rules = {name: row.on_unavailable for name, row in config.classes.items() if row.gated}
+    shown = ", ".join(f"{name} {rule}" for name, rule in rules.items()) or "no gated class"
+    return Finding("configuration", OK, f"without a recorder: {shown}")
+
+
+def identity_key(state: Path) -> Finding:
+    """Permissions, and the board that it was made on."""
+    try:
+        identity.load(state)
+    except identity.IdentityError as error:
+        advice = "" if ";" in str(error) else "restore it from where it was made, or make a new platform"
+        return Finding("identity key", FAIL, str(error), advice)
+    owner = (state / IDENTITY).stat().st_uid
+    if owner != state.stat().st_uid:
+        return Finding(
+            "identity key", WARN, f"belongs to uid {owner}, its directory to uid {state.stat().st_uid}",
+            f"chown {state.stat().st_uid} {state / IDENTITY}",
+        )  # fmt: skip
+    bound = "bound to this board" if identity.board_fingerprint() != "-" else "this board shows no serial number"
+    return Finding("identity key", OK, f"0600, {bound}")
+
+
+def directories(state: Path) -> Finding:
+    """Nobody else may write into the state."""
+    wrong = []
+    for path in (state, state / "lineages", *(state / "lineages").glob("*/segments"), state / CURRENT):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue
+        if mode & 0o022:
+            wrong.append(f"{path} {mode:04o}")
+    if wrong:
+        return Finding("permissions", FAIL, f"others can write: {', '.join(wrong)}", f"chmod -R go-w {state}")
+    if not os.access(state, os.W_OK):
+        return Finding("permissions", WARN, f"uid {os.geteuid()} cannot write {state}", "run doctor as its owner")
+    return Finding("permissions", OK, f"{state} {stat.S_IMODE(state.stat().st_mode):04o}")
+
+
+def store(state: Path, socket: Path) -> Finding:
+    """Whether the store opens, or a recorder has it open."""
+    try:
+        current = read_current(state)
+        config = configs.load(state)
+        lock = StateLock(state)
+    except configs.ConfigError:
+        return Finding("store", WARN, "not looked at", "correct the configuration first")
+    except StoreError as error:
+        return _in_use(state, socket, error)
+    try:
+        if current is None:
+            return Finding("store", OK, "nothing recorded yet")
+        lineage = lineage_dir(state, current)
+        wrong = damage(state, lineage, f"{config.platform.fleet}/{config.platform.name}/{current}")
+    finally:
+        lock.close()
+    if wrong is not None:
+        return Finding("store", FAIL, wrong, f"`lineage recover --state {state}` keeps it aside and begins a new one")
+    return Finding("store", OK, f"{lineage} opens, its tail is sound")
+
+
+def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
+    """A recorder runs, or the state cannot be opened at all."""
+    try:
+        found = status(state, socket)
+    except LineageError:
+        return Finding("store", FAIL, str(error), "run doctor as the owner of the state directory")
+    if found["source"] != "recorder":
+        return Finding("store", FAIL, f"a recorder has it open and does not answer: {found.get('trouble')}", "restart it")
+    if found["store_full"]:
+        return Finding("store", FAIL, "full: nothing more is recorded", "free room, or extract and delete")
+    if found["prepare_failure"]:
+        return Finding("store", WARN, str(found["prepare_failure"]), "free room")
+    return Finding("store", OK, f"a recorder has it open, {found['entries']:,} entries")
+
+
+def room(state: Path, socket: Path) -> Finding:
+    """Free space, and how long it lasts at the rate of this lineage so far."""
+    free = shutil.disk_usage(state).free
+    fact = f"{free / MIB:,.0f} MiB free"
+    try:
+        segment = configs.load(state).store.segment_mib * MIB
+        if free < 2 * segment:
+            return Finding("room", FAIL, f"{fact}, less than two segments", "free some: a full disk ends the record")
+        if read_current(state) is None:
+            return Finding("room", OK, f"{fact}, {free // segment:,} segments; nothing recorded yet")
+        with closing(open_state(state, socket)) as source:
+            began_ns = utc_ns_of(entry_at(source, 0).raw)
+            used = used_bytes(source)
+    except (LineageError, OSError, lmdb.Error) as error:
+        return Finding("room", WARN, f"{fact}; how long it lasts cannot be told: {error}")
+    return _days(fact, free, used, time.time() - (began_ns or 0) / 1e9)
+
+
+def _days(fact: str, free: int, used: int, age_s: float) -> Finding:
+    if age_s < YOUNG_S:
+        return Finding("room", OK, f"{fact}; the lineage is too young to say how long it lasts")
+    per_day = used / age_s * DAY_S
+    days = free / per_day
+    fact = f"{fact}, {days:,.0f} days until full at {per_day / MIB:,.1f} MiB a day"
+    if days < DAYS_FAIL:
+        return Finding("room", FAIL, fact, "extract and free some now")
+    if days < DAYS_WARN:
+        return Finding("room", WARN, fact, "extract and free some soon")
+    return Finding("room", OK, fact)
+
+
+def used_bytes(source: StateSource) -> int:
+    """Bytes of the pages that segments have used."""
+    total = 0
+    for _, path in View(source.lineage, with_live=not source.is_running).segments:
+        segment = Segment(path, 0, live=False)
+        total += segment.map_bytes - segment.free_bytes
+        segment.close()
+    return total

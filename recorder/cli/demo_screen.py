@@ -1,0 +1,80 @@
+"""What the demo prints: what happened, what was measured, the verdicts, what to look at next."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import Any
+
+from recorder.cli import output
+
+VERDICTS = {
+    "integrity": "chain, signatures, Merkle root",
+    "completeness": "nothing missing, boots and stops paired, gaps declared",
+    "authority": "each act within its credential and policy",
+    "witnessing": "countersigned by peers",
+}
+
+
+def show(facts: dict[str, Any]) -> None:
+    """Print all of it."""
+    _happened(facts)
+    _measured(facts["measured"])
+    _verdicts(facts["verdicts"])
+    _next(facts)
+
+
+def _happened(facts: dict[str, Any]) -> None:
+    done = facts["happened"]
+    output.say(f"WHAT HAPPENED in {done['seconds']:.0f} s: a six-joint arm at work, and flight {facts['flight']} replayed")
+    output.say(
+        f"  {done['entries']:,} signed entries: {done['cycles']:,} cycles (a why each), {done['commits']:,} commits, "
+        f"{done['rows']:,} rows"
+    )
+    output.say(
+        f"  {done['events']:,} events without a cycle, {done['emergency_stops']:,} of them emergency stops; "
+        f"{done['put_off']:,} moves put off by the planner"
+    )
+    output.say(f"  {done['refusals']:,} refusals, {done['gaps']:,} gaps declared, {done['dropped_rows']:,} rows dropped")
+    kinds = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in done["kinds"].items())
+    output.say(f"  by kind: {kinds}")
+    output.say()
+
+
+def _measured(found: dict[str, Any]) -> None:
+    output.say("WHAT WAS MEASURED")
+    if found["commit_p50_ms"] is not None:
+        output.say(
+            f"  a durable commit took {found['commit_p50_ms']:.2f} ms at the median, {found['commit_p99_ms']:.2f} ms at p99"
+        )
+    output.say(
+        f"  {found['records_per_s']:,.0f} commits and rows a second, {found['bytes_per_commit']:,.0f} bytes stored for each"
+    )
+    output.say(f"  recorder: started in {found['start_s']:.2f} s, {found['rss_anon_kib'] / 1024:.1f} MiB of its own memory")
+    output.say(
+        f"  extracted in {found['extract_s']:.2f} s ({found['bundle_bytes']:,} bytes), verified in {found['verify_s']:.2f} s"
+    )
+    output.say()
+
+
+def _verdicts(report: dict[str, Any]) -> None:
+    output.say(f"VERDICTS on the extracted file, {report['entries']:,} entries up to {report['head']}")
+    for name, meaning in VERDICTS.items():
+        found = report[name]
+        word = "nothing to check yet" if found == "nothing" else found
+        output.say(f"  {name:<13} {output.coloured(found) if word == found else word}  ({meaning})")
+    for problem in report["problems"][:10]:
+        output.say(f"  step {problem['step']}, entry {problem['seq']}: {problem['error']}: {problem['detail']}")
+    output.say()
+
+
+def _next(facts: dict[str, Any]) -> None:
+    state = quote(facts["state"])
+    seen = facts["ids"]
+    output.say("LOOK AT NEXT")
+    output.say(f"  lineage log --state {state}")
+    for what in ("commit", "row", "event", "gap", "refusal"):
+        if what in seen:
+            output.say(f"  lineage show --state {state} {seen[what]}    # {'an' if what == 'event' else 'a'} {what}")
+    output.say(f"  lineage walk --state {state} --axis actuator --of arm.joint1")
+    output.say(f"  lineage verify {quote(facts['bundle'])} --trust {quote(facts['trust'])}")
+    output.say(f"  lineage doctor --state {state}")

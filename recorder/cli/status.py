@@ -1,0 +1,166 @@
+"""`lineage status`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import lmdb
+
+from recorder.audit.source import entry_at, utc_ns_of
+from recorder.audit.state import SOCKET, open_state
+from recorder.cli import output
+from recorder.cli.options import json_option, socket_option, state_option
+from recorder.client import NotRecorded, Recorder, Unavailable
+from recorder.core import ids
+from recorder.core.entry import entry_hash
+from recorder.core.errors import Misuse
+from recorder.daemon.vitals import STATUS_FILE
+from recorder.store.errors import StoreError
+from recorder.store.layout import read_current
+
+TIMEOUT_MS = 1500
+STALE_S = 5.0
+CLOCK = {0: "unknown", 1: "free-running", 2: "synchronised", 3: "GNSS or signed time"}
+
+
+@click.command("status", epilog="Example: lineage status --state /var/lib/lineage --json")
+@state_option
+@socket_option
+@json_option
+def command(*, state: Path | None, socket: Path | None, as_json: bool) -> None:
+    """How the recorder does: from itself, else from its status page, else from what it left behind."""
+    if state is None and socket is None:
+        raise Misuse("say which recorder: --state DIR, or --socket PATH")
+    found = status(state, socket or (state or Path()) / SOCKET)
+    if as_json:
+        output.json_text(found)
+        return
+    _print(found)
+
+
+def status(state: Path | None, socket: Path) -> dict[str, Any]:
+    """What is known; "source" says from where: recorder, page or store.
+
+    Raises:
+        LineageError: nothing at all.
+
+    """
+    logging.getLogger("recorder.client").setLevel(logging.CRITICAL)  # why there is no connection stands in "trouble"
+    trouble = None
+    if socket.exists():
+        try:
+            return {"running": True, "source": "recorder", "age_s": 0.0, **_asked(socket)}
+        except (Unavailable, NotRecorded) as error:
+            trouble = str(error)
+    else:
+        trouble = f"no socket at {socket}"
+    if (page := _page(socket.parent / STATUS_FILE)) is not None:
+        return {"running": page["age_s"] < STALE_S, "source": "page", "trouble": trouble, **page}
+    if state is None:
+        raise Misuse(f"{trouble}; --state DIR says what a stopped recorder left behind")
+    return {"running": False, "source": "store", "trouble": trouble, **_stored(state)}
+
+
+def _asked(socket: Path) -> dict[str, Any]:
+    client = Recorder(socket, client_name="lineage status", timeout_ms=TIMEOUT_MS)
+    try:
+        return client.status()
+    finally:
+        client.close(0)
+
+
+def _page(path: Path) -> dict[str, Any] | None:
+    """The status page, with its age; None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            age_s = round(max(0.0, time.time() - os.fstat(file.fileno()).st_mtime), 1)
+            page = json.loads(file.read(64 * 1024))
+    except (OSError, ValueError):
+        return None
+    return {"age_s": age_s, **page} if isinstance(page, dict) else None
+
+
+def _stored(state: Path) -> dict[str, Any]:
+    """The last entry of a recorder that does not run."""
+    if state.is_dir() and read_current(state) is None:
+        return {"origin": None, "entries": 0, "head": None, "last_utc": None}
+    source = None
+    try:
+        source = open_state(state)
+        size = source.size
+        facts: dict[str, Any] = {"origin": source.origin, "entries": size, "head": None, "last_utc": None}
+        if size:
+            raw = entry_at(source, size - 1).raw
+            facts["head"] = str(ids.entry_id(entry_hash(raw), size - 1))
+            facts["last_utc"] = _utc(utc_ns_of(raw))
+        return facts
+    except lmdb.Error as error:
+        raise StoreError(f"{state}: {error}; `lineage doctor --state {state}`") from error
+    finally:
+        if source is not None:
+            source.close()
+
+
+def _utc(utc_ns: int | None) -> str | None:
+    return None if utc_ns is None else datetime.fromtimestamp(utc_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+
+
+def _print(found: dict[str, Any]) -> None:
+    if found["source"] == "store":
+        if found["head"] is None:
+            output.say("not running: nothing was recorded yet")
+        else:
+            of = f"{found['entries']:,} entries of {found['origin']}"
+            output.say(f"not running: last entry {found['head']} at {found['last_utc']}, {of}")
+        return
+    if found["source"] == "page":
+        word = "does not answer" if found["running"] else "has gone, or hangs"
+        output.say(f"the recorder {word}; its status page is {found['age_s']:.0f} s old ({found['trouble']})")
+    else:
+        output.say("running")
+    for name, value in _rows(found):
+        output.say(f"  {name:<12} {value}")
+
+
+def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
+    get = page.get
+    rows = [
+        ("origin", f"{get('origin')}"),
+        ("entries", f"{get('entries', 0):,}, head {get('head')}, boot {get('boot')}"),
+        ("open cycles", f"{get('cycles')}"),
+        ("actuators", f"{get('actuators')}"),
+        ("store", f"{get('segments')} segments, {get('live_free_bytes', 0) / 2**20:.1f} MiB free in the live one"),
+        (
+            "checkpoint",
+            f"of {get('checkpoint_size', 0):,} entries, {get('checkpoint_age_s')} s ago; {_since(page)} since",
+        ),
+        ("clock", _clock(page)),
+        ("at risk", f"at most {get('at_risk_rows')} rows, {get('at_risk_ms')} ms, of a stream"),
+    ]
+    if get("store_full"):
+        rows.append(("WARNING", "the store is full: nothing more is recorded"))
+    if get("prepare_failure"):
+        rows.append(("WARNING", f"{get('prepare_failure')}"))
+    if get("stalled_s"):
+        rows.append(("WARNING", f"the recorder has stood still for {get('stalled_s')} s"))
+    elif (outstanding_s := get("sync_outstanding_s")) and outstanding_s > 1:
+        rows.append(("WARNING", f"a sync has been under way for {outstanding_s} s"))
+    return rows
+
+
+def _since(page: dict[str, Any]) -> str:
+    return f"{page.get('uncheckpointed_entries', 0):,}"
+
+
+def _clock(page: dict[str, Any]) -> str:
+    error_us = page.get("clock_error_us")
+    return CLOCK.get(page.get("clock_quality", 0), "unknown") + ("" if error_us is None else f", within {error_us} µs")
+
+
