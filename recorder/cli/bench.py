@@ -25,7 +25,7 @@ CALLS_SHARE = 6  # two verbs, three states of the recorder
 
 @click.command("bench", epilog="Example: lineage bench --state /var/lib/bench --seconds 60 --json")
 @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="A new directory on the disk to measure.")
-@click.option("--seconds", type=click.FloatRange(min=0.5), default=30.0, show_default=True, help="About, for the loops.")
+@click.option("--seconds", type=click.FloatRange(min=0.5), default=30.0, show_default=True, help="For the loops.")
 @click.option("--rounds", type=click.IntRange(min=ROUNDS_MIN), default=ROUNDS_MIN, show_default=True)
 @click.option("--segment-mib", type=click.IntRange(4, 1024), default=64, show_default=True)
 @click.option("--segments", type=click.IntRange(min=2), default=3, show_default=True, help="Of the long start.")

@@ -8,7 +8,6 @@ import stat
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import lmdb
 
@@ -128,7 +127,7 @@ def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     except LineageError:
         return Finding("store", FAIL, str(error), "run doctor as the owner of the state directory")
     if found["source"] != "recorder":
-        return Finding("store", FAIL, f"a recorder has it open and does not answer: {found.get('trouble')}", "restart it")
+        return Finding("store", FAIL, f"a recorder has it open and does not answer: {found['trouble']}", "restart it")
     if found["store_full"]:
         return Finding("store", FAIL, "full: nothing more is recorded", "free room, or extract and delete")
     if found["prepare_failure"]:

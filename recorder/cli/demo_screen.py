@@ -13,6 +13,7 @@ VERDICTS = {
     "authority": "each act within its credential and policy",
     "witnessing": "countersigned by peers",
 }
+PROBLEMS_SHOWN = 4
 
 
 def show(facts: dict[str, Any]) -> None:
@@ -25,7 +26,7 @@ def show(facts: dict[str, Any]) -> None:
 
 def _happened(facts: dict[str, Any]) -> None:
     done = facts["happened"]
-    output.say(f"WHAT HAPPENED in {done['seconds']:.0f} s: a six-joint arm at work, and flight {facts['flight']} replayed")
+    output.say(f"WHAT HAPPENED in {done['seconds']:.0f} s: an arm at work, and flight {facts['flight']} replayed")
     output.say(
         f"  {done['entries']:,} signed entries: {done['cycles']:,} cycles (a why each), {done['commits']:,} commits, "
         f"{done['rows']:,} rows"
@@ -34,7 +35,8 @@ def _happened(facts: dict[str, Any]) -> None:
         f"  {done['events']:,} events without a cycle, {done['emergency_stops']:,} of them emergency stops; "
         f"{done['put_off']:,} moves put off by the planner"
     )
-    output.say(f"  {done['refusals']:,} refusals, {done['gaps']:,} gaps declared, {done['dropped_rows']:,} rows dropped")
+    dropped = f"{done['dropped_rows']:,} rows dropped"
+    output.say(f"  {done['refusals']:,} refusals, {done['gaps']:,} gaps declared (dropouts of the flight's log), {dropped}")
     kinds = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in done["kinds"].items())
     output.say(f"  by kind: {kinds}")
     output.say()
@@ -43,16 +45,14 @@ def _happened(facts: dict[str, Any]) -> None:
 def _measured(found: dict[str, Any]) -> None:
     output.say("WHAT WAS MEASURED")
     if found["commit_p50_ms"] is not None:
-        output.say(
-            f"  a durable commit took {found['commit_p50_ms']:.2f} ms at the median, {found['commit_p99_ms']:.2f} ms at p99"
-        )
-    output.say(
-        f"  {found['records_per_s']:,.0f} commits and rows a second, {found['bytes_per_commit']:,.0f} bytes stored for each"
-    )
-    output.say(f"  recorder: started in {found['start_s']:.2f} s, {found['rss_anon_kib'] / 1024:.1f} MiB of its own memory")
-    output.say(
-        f"  extracted in {found['extract_s']:.2f} s ({found['bundle_bytes']:,} bytes), verified in {found['verify_s']:.2f} s"
-    )
+        median, high = found["commit_p50_ms"], found["commit_p99_ms"]
+        output.say(f"  a durable commit took {median:.2f} ms at the median, {high:.2f} ms at p99")
+    stored = f"{found['bytes_per_commit']:,.0f} bytes stored for each"
+    output.say(f"  {found['records_per_s']:,.0f} commits and rows a second, {stored}")
+    memory_mib = found["rss_anon_kib"] / 1024
+    output.say(f"  recorder: started in {found['start_s']:.2f} s, {memory_mib:.1f} MiB of its own memory")
+    verified = f"verified in {found['verify_s']:.2f} s"
+    output.say(f"  extracted in {found['extract_s']:.2f} s ({found['bundle_bytes']:,} bytes), {verified}")
     output.say()
 
 
@@ -62,7 +62,7 @@ def _verdicts(report: dict[str, Any]) -> None:
         found = report[name]
         word = "nothing to check yet" if found == "nothing" else found
         output.say(f"  {name:<13} {output.coloured(found) if word == found else word}  ({meaning})")
-    for problem in report["problems"][:10]:
+    for problem in report["problems"][:PROBLEMS_SHOWN]:
         output.say(f"  step {problem['step']}, entry {problem['seq']}: {problem['error']}: {problem['detail']}")
     output.say()
 

@@ -23,7 +23,7 @@ What shall a controller of class motion do while the recorder is away?
 @click.command(
     "init",
     epilog="Examples: lineage init --state /var/lib/lineage; "
-    "lineage init --state state --yes --on-unavailable hold --platform arm-7 --actuator arm.joint1 --actuator arm.brake",
+    "lineage init --state state --yes --on-unavailable hold --platform arm-7 --actuator arm.joint1 --actuator arm",
 )
 @state_option
 @click.option("--fleet", help=f"First part of the origin; {FLEET} if left out.")

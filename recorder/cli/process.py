@@ -129,7 +129,11 @@ class RecorderProcess:
     def _listens(self) -> bool:
         """A cheap look, which leaves the processor to the one that starts."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-            return probe.connect_ex(str(self.path)) == 0
+            try:
+                probe.connect(str(self.path))
+            except OSError:  # not there yet; or too long a path, of which the recorder itself will speak
+                return False
+        return True
 
     def _answers(self) -> bool:
         with Recorder(self.path, client_name="lineage", timeout_ms=int(START_S * 1000)) as recorder:

@@ -1,0 +1,350 @@
+"""`lineage log`, `show`, `walk`, `extract` and `verify` on stopped states and bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.cli import VERBS, run
+from recorder.core.ids import entry_id
+from recorder.core.note import ED25519, VerifierKey
+from tests.audit.lineages import small, to_bundle, write_state
+
+LINEAGE = small(40)
+SIZE = LINEAGE.seq
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def printed(seq: int, *more: int) -> str:
+    return str(entry_id(LINEAGE.hash_of(seq), seq, *more))
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_state(tmp_path_factory.mktemp("state") / "s", LINEAGE)
+
+
+@pytest.fixture(scope="module")
+def bundle(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "b.lineage"
+    to_bundle(state, path)
+    return path
+
+
+class Said:
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.split("\n")[:-1]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def lineage(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command; a check of a state runs in a process of its own, hence the file descriptors."""
+    monkeypatch.delenv("LINEAGE_STATE", raising=False)
+    monkeypatch.chdir(ROOT)
+
+    def call(*arguments: object) -> Said:
+        status = run([str(one) for one in arguments])
+        return Said(status, *capfd.readouterr())
+
+    return call
+
+
+# --- log, walk
+
+
+@pytest.mark.parametrize("where", ["--state", "--bundle"])
+def test_log_prints_the_latest_entries(lineage: Any, state: Path, bundle: Path, where: str) -> None:
+    """Ten of them, or as many as are asked for; nothing runs, so nothing is followed."""
+    said = lineage("log", where, state if where == "--state" else bundle)
+    assert (said.status, len(said.lines)) == (0, 10)
+    assert [line.split()[0] for line in said.lines] == [printed(seq) for seq in range(SIZE - 10, SIZE)]
+    assert len(lineage("log", where, state if where == "--state" else bundle, "-n", 999).lines) == SIZE
+    assert lineage("log", where, state if where == "--state" else bundle, "-n", 0).lines == []
+
+
+def test_log_says_in_one_line_what_an_entry_is(lineage: Any, state: Path) -> None:
+    """Time, kind, decision, class, actuator, act."""
+    lines = lineage("log", "--state", state, "-n", 999).lines
+    assert any("actuation admitted" in line and "joint2" in line and "position 0.5 rad" in line for line in lines)
+    assert any("refusal" in line and "beyond the bounds" in line for line in lines)
+    assert any("joint1 x3" in line for line in lines), "rows"
+    assert any("ungated" in line and "emergency_stop" in line for line in lines)
+    assert all("2025-10-09T08:53:20." in line for line in lines)
+
+
+def test_log_as_json_is_one_object_a_line_without_secrets(lineage: Any, state: Path) -> None:
+    """Claims by value; the secrets that their salts come from stay where they are."""
+    said = lineage("log", "--state", state, "-n", 999, "--json")
+    entries = [json.loads(line) for line in said.lines]
+    assert [entry["seq"] for entry in entries] == list(range(SIZE))
+    commit = next(entry for entry in entries if entry["kind"] == "actuation")
+    assert commit["commits"][0]["claims"]["what"]["unit"] == "rad"
+    for number in range(1, LINEAGE._secrets + 1):
+        assert LINEAGE.octets(f"secret {number}", 16).hex() not in said.out
+
+
+def test_log_follows_only_what_runs(lineage: Any, state: Path) -> None:
+    """Asked to follow what is stopped, it says so and ends."""
+    said = lineage("log", "--state", state, "--follow")
+    assert said.status == 0
+    assert "nothing to follow" in said.err
+
+
+def test_walk_prints_one_axis(lineage: Any, state: Path, bundle: Path) -> None:
+    """An actuator's entries, in a span, as text and as JSON."""
+    said = lineage("walk", "--state", state, "--axis", "actuator", "--of", "joint2", "--since", 10, "--until", 20)
+    assert said.status == 0
+    assert said.lines
+    assert all("joint2" in line for line in said.lines)
+    again = lineage(
+        "walk", "--bundle", bundle, "--axis", "actuator", "--of", "joint2", "--since", 10, "--until", 20, "--json"
+    )
+    assert [json.loads(line)["id"] for line in again.lines] == [line.split()[0] for line in said.lines]
+    assert lineage("walk", "--state", state, "--since", 99999).err.startswith("lineage: no entries")
+
+
+# --- show
+
+
+@pytest.mark.parametrize("where", ["--state", "--bundle"])
+def test_show_prints_an_entry_with_claims_proof_and_neighbours(
+    lineage: Any, state: Path, bundle: Path, where: str
+) -> None:
+    """Who and why come from the entries that carry them."""
+    place = state if where == "--state" else bundle
+    said = lineage("show", printed(12, 0), where, place, "--json")
+    shown = said.json
+    assert (said.status, shown["id"], shown["kind"]) == (0, printed(12), "actuation")
+    assert shown["who"]["claims"]["operator"] == "j.doe"
+    assert shown["why"]["claims"]["evaluator"] == "planner/2"
+    assert shown["proof"].startswith("c2sp.org/tlog-proof@v1\nindex 12\n")
+    assert {one["axis"] for one in shown["neighbours"]} == {"temporal", "actuator", "policy"}
+    assert {"before": printed(11), "after": printed(13)}.items() <= shown["neighbours"][0].items()
+    text = lineage("show", "12", where, place)
+    assert f"temporal: before {printed(11)}, after {printed(13)}" in text.out
+    assert "operator: j.doe" in text.out
+
+
+def test_show_prints_a_row(lineage: Any, state: Path) -> None:
+    """Its values and its path to the root that the entry holds."""
+    seq = next(
+        json.loads(line)["seq"]
+        for line in lineage("walk", "--state", state, "--axis", "actuator", "--json").lines
+        if "rows_root" in line
+    )
+    shown = lineage("show", printed(seq, 0, 2), "--state", state, "--json").json
+    assert shown["row"]["holds"] is True
+    assert shown["row"]["rows"] == 3
+    assert set(shown["row"]["values"]) == {"position_rad [rad]", "effort_nm [N.m]"}
+    assert "values" in lineage("show", printed(seq, 0, 2), "--state", state).out
+    assert lineage("show", printed(seq, 0, 3), "--state", state).status == 2
+    assert lineage("show", printed(seq, 1), "--state", state).status == 2
+
+
+def test_show_says_what_lies_outside_a_selection(lineage: Any, state: Path, tmp_path: Path) -> None:
+    """Neighbours that were left out are named as such, and the entry is proven."""
+    to_bundle(state, tmp_path / "part.lineage", "20", "20")
+    said = lineage("show", printed(20), "--bundle", tmp_path / "part.lineage", "--json")
+    assert said.status == 0
+    assert said.json["neighbours"][0]["before"] == "19 (not here)"
+    assert said.json["proof"] is not None
+
+
+# --- extract and verify
+
+
+def test_extract_and_verify_go_together(lineage: Any, state: Path, tmp_path: Path) -> None:
+    """The words say what was taken, that nobody logged it, and what to do next."""
+    said = lineage("extract", "--state", state, "--to", tmp_path / "a.lineage")
+    assert said.status == 0
+    assert f"entries 0 to {SIZE - 1}" in said.out
+    assert "unsigned" in said.out
+    assert said.lines[-1] == f"next: lineage verify {tmp_path / 'a.lineage'}"
+    said = lineage("verify", tmp_path / "a.lineage")
+    assert said.status == 0
+    for verdict in ("integrity     pass", "completeness  pass", "authority     nothing", "witnessing    nothing"):
+        assert verdict in said.out
+    assert "unsigned" in said.out
+
+
+def test_a_selection_exits_3(lineage: Any, state: Path, tmp_path: Path) -> None:
+    """Usable, with declared loss only: completeness is lossy, everything else stands."""
+    said = lineage("extract", "--state", state, "--to", tmp_path / "a.lineage", "--since", 20, "--until", 25, "--json")
+    assert said.json["span"] == [20, 25]
+    said = lineage("verify", tmp_path / "a.lineage", "--json")
+    assert said.status == 3
+    assert (said.json["integrity"], said.json["completeness"]) == ("pass", "lossy")
+    assert [found["error"] for found in said.json["problems"]] == ["selection_partial"]
+
+
+def test_verify_prints_the_report_as_json(lineage: Any, state: Path) -> None:
+    """The keys that the issue names, and the steps."""
+    said = lineage("verify", "--state", state, "--json")
+    report = said.json
+    assert said.status == 0
+    assert {"integrity", "completeness", "authority", "witnessing", "entries", "commits", "head", "problems"} <= set(
+        report
+    )
+    assert (report["entries"], report["head"], report["problems"]) == (SIZE, printed(SIZE - 1), [])
+    assert [line["outcome"] for line in report["steps"] if line["step"] in (9, 11)] == ["nothing", "nothing"]
+
+
+def test_verify_takes_trust_and_known_heads(lineage: Any, state: Path, bundle: Path, tmp_path: Path) -> None:
+    """The right key passes; another one, or a head that the log does not have, exits 1 and says where."""
+    trust, known = tmp_path / "fleet.trust", tmp_path / "head"
+    trust.write_text(f"log {VerifierKey.derive('acme/arm-7', ED25519, LINEAGE.identity.public_key)}\nquorum none\n")
+    known.write_bytes(LINEAGE.checkpoint(10))
+    for where in (["--state", state], [bundle]):
+        said = lineage("verify", *where, "--trust", trust, "--checkpoint", known, "--json")
+        assert (said.status, said.json["identity"]) == (0, "pinned")
+    known.write_bytes(LINEAGE.checkpoint(10, root=bytes(32)))
+    said = lineage("verify", bundle, "--checkpoint", known)
+    assert said.status == 1
+    assert "step 7, entry 9: root_mismatch" in said.out
+    trust.write_text(f"log {VerifierKey.derive('acme/arm-7', ED25519, bytes(31) + b'1')}\nquorum none\n")
+    assert lineage("verify", bundle, "--trust", trust).status == 1
+    trust.write_text("nonsense\n")
+    said = lineage("verify", bundle, "--trust", trust)
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert said.err.startswith("lineage: trust_malformed: line 1")
+
+
+def test_a_changed_entry_exits_1_and_is_placed(lineage: Any, tmp_path: Path) -> None:
+    """Signed by nobody: step 4, and the entry."""
+    broken = small()
+    raw = broken.records[14].raw
+    broken.records[14] = broken.records[14]._replace(raw=raw[:-1] + bytes([raw[-1] ^ 1]))
+    said = lineage("verify", "--state", write_state(tmp_path / "s", broken))
+    assert said.status == 1
+    assert "step 4, entry 14: signature_invalid" in said.out
+    assert "step 5, entry 15: prev_mismatch" in said.out
+
+
+def test_a_store_that_ends_its_reader_still_gives_a_verdict(lineage: Any, tmp_path: Path) -> None:
+    """LMDB reads through a memory map: a file that was cut ends the process, and the check says so with status 1."""
+    state = write_state(tmp_path / "s", small(400))
+    data = next((state / "lineages").iterdir()) / "segments" / "00000001" / "data.mdb"
+    os.truncate(data, 64 * 1024)
+    said = lineage("verify", "--state", state, "--json")
+    assert said.status == 1
+    assert said.json["integrity"] == "fail"
+    assert said.json["problems"][0]["error"] == "record_damaged"
+    assert "record_damaged" in lineage("verify", "--state", state).out
+
+
+# --- Misuse: one line and status 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["log"], "--state DIR"),
+        (["verify"], "--state DIR"),
+        (["log", "--state", "/nowhere"], "no state directory"),
+        (["verify", "--state", "/nowhere"], "no state directory"),
+        (["verify", "/nowhere.lineage"], "No such file"),
+        (["verify", __file__], "bundle_malformed"),
+        (["verify", "STATE/current"], "bundle_malformed"),
+        (["verify", "--state", "STATE", "x.lineage"], "not both"),
+        (["verify", "BUNDLE", "--checkpoint", "/nowhere"], "No such file"),
+        (["show", "99999", "--state", "STATE"], "no entry 99999"),
+        (["show", "12-00000000", "--state", "STATE"], "id_mismatch"),
+        (["show", "twelve", "--state", "STATE"], "id_malformed"),
+        (["walk", "--axis", "actuator", "--of", "gripper", "--state", "STATE"], "joint1, joint2"),
+        (["walk", "--since", "noon", "--state", "STATE"], "is not a seq"),
+        (["extract", "--state", "STATE", "--to", "BUNDLE"], "is there already"),
+        (["extract", "--state", "STATE", "--to", "/nowhere/a.lineage"], "cannot write"),
+    ],
+)
+def test_misuse_is_one_line_and_status_2(
+    lineage: Any, state: Path, bundle: Path, arguments: list[str], said: str
+) -> None:
+    """Each says what is wrong; none shows a traceback."""
+    found = lineage(*(one.replace("STATE", str(state)).replace("BUNDLE", str(bundle)) for one in arguments))
+    assert found.status == 2
+    assert found.out == ""
+    assert found.err.count("\n") == 1
+    assert found.err.startswith("lineage: ")
+    assert said in found.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["frobnicate"], ["log", "--frobnicate"], ["walk", "--axis", "sideways"], ["extract"]]
+)
+def test_a_wrong_command_line_is_status_2(lineage: Any, arguments: list[str]) -> None:
+    """With the usage, as click words it."""
+    found = lineage(*arguments)
+    assert found.status == 2
+    assert "Error:" in found.err
+
+
+def test_help_names_every_verb_and_loads_none() -> None:
+    """`lineage --help` is quick: it knows the verbs from a table."""
+    program = (
+        "import sys; from recorder.cli import run; status = run(['--help']);"
+        "print(*[name for name in sys.modules if name.startswith('recorder.cli.') or name in ('lmdb', 'rich', 'numpy')]);"
+        "sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = done.stdout.split("\n")
+    assert all(any(line.startswith(f"  {verb} ") for line in lines) for verb in VERBS)
+    assert lines[-2] == ""
+
+
+@pytest.mark.parametrize("verb", ["log", "show", "walk", "extract", "verify"])
+def test_each_verb_shows_an_example(lineage: Any, verb: str) -> None:
+    """In its help."""
+    said = lineage(verb, "--help")
+    assert said.status == 0
+    assert f"lineage {verb}" in said.out.split("Example")[1]
+
+
+def test_the_environment_names_the_state(lineage: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A technician sets it once; a bundle that is named goes before it."""
+    monkeypatch.setenv("LINEAGE_STATE", str(state))
+    assert lineage("log", "-n", 1).lines[0].startswith(printed(SIZE - 1))
+    assert lineage("verify").status == 0
+    assert "bundle_malformed" in lineage("verify", __file__).err
+
+
+def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "recorder.cli", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 5_000, 30_000])
+def test_a_full_stick_is_one_line_and_leaves_nothing(state: Path, tmp_path: Path, limit_bytes: int) -> None:
+    """A limit on the size of files stands for the end of a stick, wherever it comes."""
+    done = command(
+        *("extract", "--state", state, "--to", tmp_path / "a.lineage"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"lineage: cannot write {tmp_path / 'a.lineage'}.part: File too large")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_traceback(state: Path) -> None:
+    """`lineage log | head -1` ends quietly."""
+    shell = f"{sys.executable} -m recorder.cli log -n 9999 --json --state {state} | head -n 1"
+    done = subprocess.run(["/bin/sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
