@@ -5,25 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 from recorder.audit.carried import BundleSource
+from recorder.audit.live import LiveRecorder
 from recorder.audit.state import StateSource, open_state
 from recorder.core.errors import Misuse
 
+NO_FILES = "no-files"  # a directory that is not there: all is asked over the socket
+
 
 def open_source(path: Path | None, state: Path | None = None, socket: Path | None = None) -> StateSource | BundleSource:
-    """Open a bundle or a state directory.
+    """Open a bundle, a state directory, or nothing but the socket of a running recorder.
 
     Args:
         path: a `.lineage` file, or a state directory.
-        state: a state directory; one of the two is given.
-        socket: of the recorder that may run on it.
+        state: a state directory; at most one of the two is given.
+        socket: of the recorder that may run on the state; alone it serves a user who may not see the directory.
 
     Raises:
-        Misuse: neither or both were given.
-        StoreError, FormatError, OSError: it cannot be opened.
+        Misuse: nothing, or too much, was given.
+        StoreError, FormatError, Unavailable, OSError: it cannot be opened.
 
     """
-    if (path is None) == (state is None):
-        raise Misuse("name either a state directory (--state DIR) or a bundle (FILE.lineage)")
+    if path is not None and state is not None:
+        raise Misuse("name either a state directory (--state DIR) or a bundle (FILE.lineage), not both")
     if path is not None and not path.is_dir():
         return BundleSource(path)
-    return open_state(state or path or Path(), socket)
+    directory = state or path
+    if directory is not None:
+        return open_state(directory, socket)
+    if socket is None:
+        raise Misuse(
+            "say where the lineage is: --state DIR, --socket PATH of a running recorder, or a bundle FILE.lineage"
+        )
+    return StateSource(socket.parent / NO_FILES, live=LiveRecorder(socket))

@@ -57,8 +57,8 @@ def file_system(state: Path, mountinfo: str) -> Finding:
             continue
         point = Path(fields[4].replace("\\040", " "))
         if place.is_relative_to(point) and len(point.parts) >= best[0]:
-            options = dict.fromkeys([*fields[5].split(","), *more[2].split(",")])
-            best = (len(point.parts), more[0], ",".join(options))
+            given = dict.fromkeys([*fields[5].split(","), *more[2].split(",")])
+            best = (len(point.parts), more[0], ",".join(given))
     kind, options = best[1], best[2].split(",")
     fact = f"{kind} ({best[2]})"
     if WITHOUT_BARRIERS.intersection(options):

@@ -36,7 +36,8 @@ def _happened(facts: dict[str, Any]) -> None:
         f"{done['put_off']:,} moves put off by the planner"
     )
     dropped = f"{done['dropped_rows']:,} rows dropped"
-    output.say(f"  {done['refusals']:,} refusals, {done['gaps']:,} gaps declared (dropouts of the flight's log), {dropped}")
+    gaps = f"{done['gaps']:,} gaps declared (dropouts of the flight's log)"
+    output.say(f"  {done['refusals']:,} refusals, {gaps}, {dropped}")
     kinds = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in done["kinds"].items())
     output.say(f"  by kind: {kinds}")
     output.say()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,6 @@ import click
 from recorder.audit.carried import BundleSource
 from recorder.audit.opening import open_source
 from recorder.audit.state import StateSource
-from recorder.core.errors import Misuse
 
 STATE_ENV = "LINEAGE_STATE"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ def state_option(command: Command) -> Command:
 def socket_option(command: Command) -> Command:
     """`--socket PATH`."""
     return click.option(
-        "--socket", type=_PATH, metavar="PATH", help="Of a running recorder; DIR/recorder.sock if left out."
+        "--socket", type=_PATH, metavar="PATH", help="Of a running recorder; without it, DIR/recorder.sock."
     )(command)  # fmt: skip
 
 
@@ -58,12 +58,11 @@ def opened(state: Path | None, bundle: Path | None, socket: Path | None) -> Iter
     """A source for as long as a verb runs; a bundle that is named goes before the state of the environment.
 
     Raises:
-        Misuse: neither was named.
+        Misuse: nothing was named.
         LineageError, OSError: it cannot be opened.
 
     """
-    if bundle is None and state is None:
-        raise Misuse(f"say where the lineage is: --state DIR (or ${STATE_ENV}), or a bundle FILE.lineage")
+    logging.getLogger("recorder").addHandler(logging.NullHandler())  # what the client would warn of, the error says
     source = open_source(bundle, None if bundle is not None else state, socket)
     try:
         yield source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import click
 
+import recorder
 from recorder.audit.check import check_source
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, socket_option, state_option
@@ -85,9 +87,11 @@ def _arguments(
 
 def _guarded(arguments: list[str], *, as_json: bool) -> int:
     """Run the same command in a process of its own, since reading a damaged store may end it."""
-    program = "import sys; from recorder.cli import main; main(sys.argv[1:])"
+    # -P: what lies in the working directory, a stick perhaps, is not imported.
+    program = [sys.executable, "-P", "-c", "import sys; from recorder.cli import main; main(sys.argv[1:])"]
+    env = {**os.environ, "PYTHONPATH": str(Path(recorder.__file__).parent.parent)}
     sys.stdout.flush()
-    status = subprocess.run([sys.executable, "-c", program, "verify", *arguments], check=False).returncode  # noqa: S603 -- ourselves
+    status = subprocess.run([*program, "verify", *arguments], check=False, env=env).returncode  # noqa: S603 -- ourselves
     if status >= 0:
         return status
     ended = signal.Signals(-status)

@@ -10,15 +10,16 @@ from recorder.client.answers import Hello
 from recorder.client.connection import NS_PER_MS, Connection, boottime_ns
 from recorder.client.control import Control
 from recorder.client.counts import Counts, Lagging
-from recorder.client.events import EventQueue, Ticket, gap
+from recorder.client.events import EventQueue, gap
 from recorder.client.pump import Pump
 from recorder.client.ring import Chunk
 from recorder.client.rows import RowSender, Source
-from recorder.client.session import Outgoing, Session
-from recorder.client.statement import Claims, event
+from recorder.client.session import Session
+from recorder.client.statement import Claims, check, request
 from recorder.client.wake import Wake
-from recorder.core import rows
+from recorder.core import required, rows
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.protocol import Verb
 
 LOG = logging.getLogger("recorder.client")
 EVENTS_WINDOW = 64  # unanswered at once
@@ -79,12 +80,15 @@ class Outbox:
 
         """
         self._check_open()
+        who, what, where, why = families
+        check("why", why, required.UNGATED_WHY)
         hello = self._hello()
-        if hello is not None and "platform" not in families[0]:
-            families = ({"platform": hello.platform, **families[0]}, *families[1:])
-        request = event(action_class, actuators, families, at)
-        size = sum(map(len, request.tail))
-        return self._put(Ticket(at, actuators, size, lacks_platform=hello is None), request)
+        if hello is not None:
+            who = {"platform": hello.platform, **who}
+        encoded = request(Verb.EVENT, action_class, list(actuators), who, what, where, why, at).tail[0]
+        taken = self._queue.put_event(bytes(encoded), actuators, at)
+        self._wake_if_dozing()
+        return taken
 
     def put_gap(
         self, actuators: tuple[str, ...], count: int | None, times: tuple[int, int] | None, reason: str, lost: int = 0
@@ -95,12 +99,14 @@ class Outbox:
             Misuse: it has no place in the format, or the recorder's client is closed.
 
         """
+        self._check_open()
         try:
-            request = gap(actuators, count, times, reason)
+            declared = gap(actuators, count, times, reason)
         except FormatError as error:
             raise Misuse(f"this gap can't be recorded: {error.detail}") from None
-        ticket = Ticket(boottime_ns(), actuators, len(request.tail[0]), lost=lost, is_gap=True)
-        return self._put(ticket, request)
+        taken = self._queue.put_gap(declared, actuators, boottime_ns(), lost)
+        self._wake_if_dozing()
+        return taken
 
     def adopt(self, source: Source) -> None:
         """Send a source's rows from now on."""
@@ -162,12 +168,9 @@ class Outbox:
             self._pump.stop()
         self._wake.close()
 
-    def _put(self, ticket: Ticket, request: Outgoing) -> bool:
-        self._check_open()
-        taken = self._queue.put(ticket, request)
+    def _wake_if_dozing(self) -> None:
         if self._pump is None or self._pump.is_dozing:
             self.wake()
-        return taken
 
     def _check_open(self) -> None:
         if self.is_closed:

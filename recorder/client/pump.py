@@ -19,7 +19,6 @@ from recorder.client.connection import NS_PER_MS, Connection, boottime_ns
 from recorder.client.control import Control
 from recorder.client.events import EventQueue, Ticket
 from recorder.client.rows import RowSender, failure_of
-from recorder.client.statement import complete
 from recorder.client.wake import Wake
 
 BATCH_MS = 20  # rows wait so long for company
@@ -118,13 +117,12 @@ class Pump:
         self._tell(connection)
         if not connection.is_ready:
             return len(answers)
+        hello = self._hello()
+        platform = hello.platform if hello else ""
         for _ in range(min(session.room, EVENTS_PER_BURST)):
-            request = self._events.take()
+            request = self._events.take(platform)
             if request is None:
                 break
-            hello = self._hello()
-            if hello is not None and isinstance(request.token, Ticket) and request.token.lacks_platform:
-                complete(request, hello.platform)
             session.give(request)
         return len(answers) + connection.write()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ from recorder.store.errors import StoreError, SyncFailedError
 from recorder.store.layout import StateLock
 
 EXIT_OK, EXIT_FAILED = 0, 1
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
+_MMAP_THRESHOLD_BYTES = 128 * 1024
 
 
 def run(state: Path, socket_path: Path) -> int:
@@ -35,6 +38,7 @@ def run(state: Path, socket_path: Path) -> int:
     """
     if not state.is_dir():
         raise StoreError(f"{state} is no directory; `lineage init --state {state}` makes it")
+    _steady_memory()
     config = configs.load(state)
     signer = identity.load(state)
     lock = StateLock(state)
@@ -80,6 +84,18 @@ def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signe
         store.close()
     _say(f"stopped at entry {store.tail.size - 1}")
     return EXIT_OK
+
+
+def _steady_memory() -> None:
+    """Keep glibc from raising its mmap threshold and from making an arena for each thread.
+
+    Every LMDB environment zeroes 3 MB of page lists.  As maps of their own they stay untouched and go back with the
+    environment; once the threshold has risen they come from the heap, all of it resident, for good.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # another C library has none, and no such threshold
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def _say(text: str) -> None:

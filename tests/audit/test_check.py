@@ -19,7 +19,7 @@ from recorder.audit.pool import BATCH_JOBS, JobPool
 from recorder.core import bundle, cbor
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.cosignature import cosign, cosigner_key
-from recorder.core.errors import FormatError
+from recorder.core.errors import FormatError, LineageError
 from recorder.core.keys import SeedSigner
 from recorder.core.note import ED25519, Note, VerifierKey, parse_note
 from recorder.core.trust import Trust, parse_trust
@@ -176,6 +176,28 @@ def test_damage_on_a_stick_still_names_the_entry(tmp_path: Path) -> None:
     assert report.exit_status() == 1
     assert report.entries == lineage.seq
     assert ("signature_invalid", 12) in {(found.error, found.seq) for found in report.problems}
+
+
+@pytest.mark.parametrize("span", [(None, None), ("6", "8")])
+@pytest.mark.parametrize("every", [97, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_no_byte_inside_a_member_can_be_flipped(
+    tmp_path: Path, span: tuple[str | None, str | None], every: int
+) -> None:
+    """Bytes of the ZIP's own headers may (dates, flags); of what they hold, none. No error but ours comes out."""
+    made = tmp_path / "b.lineage"
+    to_bundle(write_state(tmp_path / "s", small(2)), made, *span)
+    sound = checked(made).exit_status()
+    whole = made.read_bytes()
+    with zipfile.ZipFile(made) as opened:
+        starts = [(one.header_offset + 30 + len(one.filename), one.file_size) for one in opened.infolist()]
+    held = {at for start, length in starts for at in range(start, start + length)}
+    for at in range(0, len(whole), every):
+        (tmp_path / "x.lineage").write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        try:
+            status = checked(tmp_path / "x.lineage").exit_status()
+        except LineageError:
+            status = 2
+        assert status in (1, 2) or (at not in held and status == sound), at
 
 
 def remade(source: Path, to: Path, change: Any) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recorder.audit.carried import BundleSource
+from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.audit.source import LineageSource, entry_at, entry_named, identity_key, kind_of
 from recorder.audit.state import StateSource, open_state
@@ -196,6 +197,17 @@ def test_one_thing_is_opened_at_a_time(tmp_path: Path) -> None:
         open_source(tmp_path, tmp_path)
     with closing(open_source(write_state(tmp_path / "s", small()))) as source:
         assert isinstance(source, StateSource)
+
+
+def test_a_socket_alone_is_enough(tmp_path: Path) -> None:
+    """Who may not see the state directory reads everything over the socket, proofs included."""
+    lineage = small(300)
+    with closing(StateSource(tmp_path / "no-files", live=LiveLineage(lineage, a_page=50))) as source:
+        check_same(source, lineage)
+        assert source.prove(7, lineage.hash_of(7)) is not None
+        assert check_source(source).exit_status() == 0
+    with pytest.raises(LineageError, match="no such socket"):
+        open_source(None, None, tmp_path / "recorder.sock")
 
 
 # --- Bundles

@@ -84,6 +84,7 @@ class Peer:
         self.sessions_closed = False  # knows no session any more
         self.seen: list[Any] = []  # every request received, hello included
         self.at_risk_ms = 2000
+        self.stream_base = 0  # number of a connection's first stream
         self._links: dict[int, _Link] = {}
         self._running = False
         self._thread: threading.Thread | None = None
@@ -232,7 +233,7 @@ class Peer:
     def _query(self, link: _Link, request: Any) -> tuple[Status, Any]:
         if request.verb == Verb.DECLARE_STREAM:
             link.streams.append(rows.size_of(rows.struct_format(request.fields)))
-            return Status.OK, len(link.streams) - 1
+            return Status.OK, self.stream_base + len(link.streams) - 1
         if request.verb == Verb.JOIN_CYCLE:
             return Status.OK, self._opened(request.carrier, list(ACTUATORS), ["motion"], 0)
         if request.verb == Verb.READ:
@@ -252,9 +253,9 @@ class Peer:
             self.ledger.entries.append(request)
             return Status.REFUSED, Refused(seq, _hash(seq), reasons, 0)
         if request.verb == Verb.ROWS:
-            if request.stream >= len(link.streams):
+            if not 0 <= request.stream - self.stream_base < len(link.streams):
                 return Status.ERROR, Failed("stream_unknown", f"{request.stream}")
-            size = link.streams[request.stream]
+            size = link.streams[request.stream - self.stream_base]
             taken = [request.packed[at : at + size] for at in range(0, len(request.packed), size)]
             if len(request.packed) % size or rows.times_of(request.packed, size) != tuple(
                 sorted(rows.times_of(request.packed, size))

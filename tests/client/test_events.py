@@ -15,7 +15,7 @@ import pytest
 
 from recorder.client import Recorder, Unavailable
 from recorder.client import events as client_events
-from recorder.client.events import EventQueue, Ticket, gap
+from recorder.client.events import EventQueue
 from recorder.core.errors import Misuse
 from recorder.core.protocol import Failed, Verb
 from tests.client.claims import FIELDS, WHAT, WHO, WHY
@@ -113,7 +113,7 @@ def test_the_queue_is_bounded_in_bytes_too() -> None:
     """A few large events fill it as well as many small ones."""
     queue = EventQueue("test", 100, 1000)
     sizes = [400, 500, 200, 50]
-    assert [queue.put(Ticket(1, ("arm",), size), gap(["arm"], 1, None, "r")) for size in sizes] == [
+    assert [queue.put_event(bytes(size), ["arm"], 1) for size in sizes] == [
         True,
         True,
         False,

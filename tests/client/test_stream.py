@@ -231,6 +231,28 @@ def test_a_lost_session_keeps_rows(peer: Peer, connect: Connect) -> None:
     assert ticks(peer) == list(range(20))
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_rows_that_never_arrived_follow_another_numbering(peer: Peer, connect: Connect, declared: bool) -> None:
+    """The next connection numbers its streams otherwise, or takes them no more: then the rows are declared lost."""
+    rec = connect()
+    _, stream = open_stream(rec)
+    stream.record(((0, 0), 0))
+    rec.flush(5)
+    peer.mute = True
+    for tick in range(1, 6):
+        stream.record(((0, 0), tick))
+    peer.wait_for(lambda: rec._outbox._rows.session.in_flight > 0)
+    if declared:
+        peer.stream_base = 5
+    else:
+        peer.fail = lambda request: Failed("streams_max", "") if request.verb == Verb.DECLARE_STREAM else None
+    peer.hang_up()
+    peer.mute = False
+    rec.flush(5)
+    assert ticks(peer) == [0, 1, 2, 3, 4, 5][: 6 if declared else 1]
+    peer.wait_for(lambda: rec.counts.lost_declared == (0 if declared else 5))
+
+
 def test_declarations_do_not_pile_up(peer: Peer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planner that states another what in each cycle gets a fresh connection now and then."""
     monkeypatch.setattr(client_rows, "STREAMS_MAX", 3)

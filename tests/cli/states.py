@@ -1,0 +1,137 @@
+"""States for the CLI's tests: made by `init`, run by `lineage run`, compared byte by byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+LINEAGE = (sys.executable, "-m", "recorder.cli")
+ROOT = Path(__file__).resolve().parent.parent.parent
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+WHAT: dict[str, Any] = {
+    "mode": "position",
+    "target": 1.5,
+    "magnitude": 1.0,
+    "unit": "rad",
+    "duration_ms": 10,
+    "reversibility": "reversible",
+    "confirm_by_ms": None,
+}
+WHO: dict[str, Any] = {"operator": "ann", "delegation": None}
+WHY: dict[str, Any] = {"evaluator": "planner", "clauses": [], "inputs": [], "alternatives": []}
+
+
+def lineage(*arguments: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*prefix, *LINEAGE, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENV, timeout=100,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def made(state: Path, *more: str, segment_mib: int = 4) -> Path:
+    """A state by `init`, with small segments."""
+    done = lineage(
+        *("init", "--state", state, "--fleet", "acme", "--platform", "arm-7", "--yes", "--on-unavailable", "hold"),
+        *("--actuator", "arm", *more),
+    )
+    assert done.returncode == 0, done.stderr
+    path = state / "recorder.toml"
+    path.write_text(path.read_text().replace("segment_mib = 64", f"segment_mib = {segment_mib}"))
+    return state
+
+
+class Running:
+    """`lineage run` until the block ends."""
+
+    def __init__(self, state: Path, *more: str) -> None:
+        self.socket = state / "recorder.sock"
+        self.process = subprocess.Popen(
+            [*LINEAGE, "run", "--state", str(state), *more], stderr=subprocess.PIPE, text=True, env=ENV
+        )
+        assert self.process.stderr is not None
+        said = ""
+        while "recording" not in said:
+            line = self.process.stderr.readline()
+            assert line, f"ended with {self.process.wait()}: {said}"
+            said += line
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def ran(state: Path, commits: int = 3) -> Path:
+    """A state on which a recorder ran, took some commits and stopped cleanly."""
+    from recorder.client import Recorder
+
+    with Running(state) as running:
+        with (
+            Recorder(running.socket) as client,
+            client.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"]) as cycle,
+        ):
+            for _ in range(commits):
+                cycle.commit("arm", what=WHAT)
+        assert running.stop() == 0
+    return state
+
+
+def copied(state: Path, to: Path) -> Path:
+    """A copy to damage."""
+    shutil.copytree(state, to)
+    return to
+
+
+def tree(path: Path) -> dict[str, tuple[str, int, str]]:
+    """Type, mode, owner and content of all that lies below a path.
+
+    Of lock.mdb only that it is there: LMDB writes its own table of readers into it whenever it opens an environment.
+    """
+    found = {}
+    for item in sorted([path, *path.rglob("*")]):
+        status = item.lstat()
+        content = sha256(item.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) and item.name != "lock.mdb" else ""
+        found[str(item.relative_to(path))] = (stat.filemode(status.st_mode), status.st_uid, content)
+    return found
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command said that could not do its work: one line on standard error, status 2, no more."""
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("lineage: ")
+    return lines[0].removeprefix("lineage: ")
+
+
+def parsed(done: subprocess.CompletedProcess[str], status: int = 0) -> Any:
+    """The JSON that a command printed."""
+    assert done.returncode == status, (done.returncode, done.stderr)
+    return json.loads(done.stdout)
+
+
+def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)

@@ -1,0 +1,177 @@
+"""`lineage doctor`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.cli import checks, checks_machine
+from recorder.cli.checks_machine import FAIL, OK, WARN
+from recorder.daemon import identity
+from recorder.daemon.clock import SystemClock
+from tests.cli.states import Running, copied, lineage, made, one_line, parsed, ran
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ran(made(tmp_path_factory.mktemp("sound") / "state"))
+
+
+@pytest.fixture
+def state(sound: Path, tmp_path: Path) -> Path:
+    return copied(sound, tmp_path / "state")
+
+
+def verdicts(state: Path, status: int = 0) -> dict[str, Any]:
+    found = parsed(lineage("doctor", "--state", state, "--json"), status)
+    assert found["failed"] == bool(status)
+    return {check["name"]: check for check in found["checks"]}
+
+
+def test_a_sound_state(state: Path) -> None:
+    """Nothing fails, every check has a line, and nothing is left in the directory."""
+    before = sorted(path.name for path in state.iterdir())
+    found = verdicts(state)
+    assert set(found) == {
+        "page size", "configuration", "identity key", "permissions", "file system", "sync", "clock", "power", "store", "room",
+    }  # fmt: skip
+    assert found["store"]["verdict"] == OK
+    assert "median" in found["sync"]["fact"]
+    assert "MiB free" in found["room"]["fact"]
+    assert sorted(path.name for path in state.iterdir()) == before
+    assert len(lineage("doctor", "--state", state).stdout.splitlines()) >= 10
+
+
+def test_a_running_and_a_hanging_recorder(state: Path) -> None:
+    """Its store is asked over the socket; one that hangs is a failure."""
+    with Running(state) as running:
+        assert "entries" in verdicts(state)["store"]["fact"]
+        running.process.send_signal(signal.SIGSTOP)
+        assert "does not answer" in verdicts(state, 1)["store"]["fact"]
+
+
+def test_what_is_wrong_with_a_state(state: Path) -> None:
+    """Key, configuration and permissions: each is named, with what to do."""
+    (state / "identity.key").chmod(0o644)
+    state.chmod(0o777)
+    found = verdicts(state, 1)
+    assert "others can read it" in found["identity key"]["fact"]
+    assert "chmod" in found["permissions"]["advice"]
+    (state / "recorder.toml").write_text("[")
+    assert verdicts(state, 1)["configuration"]["verdict"] == FAIL
+
+
+def test_a_damaged_store(state: Path) -> None:
+    """A truncated segment, which would end the process that reads it, is a finding with the way out."""
+    with next(state.glob("lineages/*/segments/00000001/data.mdb")).open("r+b") as file:
+        file.truncate(3 * 4096)
+    found = verdicts(state, 1)["store"]
+    assert "lineage recover" in found["advice"]
+
+
+def test_no_actuator_and_nothing_recorded(tmp_path: Path) -> None:
+    """A state that was only made is fine, but for a configuration that lets nobody act."""
+    state = made(tmp_path / "state")
+    path = state / "recorder.toml"
+    path.write_text(path.read_text().replace('actuators = ["arm"]', "actuators = []"))
+    found = verdicts(state)
+    assert found["configuration"]["verdict"] == WARN
+    assert found["store"]["fact"] == "nothing recorded yet"
+    assert "nothing recorded yet" in found["room"]["fact"]
+
+
+def test_no_state(tmp_path: Path) -> None:
+    """One line."""
+    assert "lineage init" in one_line(lineage("doctor", "--state", tmp_path / "none"))
+    assert "--state" in one_line(lineage("doctor"))
+
+
+def test_cloned_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was made on another board is a cloned image."""
+    monkeypatch.setattr(identity, "board_fingerprint", lambda: "a" * 64)
+    identity.make(tmp_path)
+    assert checks.identity_key(tmp_path).verdict == OK
+    monkeypatch.setattr(identity, "board_fingerprint", lambda: "b" * 64)
+    found = checks.identity_key(tmp_path)
+    assert (found.verdict, "cloned image" in found.fact) == (FAIL, True)
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
+23 22 254:1 / /data rw,noatime - {kind} /dev/mmcblk0p3 rw,{options}
+24 22 254:2 / /data/with\\040space rw - btrfs /dev/sda rw
+not a mount line
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "options", "verdict"),
+    [
+        ("/data/lineage", "ext4", "errors=remount-ro", OK),
+        ("/data/lineage", "tmpfs", "size=1g", WARN),
+        ("/data/lineage", "vfat", "x", WARN),
+        ("/data/lineage", "ext4", "nobarrier", FAIL),
+        ("/data/lineage", "ext4", "ro", FAIL),
+        ("/data/with space/x", "tmpfs", "x", OK),
+        ("/database", "tmpfs", "x", OK),
+    ],
+)
+def test_file_systems(place: str, kind: str, options: str, verdict: str) -> None:
+    """The innermost mount point counts; what forgets or lies about syncs is named."""
+    found = checks_machine.file_system(Path(place), MOUNTS.format(kind=kind, options=options))
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [("throttled=0x0", OK), ("throttled=0x50005", FAIL), ("throttled=0x50000", WARN)],
+)
+def test_undervoltage_from_the_firmware(tmp_path: Path, said: str, verdict: str) -> None:
+    """Now is a failure, since boot a warning."""
+    assert checks_machine.voltage(tmp_path, lambda: said).verdict == verdict
+
+
+@pytest.mark.parametrize(("alarm", "verdict"), [("1\n", FAIL), ("0\n", OK)])
+def test_undervoltage_from_the_kernel(tmp_path: Path, alarm: str, verdict: str) -> None:
+    """Without the firmware's tool the kernel's driver is asked; other sensors are passed over."""
+    for number, name in enumerate(("cpu_thermal", "rpi_volt")):
+        device = tmp_path / f"hwmon{number}"
+        device.mkdir()
+        (device / "name").write_text(f"{name}\n")
+    (tmp_path / "hwmon1" / "in0_lcrit_alarm").write_text(alarm)
+    assert checks_machine.voltage(tmp_path, lambda: None).verdict == verdict
+    assert checks_machine.voltage(tmp_path / "none", lambda: None).fact == "this board does not tell"
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "verdict"), [([0.2] * 50, OK), ([0.001] * 50, WARN), ([4.0] * 48 + [500.0] * 2, WARN), ([30.0] * 50, WARN)]
+)
+def test_sync_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_ms: list[float], verdict: str) -> None:
+    """Too fast to be true, slow, and with pauses: each is said."""
+    monkeypatch.setattr(checks_machine, "measure_syncs", lambda *_: took_ms)
+    assert checks_machine.sync_time(tmp_path).verdict == verdict
+
+
+def test_days_until_full() -> None:
+    """The rate so far tells how long the room lasts."""
+    day = checks.DAY_S
+    assert checks._days("x", 100, 1000, 60).verdict == OK
+    assert checks._days("x", 10**9, 10**6, day).verdict == OK
+    assert checks._days("x", 5 * 10**6, 10**6, day).verdict == WARN
+    assert checks._days("x", 10**5, 10**6, day).verdict == FAIL
+
+
+def test_page_sizes_and_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large pages are no fault, and are said; a clock from before this program is one."""
+    assert "4 times" in checks_machine.page_size(16384).fact
+    reading: list[Any] = [time.time_ns(), 0, 2, 500]
+    monkeypatch.setattr(SystemClock, "read", lambda _: tuple(reading))
+    assert checks_machine.clock().fact == "synchronised, within 500 µs"
+    reading[2:] = [1, None]
+    assert checks_machine.clock().verdict == WARN
+    reading[0] = 0
+    assert checks_machine.clock().verdict == FAIL

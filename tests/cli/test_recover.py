@@ -1,0 +1,162 @@
+"""`lineage recover`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recorder import config as configs
+from recorder.core.entry import decode
+from recorder.core.kinds import Kind
+from recorder.daemon import boot, identity
+from recorder.daemon import recover as recovery
+from recorder.daemon.clock import SystemClock
+from recorder.store.layout import lineage_dir, read_current
+from recorder.store.segment import Segment
+from recorder.store.view import View
+from tests.cli.states import Running, copied, lineage, made, one_line, parsed, ran, tree
+
+Damage = Callable[[Path, Path], None]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ran(made(tmp_path_factory.mktemp("sound") / "state"), commits=40)
+
+
+@pytest.fixture
+def state(sound: Path, tmp_path: Path) -> Path:
+    return copied(sound, tmp_path / "state")
+
+
+def _data(lineage: Path) -> Path:
+    return lineage / "segments" / "00000001" / "data.mdb"
+
+
+def flip(_state: Path, lineage: Path) -> None:
+    # Wherever the bytes of a record lie: LMDB leaves copies in pages that it has freed.
+    segment = Segment(_data(lineage).parent, 0, live=False)
+    found = [record.claims[0] for _, record in segment.records() if record.claims[0]]
+    segment.close()
+    secret = found[len(found) // 2][-40:]
+    content = _data(lineage).read_bytes()
+    assert secret in content
+    _data(lineage).write_bytes(content.replace(secret, bytes(40)))
+
+
+def truncate(_state: Path, lineage: Path) -> None:
+    with _data(lineage).open("r+b") as file:
+        file.truncate(48 * 1024)
+
+
+def blank(_state: Path, lineage: Path) -> None:
+    with _data(lineage).open("r+b") as file:
+        file.seek(10 * 4096)
+        file.write(bytes(20 * 4096))
+
+
+def all_zero(_state: Path, lineage: Path) -> None:
+    _data(lineage).write_bytes(bytes(4 * 1024 * 1024))
+
+
+def no_current(state: Path, _lineage: Path) -> None:
+    (state / "current").unlink()
+
+
+def odd_current(state: Path, _lineage: Path) -> None:
+    (state / "current").write_text("..\n")
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, blank, all_zero, no_current, odd_current])
+def test_a_damaged_lineage_is_named_and_kept(state: Path, damage: Damage) -> None:
+    """It stays as it is; the new one's first entry names it with its last signed head, verifies, and goes on."""
+    current = read_current(state)
+    assert current is not None
+    old = lineage_dir(state, current)
+    damage(state, old)
+    before = tree(old)
+    said = parsed(lineage("recover", "--state", state, "--yes", "--json"))
+    assert tree(old) == before
+    assert said["kept"] == [str(old)]
+    new = lineage_dir(state, read_current(state) or "")
+    assert new != old
+    raws = [raw for _, raw, _ in View(new, with_live=True).read()]
+    assert [decode(raw).header.kind for raw in raws] == [Kind.BOOT, Kind.POLICY, Kind.STOP]
+    (named,) = decode(raws[0]).header.control.previous
+    assert named.origin == f"acme/arm-7/{current}"
+    assert named.size == int((old / "head").read_text().split("\n")[1])
+    assert named.root is not None
+    with Running(state) as running:
+        assert running.stop() == 0
+    assert parsed(lineage("verify", "--state", state, "--json"))["completeness"] == "pass"
+
+
+def test_without_a_head_file_what_can_be_read_counts(state: Path) -> None:
+    """Then the size is that of the readable part, and there is no root."""
+    old = lineage_dir(state, read_current(state) or "")
+    flip(state, old)
+    (old / "head").unlink()
+    (named,) = parsed(lineage("recover", "--state", state, "--yes", "--json"))["previous"]
+    assert named["size"] > 10
+    assert named["root"] is None
+
+
+def test_twice_names_both(state: Path) -> None:
+    """A second recovery names the first lineage too."""
+    first = read_current(state)
+    flip(state, lineage_dir(state, first or ""))
+    assert lineage("recover", "--state", state, "--yes").returncode == 0
+    second = read_current(state)
+    all_zero(state, lineage_dir(state, second or ""))
+    (lineage_dir(state, second or "") / "segments" / "00000002").exists()
+    done = lineage("recover", "--state", state, "--yes")
+    assert done.returncode == 0
+    assert f"acme/arm-7/{second} with 3 entries (the last signed head)" in done.stdout
+
+
+def test_a_healthy_store_is_refused(state: Path, tmp_path: Path) -> None:
+    """Nothing to recover, and nothing changed; the same where nothing was recorded, and where a recorder runs."""
+    before = tree(state)
+    assert "nothing to recover" in one_line(lineage("recover", "--state", state, "--yes"))
+    assert tree(state) == before
+    assert "nothing to recover" in one_line(lineage("recover", "--state", made(tmp_path / "new"), "--yes"))
+    with Running(state):
+        assert "in use by a running recorder" in one_line(lineage("recover", "--state", state, "--yes"))
+
+
+def test_a_foreign_store_is_no_damage(state: Path) -> None:
+    """Where the configuration names another platform, the right one is to be put back."""
+    path = state / "recorder.toml"
+    path.write_text(path.read_text().replace('"arm-7"', '"arm-8"'))
+    before = tree(state)
+    assert "foreign store" in one_line(lineage("recover", "--state", state, "--yes"))
+    assert tree(state) == before
+
+
+def test_it_asks_first(state: Path) -> None:
+    """Without --yes and a terminal it says what is wrong, and does nothing."""
+    flip(state, lineage_dir(state, read_current(state) or ""))
+    before = tree(state)
+    done = lineage("recover", "--state", state)
+    assert done.returncode == 2
+    assert "checksum" in done.stderr
+    assert tree(state) == before
+
+
+def test_a_crash_before_the_end_changes_nothing_that_counts(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the new name is in force the damaged lineage is, and recover can be run again."""
+    old = read_current(state)
+    flip(state, lineage_dir(state, old or ""))
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config, signer, clock = configs.load(state), identity.load(state), SystemClock()
+    found = recovery.diagnose(state, config, signer)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(recovery, "replace_file", crash)
+        recovery.begin(state, config, signer, clock, boot.system_randomness, found)
+    assert read_current(state) == old
+    assert lineage("recover", "--state", state, "--yes").returncode == 0

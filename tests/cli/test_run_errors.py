@@ -1,0 +1,200 @@
+"""`lineage run` that cannot start: one line, status 2, and nothing on disk is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.states import ENV, Running, copied, lineage, made, one_line, ran, tree
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+OTHER_UID = 65534
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ran(made(tmp_path_factory.mktemp("sound") / "state"))
+
+
+@pytest.fixture
+def state(sound: Path, tmp_path: Path) -> Path:
+    return copied(sound, tmp_path / "state")
+
+
+def refused(state: Path, *more: str | Path, prefix: tuple[str, ...] = ()) -> str:
+    """The line of a start that fails and changes nothing."""
+    before = tree(state)
+    said = one_line(lineage("run", "--state", state, *more, prefix=prefix))
+    assert tree(state) == before
+    return said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[store]", "[stores]", "stores"),
+        ("segment_mib = 4", "segment_mib = 3", "segment_mib"),
+        ("gated = false", "gated = true", "cannot be gated"),
+        ('"hold"', '"maybe"', "on_unavailable"),
+        ("[platform]", "[platform", "not TOML"),
+        ('append = ["confirmation"', 'append = ["boot"', "append"),
+    ],
+)
+def test_bad_configuration(state: Path, old: str, new: str, said: str) -> None:
+    """An unknown key, a value out of range, a gated emergency stop, no TOML: the line names it."""
+    path = state / "recorder.toml"
+    path.write_text(path.read_text().replace(old, new))
+    assert said in refused(state)
+
+
+def test_no_configuration(state: Path) -> None:
+    """The line says who makes one."""
+    (state / "recorder.toml").unlink()
+    assert "lineage init" in refused(state)
+
+
+def test_no_state_directory(tmp_path: Path) -> None:
+    """A state directory is never made by running."""
+    assert "lineage init" in one_line(lineage("run", "--state", tmp_path / "none"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_key(state: Path) -> None:
+    """Without the identity key nothing is signed."""
+    (state / "identity.key").unlink()
+    assert "identity.key is missing" in refused(state)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
+def test_key_that_others_can_read_or_write(state: Path, mode: int) -> None:
+    """Such a key proves nothing."""
+    (state / "identity.key").chmod(mode)
+    assert "others can read it" in refused(state)
+
+
+@pytest.mark.parametrize("content", ["", "lineage identity key 1\nAAAA\n-\n", "x" * 4000, "\x00\n"])
+def test_key_that_is_none(state: Path, content: str) -> None:
+    """A file that is no key is named as such."""
+    (state / "identity.key").write_text(content)
+    assert "identity.key" in refused(state)
+
+
+def test_foreign_store(state: Path, tmp_path: Path) -> None:
+    """A lineage of another platform or another identity is not continued."""
+    path = state / "recorder.toml"
+    path.write_text(path.read_text().replace('"arm-7"', '"arm-8"'))
+    assert "acme/arm-8" in refused(state)
+    other = made(tmp_path / "other")
+    path.write_text(path.read_text().replace('"arm-8"', '"arm-7"'))
+    shutil.copy(other / "identity.key", state / "identity.key")
+    assert "lineage recover" in refused(state)
+
+
+def test_damaged_store(state: Path) -> None:
+    """A flipped byte is named with its entry, and not repaired."""
+    data = next(state.glob("lineages/*/segments/00000001/data.mdb"))
+    content = bytearray(data.read_bytes())
+    content[content.index(b"reversible")] ^= 1
+    data.write_bytes(content)
+    assert "checksum" in refused(state)
+
+
+# Everything is imported before the user changes: another one may not be able to read this interpreter's packages.
+_AS_ANOTHER = f"""
+import os, sys, recorder.cli
+from importlib import import_module
+for verb in recorder.cli.VERBS.values():
+    if verb.module.endswith(".run"):
+        import_module(verb.module)
+os.setgroups([]); os.setgid({OTHER_UID}); os.setuid({OTHER_UID})
+recorder.cli.main(sys.argv[1:])
+"""
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o750, 0o755])
+def test_no_permission(state: Path, mode: int) -> None:
+    """Another user is told to run as the owner, whether he can look into the directory or not."""
+    for path in state.parents:
+        if "pytest" in str(path):
+            path.chmod(0o755)
+    state.chmod(mode)
+    before = tree(state)
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_ANOTHER, "run", "--state", str(state)], capture_output=True, text=True, check=False, env=ENV
+    )
+    assert "recorder.toml" in one_line(done)
+    (state / "recorder.toml").chmod(0o644)
+    before = tree(state)
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_ANOTHER, "run", "--state", str(state)], capture_output=True, text=True, check=False, env=ENV
+    )
+    assert "run as the owner" in one_line(done) or mode == 0o750
+    assert tree(state) == before
+
+
+def test_state_in_use(state: Path, tmp_path: Path) -> None:
+    """A second recorder on one store is refused, on another socket too; the first one goes on."""
+    with Running(state):
+        said = one_line(lineage("run", "--state", state, "--socket", tmp_path / "other.sock"))
+        assert "in use by a running recorder" in said
+        assert not (tmp_path / "other.sock").exists()
+        assert lineage("status", "--state", state).stdout.startswith("running")
+
+
+def test_socket_in_use(state: Path, sound: Path, tmp_path: Path) -> None:
+    """A socket on which somebody listens is left to him."""
+    second = copied(sound, tmp_path / "second")
+    with Running(state) as first:
+        assert "in use by another recorder" in refused(second, "--socket", first.socket)
+        assert lineage("status", "--state", state).stdout.startswith("running")
+
+
+def test_socket_path_that_is_no_socket_or_too_long(state: Path, tmp_path: Path) -> None:
+    """A file is not replaced by a socket, and a path over 107 bytes is named as the reason."""
+    (tmp_path / "file").write_text("mine")
+    assert "is no socket" in refused(state, "--socket", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+    assert "107 bytes" in refused(state, "--socket", tmp_path / ("x" * 108))
+    assert "cannot listen" in refused(state, "--socket", tmp_path / "none" / "sock")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 6 MiB: too small for two segments."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@as_root
+def test_full_disk_at_the_first_start(small_disk: Path) -> None:
+    """Where the first segment finds no room, nothing of it stays."""
+    state = made(small_disk / "state", segment_mib=8)
+    assert "No space left" in refused(state)
+
+
+@as_root
+def test_full_disk_at_init(small_disk: Path) -> None:
+    """Where init finds no room, nothing of it stays."""
+    fill = os.open(small_disk / "fill", os.O_WRONLY | os.O_CREAT)
+    with pytest.raises(OSError, match="No space"):
+        while True:
+            os.write(fill, bytes(4096))
+    os.close(fill)
+    before = tree(small_disk)
+    said = one_line(lineage("init", "--state", small_disk / "state", "--yes", "--on-unavailable", "hold"))
+    assert "No space left" in said
+    assert tree(small_disk) == before
