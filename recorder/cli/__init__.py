@@ -28,7 +28,7 @@ VERBS: dict[str, Verb] = {
     "init": Verb(
         "recorder.cli.init", "Make a state directory: configuration, identity key, what to do without a recorder."
     ),
-    "run": Verb("recorder.cli.run", "Record: serve the local socket until stopped."),
+    "run": Verb("recorder.cli.serve", "Record: serve the local socket until stopped."),
     "demo": Verb(
         "recorder.cli.demo", "See it work: a recorder, a simulated arm and a replayed flight, then verification."
     ),

@@ -30,9 +30,7 @@ CALLS_SHARE = 6  # two verbs, three states of the recorder
 @click.option("--segment-mib", type=click.IntRange(4, 1024), default=64, show_default=True)
 @click.option("--segments", type=click.IntRange(min=2), default=3, show_default=True, help="Of the long start.")
 @json_option
-def command(
-    *, state: Path | None, seconds: float, rounds: int, segment_mib: int, segments: int, as_json: bool
-) -> None:
+def command(*, state: Path | None, seconds: float, rounds: int, segment_mib: int, segments: int, as_json: bool) -> None:
     """Measure what a durable commit costs on this machine.
 
     Durable commits, one in flight, against bare LMDB; event() and record() at 1 kHz with the recorder running, killed
@@ -54,9 +52,7 @@ def command(
         _print(result)
 
 
-def _measure(
-    root: Path, seconds: float, rounds: int, segment_mib: int, segments: int, tell: Telling
-) -> dict[str, Any]:
+def _measure(root: Path, seconds: float, rounds: int, segment_mib: int, segments: int, tell: Telling) -> dict[str, Any]:
     answers = Answers("bench", "bench", "hold", [os.getuid()], [ACTUATOR], segment_mib)
     found(root / "state", answers)
     log = root / "recorder.log"

@@ -21,7 +21,7 @@ from recorder.core.errors import LineageError
 from recorder.daemon import identity
 from recorder.daemon.survey import damage
 from recorder.store.errors import StoreError
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY, StateLock, lineage_dir, read_current
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
 
@@ -35,6 +35,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 def examine(state: Path, socket: Path | None = None) -> list[Finding]:
     """All checks, in an order that names a cause before its consequences."""
+    opened = store(state, socket or state / SOCKET)
     return [
         machine.page_size(os.sysconf("SC_PAGE_SIZE")),
         configuration(state),
@@ -44,8 +45,8 @@ def examine(state: Path, socket: Path | None = None) -> list[Finding]:
         machine.sync_time(state),
         machine.clock(),
         machine.voltage(HWMON, machine.vcgencmd),
-        store(state, socket or state / SOCKET),
-        room(state, socket or state / SOCKET),
+        opened,
+        room(state, socket or state / SOCKET, is_readable=opened.verdict != FAIL),
     ]
 
 
@@ -122,10 +123,12 @@ def store(state: Path, socket: Path) -> Finding:
 
 def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     """A recorder runs, or the state cannot be opened at all."""
+    if not os.access(state / LOCK, os.W_OK):
+        return Finding("store", FAIL, str(error), "run doctor as the owner of the state directory")
     try:
         found = status(state, socket)
-    except LineageError:
-        return Finding("store", FAIL, str(error), "run doctor as the owner of the state directory")
+    except LineageError as silent:
+        found = {"source": "nothing", "trouble": str(silent)}
     if found["source"] != "recorder":
         return Finding("store", FAIL, f"a recorder has it open and does not answer: {found['trouble']}", "restart it")
     if found["store_full"]:
@@ -135,7 +138,7 @@ def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     return Finding("store", OK, f"a recorder has it open, {found['entries']:,} entries")
 
 
-def room(state: Path, socket: Path) -> Finding:
+def room(state: Path, socket: Path, *, is_readable: bool) -> Finding:
     """Free space, and how long it lasts at the rate of this lineage so far."""
     free = shutil.disk_usage(state).free
     fact = f"{free / MIB:,.0f} MiB free"
@@ -143,6 +146,8 @@ def room(state: Path, socket: Path) -> Finding:
         segment = configs.load(state).store.segment_mib * MIB
         if free < 2 * segment:
             return Finding("room", FAIL, f"{fact}, less than two segments", "free some: a full disk ends the record")
+        if not is_readable:  # a damaged store may end the process that reads it
+            return Finding("room", OK, fact)
         if read_current(state) is None:
             return Finding("room", OK, f"{fact}, {free // segment:,} segments; nothing recorded yet")
         with closing(open_state(state, socket)) as source:

@@ -152,9 +152,7 @@ def _run(state: Path, seconds: float, flight: Flight, tell: Callable[[str], None
     }
 
 
-def _drive(
-    socket: Path, seconds: float, flight: Flight, tell: Callable[[str], None]
-) -> tuple[ArmReport, ReplayReport]:
+def _drive(socket: Path, seconds: float, flight: Flight, tell: Callable[[str], None]) -> tuple[ArmReport, ReplayReport]:
     """The arm and the flight at once, each with a client of its own as two controllers would."""
     from hwsim import run_arm, run_replay  # noqa: PLC0415 -- found to be there by _flight
 

@@ -17,7 +17,7 @@ from recorder.audit.state import StateSource
 STATE_ENV = "LINEAGE_STATE"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_PATH = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path, readable=False)  # else click says in four lines what the verb says in one
 
 
 def state_option(command: Command) -> Command:

@@ -11,22 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-import lmdb
 
-from recorder.audit.source import entry_at, utc_ns_of
-from recorder.audit.state import SOCKET, open_state
+from recorder.audit.state import SOCKET
 from recorder.cli import output
 from recorder.cli.options import json_option, socket_option, state_option
 from recorder.client import NotRecorded, Recorder, Unavailable
-from recorder.core import ids
-from recorder.core.entry import entry_hash
 from recorder.core.errors import Misuse
+from recorder.daemon.survey import readable
 from recorder.daemon.vitals import STATUS_FILE
 from recorder.store.errors import StoreError
-from recorder.store.layout import read_current
+from recorder.store.layout import StateLock, lineage_dir, read_current
 
 TIMEOUT_MS = 1500
 STALE_S = 5.0
+SEGMENTS_READ = 2  # the newest, and the one before it where that was only prepared
 CLOCK = {0: "unknown", 1: "free-running", 2: "synchronised", 3: "GNSS or signed time"}
 
 
@@ -88,24 +86,23 @@ def _page(path: Path) -> dict[str, Any] | None:
 
 
 def _stored(state: Path) -> dict[str, Any]:
-    """The last entry of a recorder that does not run."""
-    if state.is_dir() and read_current(state) is None:
+    """The last entry of a recorder that does not run, read by a child: a damaged store may end who reads it."""
+    if not state.is_dir():
+        raise StoreError(f"{state} is no state directory: `lineage init --state {state}` makes one")
+    current = read_current(state)
+    if current is None:
         return {"origin": None, "entries": 0, "head": None, "last_utc": None}
-    source = None
+    lock = StateLock(state)
     try:
-        source = open_state(state)
-        size = source.size
-        facts: dict[str, Any] = {"origin": source.origin, "entries": size, "head": None, "last_utc": None}
-        if size:
-            raw = entry_at(source, size - 1).raw
-            facts["head"] = str(ids.entry_id(entry_hash(raw), size - 1))
-            facts["last_utc"] = _utc(utc_ns_of(raw))
-        return facts
-    except lmdb.Error as error:
-        raise StoreError(f"{state}: {error}; `lineage doctor --state {state}`") from error
+        found = readable(lineage_dir(state, current), SEGMENTS_READ)
     finally:
-        if source is not None:
-            source.close()
+        lock.close()
+    if found.head is None or found.unreadable:
+        why = found.unreadable or "no entry can be read"
+        raise StoreError(f"{lineage_dir(state, current)}: {why}; `lineage doctor --state {state}`")
+    return {
+        "origin": found.origin, "entries": found.size, "head": found.head, "last_utc": _utc(found.head_utc_ns),
+    }  # fmt: skip
 
 
 def _utc(utc_ns: int | None) -> str | None:
@@ -162,5 +159,3 @@ def _since(page: dict[str, Any]) -> str:
 def _clock(page: dict[str, Any]) -> str:
     error_us = page.get("clock_error_us")
     return CLOCK.get(page.get("clock_quality", 0), "unknown") + ("" if error_us is None else f", within {error_us} µs")
-
-

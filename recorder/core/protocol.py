@@ -2,10 +2,11 @@
 
 One `SOCK_SEQPACKET` message is one CBOR array.  A request is `[verb, counter, ...]`, its reply
 `[status, counter, body]`; a subscriber also receives `[Status.PUSH, 0, body]`.  The counter names the request within
-its session and rises with every message; session ‖ counter is the request id that ends up in the entry.
+its session and rises with every request that leaves an entry; session ‖ counter is the id that ends up in the entry.
 
-A session belongs to one connection at a time.  The recorder issues it (`Hello` with session None) and the client
-resumes it after a reconnect, so that a repeated request gets its first answer instead of a second entry.
+A session belongs to one user and to one connection at a time: resuming it ends the older one.  The recorder issues it
+(`Hello` with session None) and the client resumes it after a reconnect, so that a repeated request gets its first
+answer instead of a second entry.
 """
 
 from __future__ import annotations
@@ -158,7 +159,11 @@ class CommitRequest(NamedTuple):
 
 
 class RowsRequest(NamedTuple):
-    """Rows of a declared stream: they have happened, so they are stored whatever the cycle says.  Reply: `Receipt`."""
+    """Rows of a declared stream, numbered from 0 in the order of declaration on each connection.
+
+    A repeat must be the same bytes, so a client that resumes declares its streams again in the same order.  Rows have
+    happened, so they are stored whatever the cycle says.  Reply: `Receipt`.
+    """
 
     verb: Uint
     counter: Uint

@@ -49,7 +49,11 @@ class Desk:
         if asked.session is None:
             self._sessions_issued += 1
             session_id = tail.boot.to_bytes(4, "big") + self._sessions_issued.to_bytes(4, "big")
-        elif not self._issued(asked.session) or tail.sessions.is_closed(asked.session):
+        elif (
+            not self._issued(asked.session)
+            or tail.sessions.is_closed(asked.session)
+            or tail.sessions.uid(asked.session) not in {None, connection.peer.uid}  # numbers can be guessed
+        ):
             return failed("session_closed", "no such session here, or too many newer ones; say hello for a new one")
         else:
             session_id = asked.session

@@ -220,6 +220,8 @@ class Loop:
     def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- protocol.REQUESTS
         verb = request.verb
         if verb == Verb.HELLO:
+            if request.session is not None:
+                self._take_over(connection, request.session)
             return self._desk.hello(connection, request)
         session = connection.session
         if session is None:
@@ -237,6 +239,17 @@ class Loop:
         if not self._journal.is_empty:  # a checkpoint covers what was asked for before it
             self._write()
         return self._desk.answer_checkpoint(seal=verb == Verb.SEAL)
+
+    def _take_over(self, connection: Connection, session_id: bytes) -> None:
+        """End an older connection of a session that is resumed: on two at once, one request could be recorded twice.
+
+        What that one sent and nobody read was not acknowledged; who resumes sends it again.
+        """
+        for other in list(self._connections.values()):
+            if other is connection or other.session is None or other.peer.uid != connection.peer.uid:
+                continue
+            if other.session.id == session_id:
+                self._drop(other)
 
     def _is_due(self) -> bool:
         if self._journal.is_empty:

@@ -10,6 +10,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import lmdb
 
 from recorder.core import entry
 from recorder.core.errors import LineageError
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Boot, Previous
 from recorder.daemon import boot, identity
 from recorder.store.layout import ordinals, segment_dir
@@ -24,14 +26,18 @@ from recorder.store.segment import Segment
 from recorder.store.store import open_store
 
 CHECK, READ = "check", "read"
+WELL = "status 0"
 
 
 class Found(NamedTuple):
     """What the readable part of a lineage shows."""
 
-    origin: str | None
-    size: int  # entries below this were read
-    previous: list[Previous]  # earlier incarnations that its first boot entry names
+    origin: str | None = None
+    size: int = 0  # entries below this were read
+    previous: Sequence[Previous] = ()  # earlier incarnations that its first boot entry names
+    head: str | None = None  # printed id of the last entry of a segment that was read to its end
+    head_utc_ns: int | None = None
+    unreadable: str | None = None  # why it went no further
 
 
 def damage(state: Path, lineage: Path, origin: str) -> str | None:
@@ -43,17 +49,17 @@ def damage(state: Path, lineage: Path, origin: str) -> str | None:
     return f"{lineage}: reading it ends the process with {ended}: pages are missing or are not what was written"
 
 
-def readable(lineage: Path) -> Found:
-    """Read a lineage as far as it goes, from each segment on."""
-    found = Found(None, 0, [])
-    for line in _child(READ, lineage)[0]:
-        if "size" in line:
-            found = found._replace(size=max(found.size, line["size"]))
-        if "origin" in line:
-            found = found._replace(origin=line["origin"])
+def readable(lineage: Path, newest: int = 0) -> Found:
+    """Read a lineage as far as it goes, from each segment on; only the `newest` segments, where that is not 0."""
+    found = Found()
+    said, ended = _child(READ, lineage, str(newest))
+    for line in said:
         if "previous" in line:
-            rows = [Previous(name, size, root and bytes.fromhex(root)) for name, size, root in line["previous"]]
-            found = found._replace(previous=rows)
+            rows = line["previous"]
+            line["previous"] = [Previous(name, size, root and bytes.fromhex(root)) for name, size, root in rows]
+        found = found._replace(**{**line, "size": max(found.size, line.get("size", 0))})
+    if ended != WELL:
+        found = found._replace(unreadable=f"reading it ends the process with {ended}")
     return found
 
 
@@ -68,6 +74,8 @@ def _child(task: str, *arguments: Path | str) -> tuple[list[dict[str, Any]], str
         except ValueError:  # the empty last one, or one that was cut when the process ended
             continue
     status = done.returncode
+    if status == 0:
+        return lines, WELL
     last = done.stderr.strip().split("\n")[-1]
     return lines, signal.Signals(-status).name if status < 0 else f"status {status} ({last})"
 
@@ -78,7 +86,7 @@ def main(task: str, *arguments: str) -> None:
         state, lineage, origin = arguments
         _say(damage=_damage(Path(state), Path(lineage), origin))
     else:
-        _read(Path(arguments[0]))
+        _read(Path(arguments[0]), int(arguments[1]))
 
 
 def _say(**facts: Any) -> None:  # noqa: ANN401 -- JSON values
@@ -102,8 +110,8 @@ def _damage(state: Path, lineage: Path, origin: str) -> str | None:
     return None
 
 
-def _read(lineage: Path) -> None:
-    for ordinal in ordinals(lineage):
+def _read(lineage: Path, newest: int) -> None:
+    for ordinal in ordinals(lineage)[-newest:]:
         try:
             _read_segment(segment_dir(lineage, ordinal))
         except (LineageError, lmdb.Error, OSError) as error:
@@ -117,11 +125,16 @@ def _read_segment(path: Path) -> None:
         if head is None:
             return
         _say(origin=head[1][0], size=head[0])
+        last: tuple[int, bytes] | None = None
         for first, record in segment.records(head[0]):
             if first == 0:
                 boot_entry = entry.decode(record.entries[0]).header.control
                 previous = [[name, size, root and root.hex()] for name, size, root in boot_entry.previous]
                 _say(previous=previous)
             _say(size=first + len(record.entries))
+            last = first + len(record.entries) - 1, record.entries[-1]
+        if last is not None:
+            seq, raw = last
+            _say(head=str(entry_id(entry.entry_hash(raw), seq)), head_utc_ns=entry.decode(raw).header.time.utc_ns)
     finally:
         segment.close()

@@ -1,7 +1,8 @@
 """Requests that were answered: what makes a repeat get its first answer (ARCHITECTURE: exactly once).
 
-At most 256 sessions with the last 1,024 requests each.  The session used least recently makes room for a new one and is
-never reopened: `closed_below` is the greatest number that ever made room, and session numbers only rise.
+At most 256 sessions with the last 1,024 requests each, bound to the user who made them.  The session used least
+recently makes room for a new one and is never reopened: `closed_below` is the greatest number that ever made room, and
+session numbers only rise.
 """
 
 from __future__ import annotations
@@ -30,16 +31,19 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[bytes, OrderedDict[int, Answered]] = OrderedDict()
+        self._uids: dict[bytes, int] = {}
         self.closed_below = -1
 
-    def add(self, session: bytes, counter: int, seq: int, digest: bytes) -> None:
+    def add(self, session: bytes, counter: int, seq: int, digest: bytes, uid: int) -> None:
         """Remember a request that becomes durable with entry `seq`."""
         requests = self._sessions.get(session)
         if requests is None:
             if len(self._sessions) >= SESSIONS_MAX:
                 oldest, _ = self._sessions.popitem(last=False)
+                del self._uids[oldest]
                 self.closed_below = max(self.closed_below, int.from_bytes(oldest, "big"))
             requests = self._sessions[session] = OrderedDict()
+            self._uids[session] = uid
         else:
             self._sessions.move_to_end(session)
         requests[counter] = Answered(seq, digest)
@@ -50,6 +54,10 @@ class Sessions:
         """Greatest durable counter, or -1."""
         requests = self._sessions.get(session)
         return next(reversed(requests)) if requests else -1
+
+    def uid(self, session: bytes) -> int | None:
+        """Whose session it is; None of one that made nothing durable yet."""
+        return self._uids.get(session)
 
     def find(self, session: bytes, counter: int) -> Answered | None:
         """The answer to a request, where it is still remembered."""
@@ -67,6 +75,7 @@ class Sessions:
             [
                 [
                     session,
+                    self._uids[session],
                     b"".join(
                         counter.to_bytes(8, "big") + answered.seq.to_bytes(8, "big") + answered.digest
                         for counter, answered in requests.items()
@@ -81,8 +90,9 @@ class Sessions:
         """The sessions that `snapshot` wrote."""
         sessions = cls()
         sessions.closed_below = snapshot[0]
-        for session, packed in snapshot[1]:
+        for session, uid, packed in snapshot[1]:
             assert len(session) == SESSION_BYTES
+            sessions._uids[session] = uid
             sessions._sessions[session] = OrderedDict(
                 (
                     int.from_bytes(packed[at : at + 8], "big"),

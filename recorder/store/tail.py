@@ -32,7 +32,7 @@ class Op(IntEnum):
     CYCLE = 7  # the fields of OpenCycle
     MADE = 8  # carrier, commits made so far
     CYCLE_GONE = 9  # carrier
-    REQUEST = 10  # session, counter, seq, digest of the message
+    REQUEST = 10  # session, counter, seq, digest of the message, uid
     CLOCK = 11  # mono_ns, utc_ns of the last entry
 
 
@@ -190,8 +190,8 @@ class Tail:
     def _cycle_gone(self, carrier: int) -> None:
         self.cycles.pop(carrier, None)  # opened and closed within one transaction, it was never stored
 
-    def _request(self, session: bytes, counter: int, seq: int, digest: bytes) -> None:
-        self.sessions.add(session, counter, seq, digest)
+    def _request(self, session: bytes, counter: int, seq: int, digest: bytes, uid: int) -> None:
+        self.sessions.add(session, counter, seq, digest, uid)
 
     def _clock(self, mono_ns: int, utc_ns: int) -> None:
         self.mono_ns, self.utc_ns = mono_ns, utc_ns

@@ -60,7 +60,9 @@ class Writer:
             answer = _VERBS[verb](self._context, session, request)
         if answer.hash_of is not None:
             session.counter = request.counter
-            self._context.journal.move(Op.REQUEST, session.id, request.counter, answer.hash_of, digest)
+            self._context.journal.move(
+                Op.REQUEST, session.id, request.counter, answer.hash_of, digest, session.peer.uid
+            )
             self._drafted[request_id(session.id, request.counter)] = answer
         return answer
 

@@ -109,7 +109,9 @@ def tree(path: Path) -> dict[str, tuple[str, int, str]]:
     found = {}
     for item in sorted([path, *path.rglob("*")]):
         status = item.lstat()
-        content = sha256(item.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) and item.name != "lock.mdb" else ""
+        content = (
+            sha256(item.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) and item.name != "lock.mdb" else ""
+        )
         found[str(item.relative_to(path))] = (stat.filemode(status.st_mode), status.st_uid, content)
     return found
 

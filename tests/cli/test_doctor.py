@@ -148,7 +148,8 @@ def test_undervoltage_from_the_kernel(tmp_path: Path, alarm: str, verdict: str) 
 
 
 @pytest.mark.parametrize(
-    ("took_ms", "verdict"), [([0.2] * 50, OK), ([0.001] * 50, WARN), ([4.0] * 48 + [500.0] * 2, WARN), ([30.0] * 50, WARN)]
+    ("took_ms", "verdict"),
+    [([0.2] * 50, OK), ([0.001] * 50, WARN), ([4.0] * 48 + [500.0] * 2, WARN), ([30.0] * 50, WARN)],
 )
 def test_sync_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_ms: list[float], verdict: str) -> None:
     """Too fast to be true, slow, and with pauses: each is said."""

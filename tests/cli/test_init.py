@@ -125,7 +125,11 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal it asks for all that was not given, and takes Enter for what has a default."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*LINEAGE, "init", "--state", str(tmp_path / "state")], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=ENV
+        [*LINEAGE, "init", "--state", str(tmp_path / "state")],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=ENV,
     )
     os.close(theirs)
     os.write(ours, b"acme\narm-7\ncontinue_ungated\n\narm, arm.joint1\n")

@@ -107,35 +107,27 @@ def test_damaged_store(state: Path) -> None:
 
 # Everything is imported before the user changes: another one may not be able to read this interpreter's packages.
 _AS_ANOTHER = f"""
-import os, sys, recorder.cli
-from importlib import import_module
-for verb in recorder.cli.VERBS.values():
-    if verb.module.endswith(".run"):
-        import_module(verb.module)
+import os, sys, recorder.cli, recorder.cli.serve
 os.setgroups([]); os.setgid({OTHER_UID}); os.setuid({OTHER_UID})
 recorder.cli.main(sys.argv[1:])
 """
 
 
 @as_root
-@pytest.mark.parametrize("mode", [0o750, 0o755])
-def test_no_permission(state: Path, mode: int) -> None:
-    """Another user is told to run as the owner, whether he can look into the directory or not."""
+@pytest.mark.parametrize(
+    ("mode", "config_mode", "said"),
+    [(0o750, 0o640, "recorder.toml"), (0o755, 0o640, "recorder.toml"), (0o755, 0o644, "run as the owner")],
+)
+def test_no_permission(state: Path, mode: int, config_mode: int, said: str) -> None:
+    """Another user is told what he cannot read, or to run as the owner."""
     for path in state.parents:
         if "pytest" in str(path):
             path.chmod(0o755)
     state.chmod(mode)
+    (state / "recorder.toml").chmod(config_mode)
     before = tree(state)
-    done = subprocess.run(
-        [sys.executable, "-c", _AS_ANOTHER, "run", "--state", str(state)], capture_output=True, text=True, check=False, env=ENV
-    )
-    assert "recorder.toml" in one_line(done)
-    (state / "recorder.toml").chmod(0o644)
-    before = tree(state)
-    done = subprocess.run(
-        [sys.executable, "-c", _AS_ANOTHER, "run", "--state", str(state)], capture_output=True, text=True, check=False, env=ENV
-    )
-    assert "run as the owner" in one_line(done) or mode == 0o750
+    command = [sys.executable, "-c", _AS_ANOTHER, "run", "--state", str(state)]
+    assert said in one_line(subprocess.run(command, capture_output=True, text=True, check=False, env=ENV))
     assert tree(state) == before
 
 
@@ -170,7 +162,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 6 MiB: too small for two segments."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("cannot mount a tmpfs here")
     try:

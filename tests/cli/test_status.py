@@ -80,6 +80,14 @@ def test_warnings_of_the_page_are_shown(state: Path) -> None:
     assert "not running" in lineage("status", "--state", state).stdout
 
 
+def test_of_a_damaged_store(state: Path) -> None:
+    """What would end the process that reads it is one line, and says who looks closer."""
+    ran(state)
+    with next(state.glob("lineages/*/segments/00000001/data.mdb")).open("r+b") as file:
+        file.truncate(3 * 4096)
+    assert "lineage doctor" in one_line(lineage("status", "--state", state))
+
+
 def test_of_nothing(tmp_path: Path) -> None:
     """No state, no socket: one line."""
     assert "no state directory" in one_line(lineage("status", "--state", tmp_path / "none"))

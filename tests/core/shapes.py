@@ -19,6 +19,8 @@ def naive_cbor(value: Any) -> bytes:
     """Deterministic CBOR, written for being read."""
     if value is None or isinstance(value, bool):
         return {False: b"\xf4", True: b"\xf5", None: b"\xf6"}[value]
+    if isinstance(value, int) and not -UINT64_MAX <= value <= UINT64_MAX:
+        return naive_bignum(abs(value))
     if isinstance(value, int):
         return naive_head(0, value) if value >= 0 else naive_head(1, -1 - value)
     if isinstance(value, bytes):
@@ -32,6 +34,12 @@ def naive_cbor(value: Any) -> bytes:
         return naive_head(5, len(value)) + b"".join(key + item for key, item in pairs)
     assert isinstance(value, float)
     return next(_floats(value))
+
+
+def naive_bignum(value: int) -> bytes:
+    """Tag 2, which the format does not have: what a mutation may make of the greatest integer."""
+    packed = value.to_bytes(-(-value.bit_length() // 8), "big")
+    return b"\xc2" + naive_head(2, len(packed)) + packed
 
 
 def naive_head(major: int, argument: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,12 @@ def test_clients_that_come_and_go(tmp_path: Path) -> None:
         for at in range(500):
             stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stranger.connect(str(running.socket))
-            if at % 3 == 1:
-                stranger.send(b"\x85\x01")
-            elif at % 3 == 2:
-                stranger.send(cbor.pack([1, 0, 1, None, "x"]))
-                stranger.send(cbor.pack([9, 1, "emergency_stop", ["arm"], {}, {}, {}, {"reason": "x"}, 5]))
+            with suppress(ConnectionError):  # beyond the connections that one user may have, it is hung up on
+                if at % 3 == 1:
+                    stranger.send(b"\x85\x01")
+                elif at % 3 == 2:
+                    stranger.send(cbor.pack([1, 0, 1, None, "x"]))
+                    stranger.send(cbor.pack([9, 1, "emergency_stop", ["arm"], {}, {}, {}, {"reason": "x"}, 5]))
             stranger.close()
         assert good.open_cycle()[0] == Status.OK
         assert running.stop() == 0

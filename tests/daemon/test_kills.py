@@ -38,7 +38,7 @@ def _drive(socket: Path, acknowledged: dict[bytes, str], stop: threading.Event, 
                         )
                         if receipt.entry_id in acknowledged.values():
                             failures.append(f"{receipt.entry_id} was acknowledged twice")
-                        acknowledged[str(number).encode()] = receipt.entry_id
+                        acknowledged[str(number).encode()] = str(receipt.entry_id)
                         number += 1
             except (CancelledError, LineageError) as error:
                 failures.append(repr(error))

@@ -161,6 +161,18 @@ def test_a_repeated_request_gets_its_first_answer(running: Running) -> None:
     assert verified(running.state).exit_status() == 3
 
 
+def test_a_resumed_session_ends_its_older_connection(running: Running) -> None:
+    """One request sent on both connections of a session is recorded once: whoever resumes hangs the other one up."""
+    with Raw(running.socket) as older, Raw(running.socket, hello=False) as newer:
+        older.ask(Verb.GAP, ["arm"], 1, None, "first")
+        newer.hello(older.welcome["session"])
+        assert older.sock.recv(10) == b""
+        newer.counter = 1
+        assert newer.ask(Verb.GAP, ["arm"], 2, None, "second")[0] == Status.OK
+    assert running.stop() == 0
+    assert kinds_of(running.state).count(Kind.GAP) == 2
+
+
 def test_a_cycle_goes_on_after_a_restart(running: Running) -> None:
     """Within one OS boot an open cycle survives kill -9: the boot entry carries it, with the commits made."""
     with Raw(running.socket) as raw:

@@ -16,7 +16,7 @@ def test_a_session_remembers_its_last_requests() -> None:
     """The last 1,024 are found with their entry, the one before is forgotten, the greatest counter is known."""
     sessions = Sessions()
     for counter in range(REQUESTS_MAX + 1):
-        sessions.add(_id(1), counter, counter + 7, bytes(16))
+        sessions.add(_id(1), counter, counter + 7, bytes(16), 1000)
     assert sessions.find(_id(1), 0) is None
     found = sessions.find(_id(1), 1)
     assert found is not None
@@ -29,9 +29,9 @@ def test_the_session_used_least_recently_is_closed_for_good() -> None:
     """The 257th session closes the idle one, not the busy one, and the closed one is never taken for a new one."""
     sessions = Sessions()
     for number in range(SESSIONS_MAX):
-        sessions.add(_id(number), 0, 0, bytes(16))
-    sessions.add(_id(0), 1, 0, bytes(16))
-    sessions.add(_id(1000), 0, 0, bytes(16))
+        sessions.add(_id(number), 0, 0, bytes(16), 1000)
+    sessions.add(_id(0), 1, 0, bytes(16), 1000)
+    sessions.add(_id(1000), 0, 0, bytes(16), 1000)
     assert sessions.is_closed(_id(1))
     assert not sessions.is_closed(_id(0))
     assert not sessions.is_closed(_id(1001))
@@ -42,7 +42,7 @@ def test_a_snapshot_restores_everything(added: list[tuple[int, bytes]]) -> None:
     """What `restore` makes of a snapshot answers and snapshots as the original does."""
     sessions = Sessions()
     for counter, (number, digest) in enumerate(added):
-        sessions.add(_id(number), counter, counter, digest)
+        sessions.add(_id(number), counter, counter, digest, number)
     restored = Sessions.restore(sessions.snapshot())
     assert restored.snapshot() == sessions.snapshot()
     for counter, (number, _) in enumerate(added):

@@ -1,4 +1,4 @@
-"""`lineage run`."""
+"""`lineage run`; not in a module `run`, which would shadow the function of that name in this package."""
 
 from __future__ import annotations
 
