@@ -15,7 +15,7 @@ import click
 from recorder.cli import measure_calls, measure_commits, measure_starts, output
 from recorder.cli.measure_commits import ACTUATOR, Comparison
 from recorder.cli.options import json_option
-from recorder.cli.process import RecorderProcess, Telling
+from recorder.cli.process import RecorderProcess, Telling, short_socket
 from recorder.core.errors import Misuse
 from recorder.daemon.founding import Answers, found
 
@@ -42,8 +42,8 @@ def command(*, state: Path | None, seconds: float, rounds: int, segment_mib: int
     root = state or Path(tempfile.mkdtemp(prefix="lineage-bench-"))
     try:
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with Telling() as tell:
-            result = _measure(root, seconds, rounds, segment_mib, segments, tell)
+        with Telling() as tell, short_socket(root) as socket:
+            result = _measure(root, socket, seconds, rounds, segment_mib, segments, tell)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     if as_json:
@@ -52,11 +52,13 @@ def command(*, state: Path | None, seconds: float, rounds: int, segment_mib: int
         _print(result)
 
 
-def _measure(root: Path, seconds: float, rounds: int, segment_mib: int, segments: int, tell: Telling) -> dict[str, Any]:
+def _measure(
+    root: Path, socket: Path, seconds: float, rounds: int, segment_mib: int, segments: int, tell: Telling
+) -> dict[str, Any]:
     answers = Answers("bench", "bench", "hold", [os.getuid()], [ACTUATOR], segment_mib)
     found(root / "state", answers)
     log = root / "recorder.log"
-    with RecorderProcess(root / "state", root / "recorder.sock", log) as recorder:
+    with RecorderProcess(root / "state", socket, log) as recorder:
         commits = measure_commits.compare(
             recorder, root / "bare", segment_mib * 1024 * 1024, rounds, seconds / 2, tell
         )  # fmt: skip
@@ -65,7 +67,7 @@ def _measure(root: Path, seconds: float, rounds: int, segment_mib: int, segments
         after = recorder.memory_kib()
         recorder.stop()
     found(root / "starts", answers)
-    starts = measure_starts.measure(root / "starts", root / "recorder.sock", log, segments, tell)
+    starts = measure_starts.measure(root / "starts", socket, log, segments, tell)
     return {
         "commit": _commit_facts(commits),
         "calls": [

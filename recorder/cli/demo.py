@@ -19,11 +19,11 @@ from recorder.audit.carried import BundleSource
 from recorder.audit.check import check_source
 from recorder.audit.extract import extract
 from recorder.audit.source import Held, kind_of
-from recorder.audit.state import SOCKET, open_state
+from recorder.audit.state import open_state
 from recorder.cli import demo_screen, output
 from recorder.cli.checks import used_bytes
 from recorder.cli.options import json_option
-from recorder.cli.process import RecorderProcess, Telling
+from recorder.cli.process import RecorderProcess, Telling, short_socket
 from recorder.client import Recorder
 from recorder.core import ids
 from recorder.core.entry import decode, entry_hash
@@ -92,14 +92,13 @@ def _run(state: Path, seconds: float, flight: Flight, tell: Callable[[str], None
     key = found(state, answers)
     (state / TRUST).write_text(f"log {key}\nquorum none\n")
     bundle = state / BUNDLE
-    socket = state / SOCKET
-    with RecorderProcess(state, socket, state / LOG) as recorder:
+    with short_socket(state) as socket, RecorderProcess(state, socket, state / LOG) as recorder:
         started_s = recorder.start()
         arm, replay = _drive(socket, seconds, flight, tell)
         memory = recorder.memory_kib()
         tell("extracting from the running recorder")
         began = time.monotonic()
-        with closing(open_state(state)) as source:
+        with closing(open_state(state, socket)) as source:
             extracted = extract(source, bundle, None, None, utc_ns=time.time_ns())
         extracted_s = time.monotonic() - began
         tell("verifying the extracted file")

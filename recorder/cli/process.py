@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from recorder.audit.state import SOCKET
 from recorder.client import Recorder, Unavailable
 from recorder.core.errors import LineageError
 
 START_S = 60.0
+SUN_PATH_MAX = 107
 STOP_S = 30.0
 POLL_S = 0.002
 LINEAGE = (sys.executable, "-c", "from recorder.cli import main; main()")
@@ -45,6 +51,17 @@ class Telling:
 
 class ProcessError(LineageError):
     """The recorder's process did not start or end as it should; the message has its last words."""
+
+
+@contextmanager
+def short_socket(directory: Path) -> Iterator[Path]:
+    """A path for a socket: in `directory`, or where that is too deep (unix(7)), in a temporary one under /tmp."""
+    path = directory / SOCKET
+    if len(os.fsencode(path)) <= SUN_PATH_MAX:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="lineage-", dir="/tmp") as shallow:
+        yield Path(shallow) / SOCKET
 
 
 class RecorderProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -127,4 +128,11 @@ def _tree(values: dict[str, Any], indent: str) -> None:
                 output.say(f"{indent}{key} {item.get('id', at)}")
                 _tree({name: part for name, part in item.items() if name != "id"}, indent + "  ")
         else:
-            output.say(f"{indent}{key}: {'none' if value is None else value}")
+            output.say(f"{indent}{key}: {_plain(value)}")
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401 -- any JSON value
+    """A value on one line: text as it is, lists as JSON, null as "none"."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

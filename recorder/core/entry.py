@@ -139,8 +139,17 @@ def sign(header: dict[int, Any], aad: bytes, signer: Signer, signer_kid: bytes |
         FormatError: entry_too_large.
 
     """
-    protected = _PROTECTED_HEAD + (signer_kid or kid(signer.public_key))
-    payload = cbor.pack(header)
+    return sign_payload(cbor.pack(header), aad, signer, signer_kid or kid(signer.public_key))
+
+
+def sign_payload(payload: bytes, aad: bytes, signer: Signer, signer_kid: bytes) -> bytes:
+    """As `sign`, of a header that is encoded already.
+
+    Raises:
+        FormatError: entry_too_large.
+
+    """
+    protected = _PROTECTED_HEAD + signer_kid
     if len(payload) > PAYLOAD_MAX_BYTES:
         raise FormatError("entry_too_large", f"a header of {len(payload)} bytes is over {PAYLOAD_MAX_BYTES}")
     signature = signer.sign(to_be_signed(protected, aad, payload))

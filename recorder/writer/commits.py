@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.core import rows
+from recorder.core import cbor, rows
 from recorder.core.kinds import Decision, Kind
 from recorder.core.protocol import CommitRequest, EventRequest, RowsRequest, request_id
 from recorder.core.required import missing
@@ -141,7 +141,8 @@ def _add_rows(
         stream.actuator, stream.schema, count, root, what.digest, where.digest, list(times),
         request_id(session.id, asked.counter),
     ]  # fmt: skip
-    claims = [what.claims, where.claims, [secret, asked.packed]]
+    packed = b"\x82" + cbor.byte_string(secret) + cbor.byte_string(asked.packed)
+    claims = [what.claims, where.claims, packed]
     return context.journal.add_commit(drafted, element, claims, len(asked.packed) + CLAIM_OVERHEAD_BYTES)
 
 

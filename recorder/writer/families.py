@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from recorder.core import cbor
-from recorder.core.claims import WHOLE, Rest, Transport, digest_at_rest, family_digest
+from recorder.core.claims import WHOLE, at_rest, family_digest
 from recorder.core.limits import SALT_BYTES
 
 Randomness = Callable[[int], bytes]
@@ -16,7 +16,7 @@ class Family(NamedTuple):
     """A family's digest for the header and its claims for the store."""
 
     digest: bytes
-    claims: Rest | Transport
+    claims: bytes  # CBOR, at rest
 
 
 def make(name: str, claims: Mapping[str, cbor.Value], randomness: Randomness, *, whole: bool = False) -> Family:
@@ -25,7 +25,6 @@ def make(name: str, claims: Mapping[str, cbor.Value], randomness: Randomness, *,
     An empty family has nothing to salt and is `{}`.
     """
     if not claims:
-        return Family(family_digest(name, {}), {})
+        return Family(family_digest(name, {}), b"\xa0")
     stored: dict[str, Any] = {WHOLE: dict(claims)} if whole else dict(claims)
-    secret = randomness(SALT_BYTES)
-    return Family(digest_at_rest(name, secret, stored), [secret, stored])
+    return Family(*at_rest(name, randomness(SALT_BYTES), stored))

@@ -30,16 +30,27 @@ class Clock(Protocol):
 class Draft:
     """An entry that is not signed yet."""
 
-    __slots__ = ("bundle", "claims", "claims_bytes", "commits", "fields", "kind", "seq")
+    __slots__ = ("bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "kind", "seq")
 
-    def __init__(self, kind: Kind, seq: int, fields: dict[int, Any], claims: dict[int, Any]) -> None:
+    def __init__(self, kind: Kind, seq: int, fields: dict[int, Any], claims: dict[int, bytes]) -> None:
         self.kind = kind
         self.seq = seq
         self.fields = fields  # header keys but 1 to 7 and 10
-        self.claims = claims  # by header key
+        self.claims = claims  # families by header key
         self.bundle: bytes | None = None
         self.commits: list[list[Any]] = []
+        self.commit_claims: list[list[bytes]] = []  # what, where and perhaps rows of each commit
         self.claims_bytes = 0
+
+    def packed_claims(self) -> bytes:
+        """CBOR of the claims beside the entry, joined from families that are encoded already."""
+        parts = dict(self.claims)
+        if self.commit_claims:
+            commits = [part for claims in self.commit_claims for part in (cbor.head(4, len(claims)), *claims)]
+            parts[10] = cbor.head(4, len(self.commit_claims)) + b"".join(commits)
+        if not parts:
+            return b""
+        return cbor.head(5, len(parts)) + b"".join(cbor.head(0, key) + parts[key] for key in sorted(parts))
 
 
 class Written(NamedTuple):
@@ -90,7 +101,7 @@ class Journal:
         return not self._drafts
 
     def draft(
-        self, kind: Kind, fields: dict[int, Any], claims: dict[int, Any] | None = None, *, bundle: bytes | None = None
+        self, kind: Kind, fields: dict[int, Any], claims: dict[int, bytes] | None = None, *, bundle: bytes | None = None
     ) -> Draft:
         """Draft the next entry.
 
@@ -106,10 +117,10 @@ class Journal:
         self._drafts.append(drafted)
         return drafted
 
-    def add_commit(self, drafted: Draft, commit: list[Any], claims: list[Any], size: int) -> int:
+    def add_commit(self, drafted: Draft, commit: list[Any], claims: list[bytes], size: int) -> int:
         """Add a commit to a draft; returns its index.  `size` is about what its claims take."""
         drafted.commits.append(commit)
-        drafted.claims.setdefault(10, []).append(claims)
+        drafted.commit_claims.append(claims)
         drafted.claims_bytes += size
         return len(drafted.commits) - 1
 
@@ -161,7 +172,7 @@ class Journal:
                 header[10] = drafted.commits
                 header[6] = {
                     actuator: _axis(axes.get(actuator) or self.tail.actuator_heads.get(actuator))
-                    for actuator in touched
+                    for actuator in sorted(touched)
                 }
                 actuators.update(dict.fromkeys(touched, offset))
             if drafted.bundle is not None:
@@ -178,7 +189,7 @@ class Journal:
                 policies[drafted.bundle] = here
             raws.append(raw)
             hashes.append(prev)
-            claims.append(cbor.pack(drafted.claims) if drafted.claims else b"")
+            claims.append(drafted.packed_claims())
         self._operations[:0] = self._opened_cycles(first, hashes)
         for carrier in self._made & self.tail.cycles.keys():
             self._operations.append([Op.MADE, carrier, self.tail.cycles[carrier].made])
@@ -201,11 +212,13 @@ class Journal:
         return opened
 
     def _sign(self, kind: Kind, header: dict[int, Any]) -> bytes:
+        # The maps inside have one key, or were sorted where they were made or decoded; no header key holds a float.
+        payload = cbor.pack_ordered(dict(sorted(header.items())))
         if kind in IDENTITY_SIGNED:
-            return entry.sign(header, self._aad, self._identity, self._identity_kid)
+            return entry.sign_payload(payload, self._aad, self._identity, self._identity_kid)
         if self._epoch is None:
             raise Impossible("no epoch key was introduced yet")
-        return entry.sign(header, self._aad, self._epoch, self._epoch_kid)
+        return entry.sign_payload(payload, self._aad, self._epoch, self._epoch_kid)
 
 
 def _axis(axis: Axis | None) -> list[Any] | None:
