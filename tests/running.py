@@ -93,6 +93,7 @@ class Running:
         while "recording" not in self.said:
             line = process.stderr.readline()
             if not line:
+                process.stderr.close()
                 raise AssertionError(f"the recorder ended with {process.wait()}: {self.said}")
             self.said += line
         return process

@@ -16,9 +16,10 @@ from recorder.core.note import ED25519, VerifierKey
 from recorder.gate.table import ActionClass, Table
 from recorder.store import head as heads
 from recorder.store.errors import StoreError
-from recorder.store.layout import CURRENT, lineage_dir, read_current, replace_file
+from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, ordinals, read_current, replace_file
 from recorder.store.store import Store, create_store, open_store
 from recorder.store.tail import Op
+from recorder.store.view import View
 from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal
 
@@ -64,7 +65,10 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
     current = read_current(state)
     remark = None
     if current is None:
+        _refuse_orphans(state)
         store, known = new_incarnation(state, prefix, config, randomness), None
+        # In force before its boot entry: if we crash between the two, the next start finds it empty and goes on.
+        put_in_force(state, store)
         previous: list[Previous] = []
     else:
         store, known, previous, remark = _resume(state, prefix, current, config, identity, randomness)
@@ -72,6 +76,9 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
         journal = Journal(store, identity, clock, randomness)
         context = Context(journal, table_of(config), prefix)
         write_boot(context, identity, previous, randomness)
+        if store.lineage.name != read_current(state):
+            # Only now: if we crash before this, the older copy is noticed again; after it, what it lacks is on record.
+            put_in_force(state, store)
     except BaseException:
         store.close()
         raise
@@ -79,16 +86,26 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
 
 
 def new_incarnation(state: Path, prefix: str, config: Config, randomness: Callable[[int], bytes]) -> Store:
-    """Make an empty lineage and make it the current one.
-
-    If we crash before `current` is replaced, the old one stays in force and the new directory is never looked at.
-    """
+    """Make an empty lineage; nobody looks at it before it is put in force."""
     incarnation = randomness(INCARNATION_BYTES).hex()
-    store = create_store(
+    return create_store(
         lineage_dir(state, incarnation), f"{prefix}/{incarnation}", config.store.segment_mib * 1024 * 1024
     )
-    replace_file(state / CURRENT, f"{incarnation}\n".encode(), 0o644)
-    return store
+
+
+def put_in_force(state: Path, store: Store) -> None:
+    """Make a lineage the one that the next start goes on with."""
+    replace_file(state / CURRENT, f"{store.lineage.name}\n".encode(), 0o644)
+
+
+def _refuse_orphans(state: Path) -> None:
+    """A first start, or a `current` that was lost?  A new lineage beside one with entries would deny those."""
+    for lineage in sorted((state / LINEAGES).glob("*")):
+        if ordinals(lineage) and next(View(lineage, with_live=True).read(), None) is not None:
+            raise StoreError(
+                f"{state / CURRENT} is missing, but {lineage} holds entries; write {lineage.name} back into it, "
+                f"or run `lineage recover --state {state}`"
+            )
 
 
 def _resume(

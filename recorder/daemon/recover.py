@@ -13,7 +13,7 @@ from recorder.core.kinds import Kind, Previous
 from recorder.daemon import boot, survey
 from recorder.store import head as heads
 from recorder.store.errors import StoreError
-from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current, replace_file
+from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current
 from recorder.store.store import create_store
 from recorder.store.tail import Op
 from recorder.writer.context import Context
@@ -90,7 +90,7 @@ def begin(
         heads.write(lineage, None, head, sign_checkpoint(head, identity).encode())
     finally:
         store.close()
-    replace_file(state / CURRENT, f"{incarnation}\n".encode(), 0o644)
+    boot.put_in_force(state, store)
     return Recovered(origin, lineage, found.previous)
 
 

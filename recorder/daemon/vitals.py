@@ -64,7 +64,8 @@ class Vitals:
 
     def _run(self) -> None:
         period_s = min(1.0, (self._notifier.watchdog_s or 2.0) / 3)
-        while not self._stop.wait(period_s):
+        stopping = False
+        while not stopping:
             now = time.monotonic()
             sync_since = self.sync_since_s
             stalled = now - self.beat_s > STALL_S
@@ -81,5 +82,6 @@ class Vitals:
                 temporary.rename(self._path)
             except OSError as error:  # a full or read-only runtime directory must not stop the watchdog
                 self.failure = str(error)
+            stopping = self._stop.wait(period_s)
 
     failure: str | None = None

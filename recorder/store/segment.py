@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,18 @@ PAGES_KEPT = 64  # copy-on-write of the tree's path, the free list and the secon
 class Segment:
     """An open segment."""
 
-    def __init__(self, path: Path, map_bytes: int, *, live: bool) -> None:
-        """Open, or create where `live`.
+    def __init__(self, path: Path, map_bytes: int, *, live: bool, create: bool = False) -> None:
+        """Open, or make.
 
         Args:
             path: the segment's directory.
             map_bytes: size of a new segment; an existing one keeps the size of its file if that is larger.
             live: opened for writing with LMDB's own lock; otherwise read-only and without any.
+            create: make a new one; otherwise a missing file is damage, not an empty segment.
 
         Raises:
-            StoreError: not an LMDB file of this build's format, or no permission.
+            StoreError: no permission, no room.
+            StoreDamagedError: no LMDB file of this build's format, or cut short.
 
         """
         self.path = path
@@ -49,6 +52,10 @@ class Segment:
             size = (path / DATA).stat().st_size
         except FileNotFoundError:
             size = 0
+        except OSError as error:
+            raise StoreError(f"cannot open segment {path}: {error.strerror}") from error
+        if size == 0 and not create:
+            raise StoreDamagedError(f"segment {path} has no {DATA}, or an empty one")
         page = os.sysconf("SC_PAGE_SIZE")
         self.map_bytes = -(-max(size, map_bytes if live else 0, page) // page) * page
         try:
@@ -58,7 +65,7 @@ class Segment:
                 lib_version=0,  # 0.9: another engine writes another file format
                 readonly=not live,
                 lock=live,
-                create=live,
+                create=create,
                 mode=0o600,
                 metasync=True,
                 sync=True,
@@ -67,9 +74,16 @@ class Segment:
                 readahead=not live,
                 max_readers=8,
             )
+        except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
+            raise StoreDamagedError(f"segment {path} is damaged: {error}") from error
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"cannot open segment {path}: {error}") from error
         self.page_bytes: int = self._env.stat()["psize"]
+        used = (int(self._env.info()["last_pgno"]) + 1) * self.page_bytes
+        if size and used > size:
+            # Reading past the end of a mapped file is no error code but a signal, so it must not come to that.
+            self._env.close()
+            raise StoreDamagedError(f"segment {path} is cut short: {size} bytes of {used} that are in use")
 
     def close(self) -> None:
         """Release file and memory map."""
@@ -110,6 +124,15 @@ class Segment:
         except (lmdb.Error, OSError) as error:
             raise SyncFailedError(f"writing to {self.path} failed: {error}") from error
 
+    @contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction]:
+        """A read transaction whose LMDB errors are damage."""
+        try:
+            with self._env.begin() as transaction:
+                yield transaction
+        except lmdb.Error as error:
+            raise StoreDamagedError(f"segment {self.path} is damaged: {error}") from error
+
     def head(self) -> tuple[int, list[Any]] | None:
         """First seq and the tail there, or None of a segment that was only prepared.
 
@@ -117,8 +140,8 @@ class Segment:
             StoreDamagedError: unreadable, or of another version.
 
         """
-        with self._env.begin() as transaction:
-            value = transaction.get(HEAD_KEY)
+        with self._reading() as transaction:
+            value = _bytes(transaction.get(HEAD_KEY))
         if value is None:
             return None
         try:
@@ -136,7 +159,7 @@ class Segment:
             StoreDamagedError: a record whose checksum does not match, naming it.
 
         """
-        with self._env.begin(buffers=False) as transaction:
+        with self._reading() as transaction:
             cursor = transaction.cursor()
             found = cursor.set_range(RECORD + from_seq.to_bytes(8, "big"))
             if (not found or cursor.key() != RECORD + from_seq.to_bytes(8, "big")) and not _step_back(cursor, found):
@@ -154,19 +177,22 @@ class Segment:
 
     def tile(self, level: int, index: int) -> bytes | None:
         """The 256 hashes of a full tile, or None where it lies in another segment."""
-        with self._env.begin() as transaction:
-            value: bytes | None = transaction.get(tile_key(level, index))
-            return value
+        with self._reading() as transaction:
+            return _bytes(transaction.get(tile_key(level, index)))
 
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Level, index and hashes of each full tile here."""
-        with self._env.begin() as transaction:
+        with self._reading() as transaction:
             cursor = transaction.cursor()
             more = cursor.set_range(TILE)
             while more and cursor.key()[:1] == TILE:
                 key = bytes(cursor.key())
                 yield key[1], int.from_bytes(key[2:], "big"), bytes(cursor.value())
                 more = cursor.next()
+
+
+def _bytes(value: bytes | memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 def tile_key(level: int, index: int) -> bytes:

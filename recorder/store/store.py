@@ -47,7 +47,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the files; everything appended is durable already."""
-        self._preparer.wait()
+        self._preparer.abort()
         self._live.close()
         for segment in self._sealed.values():
             segment.close()

@@ -88,6 +88,22 @@ def test_an_older_copy_goes_on_only_as_a_new_incarnation(tmp_path: Path) -> None
     assert [boot.previous for boot in boots] == [boots[0].previous] * 2
 
 
+def test_a_lost_name_of_the_lineage_is_no_first_start(tmp_path: Path) -> None:
+    """Without `current`, a state that holds entries is refused: a silent new lineage would deny the old one."""
+    state = make_state(tmp_path / "s")
+    with Running(state) as running:
+        _work(running, 1)
+        assert running.stop() == 0
+    name = (state / "current").read_text()
+    (state / "current").unlink()
+    with pytest.raises(AssertionError, match="is missing, but"):
+        Running(state)
+    assert not (state / "current").exists()
+    (state / "current").write_text(name)
+    with Running(state) as running:
+        assert running.stop() == 0
+
+
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
 def test_a_failed_sync_ends_the_recorder_unacknowledged(tmp_path: Path, call: str) -> None:
     """EIO in the middle of a commit: no acknowledgement, exit status 1; the next start has all that was acknowledged."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from stat import S_IMODE
 
@@ -199,7 +200,7 @@ def test_an_all_zero_segment_is_refused(lineage: Path) -> None:
     """What a power cut may leave of a file that LMDB never wrote ends in one message, not in a crash."""
     data = segment_dir(lineage, 1) / "data.mdb"
     data.write_bytes(bytes(data.stat().st_size))
-    with pytest.raises(StoreError, match="cannot open segment"):
+    with pytest.raises(StoreError, match="is damaged"):
         reopened(lineage)
 
 
@@ -283,3 +284,34 @@ def test_sixteen_kib_pages(tmp_path: Path) -> None:
     assert store.tail.size == 61
     assert store._live.page_bytes == 16384
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda data: os.truncate(data, 65_536), "is cut short"),
+        (lambda data: data.unlink(), "has no data.mdb, or an empty one"),
+        (lambda data: os.truncate(data, 0), "has no data.mdb, or an empty one"),
+        (lambda data: data.write_bytes(b"\xff" * 4_194_304), "is damaged"),
+    ],
+)
+def test_a_harmed_file_is_one_error(lineage: Path, harm: Callable[[Path], object], message: str) -> None:
+    """A segment's file cut short, gone, empty or overwritten is named as damage; nothing is made in its place."""
+    data = segment_dir(lineage, 1) / "data.mdb"
+    store = reopened(lineage)
+    append(store, 200, padding=1000)
+    store.close()
+    shutil.rmtree(segment_dir(lineage, 2), ignore_errors=True)
+    harm(data)
+    before = data.stat().st_size if data.exists() else None
+    with pytest.raises(StoreDamagedError, match=message):
+        reopened(lineage)
+    assert (data.stat().st_size if data.exists() else None) == before
+
+
+def test_closing_does_not_wait_for_the_next_segment(tmp_path: Path) -> None:
+    """A segment that is being made is given up when the store closes, and made anew at the next start."""
+    store = create_store(tmp_path, ORIGIN, 64 * SEGMENT_MIN_BYTES)
+    store.close()
+    assert not segment_dir(tmp_path, 2).exists()
+    assert list((tmp_path / "segments").glob("*.tmp")) == []
