@@ -156,7 +156,7 @@ def test_a_crash_before_the_end_changes_nothing_that_counts(state: Path, monkeyp
     config, signer, clock = configs.load(state), identity.load(state), SystemClock()
     found = recovery.diagnose(state, config, signer)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(recovery.boot, "put_in_force", crash)
+        patched.setattr("recorder.daemon.boot.put_in_force", crash)
         recovery.begin(state, config, signer, clock, boot.system_randomness, found)
     assert read_current(state) == old
     assert lineage("recover", "--state", state, "--yes").returncode == 0
