@@ -11,7 +11,7 @@ from recorder.audit.source import Held
 from recorder.client.answers import Page
 from recorder.client.recorder import Recorder
 from recorder.core.kinds import Kind
-from recorder.core.protocol import Head
+from recorder.core.messages import Head
 
 TIMEOUT_MS = 5000  # a roll on a slow card; reads wait while commits do
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from recorder.core import ids, protocol
+from recorder.core import ids, messages
 from recorder.core.kinds import Decision
 
 RECORDED = "recorded"  # outcome of what carries no decision: a cycle's end, a gap, an appended entry
@@ -66,17 +66,17 @@ class Page(NamedTuple):
     entries: list[tuple[bytes, Any]]
 
 
-def receipt_of(answer: protocol.Receipt) -> Receipt:
+def receipt_of(answer: messages.Receipt) -> Receipt:
     """Name what the wire only numbers."""
-    flags = protocol.Flag(answer.flags)
+    flags = messages.Flag(answer.flags)
     return Receipt(
         outcome=RECORDED if answer.decision is None else Decision(answer.decision).name.lower(),
         entry_id=str(ids.entry_id(answer.entry_hash, answer.seq, answer.index)),
         seq=answer.seq,
         index=answer.index,
         entry_hash=answer.entry_hash,
-        duplicate=protocol.Flag.DUPLICATE in flags,
-        late=protocol.Flag.LATE in flags,
+        duplicate=messages.Flag.DUPLICATE in flags,
+        late=messages.Flag.LATE in flags,
     )
 
 

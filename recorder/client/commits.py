@@ -21,9 +21,10 @@ from recorder.client.control import Control, Waiting
 from recorder.client.errors import NotRecorded, Refused, Unavailable
 from recorder.client.session import STORE_FULL, Answer, Outgoing
 from recorder.client.statement import Claims
-from recorder.core import ids, protocol
+from recorder.core import ids, messages
 from recorder.core.errors import LineageError
-from recorder.core.protocol import Failed, Status, body_of
+from recorder.core.messages import Failed, Status
+from recorder.core.protocol import body_of
 
 IN_FLIGHT_MAX = 256
 CONTINUE = "continue_ungated"
@@ -157,7 +158,7 @@ def receipt_from(answer: Answer) -> Receipt:
         Refused, NotRecorded; Unavailable where the recorder is there but cannot store.
 
     """
-    return receipt_of(body_of(checked(answer), protocol.Receipt))
+    return receipt_of(body_of(checked(answer), messages.Receipt))
 
 
 def checked(answer: Answer) -> object:
@@ -168,7 +169,7 @@ def checked(answer: Answer) -> object:
 
     """
     if answer.status is Status.REFUSED:
-        refused = body_of(answer.body, protocol.Refused)
+        refused = body_of(answer.body, messages.Refused)
         raise Refused(refused.reasons, str(ids.entry_id(refused.entry_hash, refused.seq)), refused.seq)
     if answer.status is not Status.OK:
         failed = body_of(answer.body, Failed)

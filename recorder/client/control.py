@@ -13,10 +13,10 @@ from threading import Condition, Lock
 from recorder.client.answers import Hello
 from recorder.client.connection import Connection, boottime_ns, wait_for
 from recorder.client.session import Answer, Outgoing, Session, outgoing
-from recorder.core.protocol import Verb
+from recorder.core.messages import Verb
 
 WINDOW = 512  # unanswered at once; the recorder remembers 1,024 answers
-ABANDON_MAX = 1024  # protocol.AbandonRequest
+ABANDON_MAX = 1024  # messages.AbandonRequest
 
 
 class Waiting:

@@ -19,7 +19,7 @@ from recorder.client.statement import Claims, check, request
 from recorder.client.stream import Field, Stream
 from recorder.core import ids
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.protocol import Opened, Verb
+from recorder.core.messages import Opened, Verb
 from recorder.core.rows import size_of, struct_format
 
 CYCLE_UNKNOWN = "cycle_unknown"

@@ -17,11 +17,11 @@ from typing import Any
 
 from recorder.client.session import Outgoing, outgoing
 from recorder.core import cbor
-from recorder.core.protocol import Verb
+from recorder.core.messages import Verb
 
 EVENTS_MAX = 4096
 BYTES_MAX = 4 * 1024 * 1024
-GAP_ACTUATORS_MAX = 64  # protocol.GapRequest
+GAP_ACTUATORS_MAX = 64  # messages.GapRequest
 EVENT_ELEMENTS = 9  # verb, counter, class, actuators, who, what, where, why, at_mono_ns
 _LIST = bytes((0x80 + EVENT_ELEMENTS - 2,))  # head of a list of an event's parts
 _ACTUATORS, _WHO, _AT = 1, 2, 6

@@ -19,7 +19,7 @@ from recorder.client.statement import Claims, check, request
 from recorder.client.wake import Wake
 from recorder.core import required, rows
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.protocol import Verb
+from recorder.core.messages import Verb
 
 LOG = logging.getLogger("recorder.client")
 EVENTS_WINDOW = 64  # unanswered at once

@@ -13,7 +13,8 @@ from recorder.client.session import Answer, Outgoing
 from recorder.client.statement import request
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
-from recorder.core.protocol import Verb, body_of
+from recorder.core.messages import Verb
+from recorder.core.protocol import body_of
 
 READ_MAX_BYTES = 64 * 1024
 

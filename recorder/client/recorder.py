@@ -24,7 +24,8 @@ from recorder.client.statement import NOBODY, Claims, check, request, who_of
 from recorder.client.subscription import heads
 from recorder.core import ids
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.protocol import Flag, Head, Opened, Verb, body_of
+from recorder.core.messages import Flag, Head, Opened, Verb
+from recorder.core.protocol import body_of
 
 LOG = logging.getLogger("recorder.client")
 LAST_FLUSH_S = 0.2

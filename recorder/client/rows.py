@@ -13,7 +13,8 @@ from recorder.client.events import gap
 from recorder.client.ring import Chunk, Lost, RowRing
 from recorder.client.session import Answer, Outgoing, Session
 from recorder.core import cbor
-from recorder.core.protocol import Failed, Refused, Status, Verb, body_of
+from recorder.core.messages import Failed, Refused, Status, Verb
+from recorder.core.protocol import body_of
 
 STREAMS_MAX = 64  # declared on one connection; beyond it the connection is reopened when nothing is under way
 CHUNK_MAX_BYTES = 32 * 1024  # a receipt every few milliseconds at most, and an entry that fits one `read` reply

@@ -25,18 +25,8 @@ from typing import Any, NamedTuple
 from recorder.core import cbor
 from recorder.core.errors import FormatError
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.protocol import (
-    PROTOCOL_VERSION,
-    REQUESTS,
-    Failed,
-    Hello,
-    Status,
-    Verb,
-    body_of,
-    decode_reply,
-    encode,
-    request_id,
-)
+from recorder.core.messages import PROTOCOL_VERSION, REQUESTS, Failed, Hello, Status, Verb
+from recorder.core.protocol import body_of, decode_reply, encode, request_id
 
 HELLO_COUNTER = 0
 SESSION_CLOSED = "session_closed"

@@ -7,7 +7,7 @@ from typing import Any
 from recorder.client.session import Outgoing, outgoing
 from recorder.core import cbor, required
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.protocol import Verb
+from recorder.core.messages import Verb
 
 Claims = dict[str, Any]
 NOBODY: Claims = {"operator": None, "delegation": None}  # who behind an event that names none: a reflex, a watchdog

@@ -10,18 +10,8 @@ from recorder.client.errors import NotRecorded, Unavailable
 from recorder.client.session import HELLO_COUNTER
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.protocol import (
-    PROTOCOL_VERSION,
-    Failed,
-    Head,
-    Hello,
-    Status,
-    Subscribe,
-    Verb,
-    body_of,
-    decode_reply,
-    encode,
-)
+from recorder.core.messages import PROTOCOL_VERSION, Failed, Head, Hello, Status, Subscribe, Verb
+from recorder.core.protocol import body_of, decode_reply, encode
 
 
 def heads(path: str, client: str, timeout_s: float) -> Iterator[Head]:

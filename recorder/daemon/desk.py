@@ -10,7 +10,7 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.ids import entry_id
 from recorder.core.keys import Signer
 from recorder.core.limits import MESSAGE_MAX_BYTES, REQUEST_MAX_BYTES
-from recorder.core.protocol import PROTOCOL_VERSION, Head, Hello, Read, Status
+from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Read, Status
 from recorder.daemon.connection import Connection
 from recorder.store import head as heads
 from recorder.store.errors import StoreError

@@ -14,7 +14,8 @@ from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.protocol import DURABLE, Flag, Head, Status, Verb, decode_request, encode_reply
+from recorder.core.messages import DURABLE, Flag, Head, Status, Verb
+from recorder.core.protocol import decode_request, encode_reply
 from recorder.daemon.boot import EPOCH_NS_PER_HOUR, rotate_epoch
 from recorder.daemon.clock import StepWatch
 from recorder.daemon.connection import MISTAKES_MAX, Connection
@@ -217,7 +218,7 @@ class Loop:
                 self._flush_at_s = 0.0
         return not connection.closed
 
-    def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- protocol.REQUESTS
+    def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- messages.REQUESTS
         verb = request.verb
         if verb == Verb.HELLO:
             if request.session is not None:

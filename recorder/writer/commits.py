@@ -6,7 +6,8 @@ from typing import Any
 
 from recorder.core import cbor, rows
 from recorder.core.kinds import Decision, Kind
-from recorder.core.protocol import CommitRequest, EventRequest, RowsRequest, request_id
+from recorder.core.messages import CommitRequest, EventRequest, RowsRequest
+from recorder.core.protocol import request_id
 from recorder.core.required import missing
 from recorder.store.tail import OpenCycle
 from recorder.writer.context import Context, completed, failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core.kinds import Kind
-from recorder.core.protocol import Failed, Status
+from recorder.core.messages import Failed, Status
 from recorder.core.required import REQUIRED
 from recorder.gate.table import Table
 from recorder.store.tail import Op

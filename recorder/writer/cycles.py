@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core.kinds import Decision, Kind
-from recorder.core.protocol import CloseCycle, JoinCycle, OpenCycle, Opened, Status, request_id
+from recorder.core.messages import CloseCycle, JoinCycle, OpenCycle, Opened, Status
+from recorder.core.protocol import request_id
 from recorder.store import tail as tails
 from recorder.writer.context import Context, failed
 from recorder.writer.refusals import refuse

@@ -10,7 +10,7 @@ from recorder.core import cbor, rows
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import RULES, Kind, Ref
-from recorder.core.protocol import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
+from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
 from recorder.core.required import missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op

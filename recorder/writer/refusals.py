@@ -6,7 +6,7 @@ from typing import Any
 
 from recorder.core import entry
 from recorder.core.kinds import Decision, Kind
-from recorder.core.protocol import Refused, Status
+from recorder.core.messages import Refused, Status
 from recorder.store.tail import OpenCycle
 from recorder.writer.journal import Journal
 from recorder.writer.session import Answer, Session

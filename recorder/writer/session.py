@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from recorder.core.protocol import Receipt, Status
+from recorder.core.messages import Receipt, Status
 from recorder.writer.families import Family
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from recorder.core import entry
 from recorder.core.kinds import Kind
-from recorder.core.protocol import DURABLE, Flag, Receipt, Status, Verb, request_id
+from recorder.core.messages import DURABLE, Flag, Receipt, Status, Verb
+from recorder.core.protocol import request_id
 from recorder.store.sessions import DIGEST_BYTES
 from recorder.store.tail import Op
 from recorder.writer import commits, cycles, declare
@@ -39,7 +40,7 @@ class Writer:
         self._context = context
         self._drafted: dict[bytes, Answer] = {}  # answers of this transaction, by request id
 
-    def handle(self, session: Session, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- one of protocol.REQUESTS
+    def handle(self, session: Session, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- one of messages.REQUESTS
         """Draft what a request asks for.
 
         A request with a counter that is durable already gets its first answer again; so does one whose first answer

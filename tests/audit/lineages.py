@@ -14,7 +14,7 @@ from recorder.client.answers import Page
 from recorder.client.errors import NotRecorded
 from recorder.core.entry import entry_hash
 from recorder.core.kinds import Kind
-from recorder.core.protocol import Head
+from recorder.core.messages import Head
 from recorder.store.layout import CURRENT, HEAD, lineage_dir
 from recorder.store.store import SEGMENT_MIN_BYTES, create_store
 from tests.lineage_builder import LineageBuilder

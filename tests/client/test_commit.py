@@ -10,7 +10,7 @@ import pytest
 
 from recorder.client import Cycle, NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.errors import Misuse
-from recorder.core.protocol import Failed, Verb
+from recorder.core.messages import Failed, Verb
 from tests.client.claims import WHAT, WHO, WHY
 from tests.client.peer import Peer
 

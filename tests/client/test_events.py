@@ -17,7 +17,7 @@ from recorder.client import Recorder, Unavailable
 from recorder.client import events as client_events
 from recorder.client.events import EventQueue
 from recorder.core.errors import Misuse
-from recorder.core.protocol import Failed, Verb
+from recorder.core.messages import Failed, Verb
 from tests.client.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 

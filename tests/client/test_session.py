@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from recorder.client.session import Outgoing, Session, outgoing
-from recorder.core import protocol
+from recorder.core import messages, protocol
 from recorder.core.errors import FormatError
-from recorder.core.protocol import Failed, Receipt, Status, Verb, decode_request, encode_reply
+from recorder.core.messages import Failed, Receipt, Status, Verb
+from recorder.core.protocol import decode_request, encode_reply
 
 ORIGIN = "fleet/robot/0123456789abcdef"
 SESSION = bytes(7) + b"\x01"
@@ -50,7 +51,7 @@ def test_a_request_without_its_counter_is_encoded_as_the_whole_one(
     counter: int, at: int, claims: dict[str, Any]
 ) -> None:
     """The bytes are those of protocol.encode, whatever the claims."""
-    whole = protocol.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None)
+    whole = messages.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None)
     session = Session("test", 4)
     session.greeted(SESSION, ORIGIN, counter - 1)
     session.give(outgoing(Verb.COMMIT, 7, None, 3, claims, {}, at, None))

@@ -11,7 +11,7 @@ import pytest
 from recorder.client import Cycle, Recorder, Stream, Unavailable
 from recorder.client import rows as client_rows
 from recorder.core.errors import Misuse
-from recorder.core.protocol import Failed, Verb
+from recorder.core.messages import Failed, Verb
 from tests.client.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 

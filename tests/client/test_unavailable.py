@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from recorder.client import Cycle, Recorder, Unavailable
-from recorder.core.protocol import Failed, Flag, Verb, request_id
+from recorder.core.messages import Failed, Flag, Verb
+from recorder.core.protocol import request_id
 from tests.client.claims import WHAT, WHO, WHY
 from tests.client.peer import Peer
 

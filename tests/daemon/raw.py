@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from recorder.core import cbor
-from recorder.core.protocol import Verb, decode_reply
+from recorder.core.messages import Verb
+from recorder.core.protocol import decode_reply
 from tests.running import WHO, WHY
 
 

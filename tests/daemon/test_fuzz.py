@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recorder.core import cbor
-from recorder.core.protocol import Status, Verb
+from recorder.core.messages import Status, Verb
 from tests.daemon.raw import Raw
 from tests.running import WHAT, WHO, WHY, Running, make_state, verified
 

@@ -15,7 +15,7 @@ import pytest
 
 from recorder.core.entry import decode
 from recorder.core.kinds import Kind
-from recorder.core.protocol import Status, Verb
+from recorder.core.messages import Status, Verb
 from recorder.daemon.clock import STEP_NS, StepWatch, SystemClock
 from tests.daemon.raw import Raw
 from tests.running import (

@@ -15,7 +15,7 @@ import pytest
 from recorder.core import cbor
 from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind
-from recorder.core.protocol import Flag, Status, Verb
+from recorder.core.messages import Flag, Status, Verb
 from tests.daemon.raw import Raw
 from tests.running import WHAT, WHO, Running, kinds_of, make_state, records_of, verified
 

@@ -1,0 +1,322 @@
+"""Messages on the recorder's local socket, version 1: requests, replies and what each holds.
+
+One `SOCK_SEQPACKET` message is one CBOR array.  A request is `[verb, counter, ...]`, its reply
+`[status, counter, body]`; a subscriber also receives `[Status.PUSH, 0, body]`.  The counter names the request within
+its session and rises with every request that leaves an entry; session ‖ counter is the id that ends up in the entry.
+
+A session belongs to one user and to one connection at a time: resuming it ends the older one.  The recorder issues it
+(`Hello` with session None) and the client resumes it after a reconnect, so that a repeated request gets its first
+answer instead of a second entry.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta
+
+from recorder.core.kinds import Bytes16, Hash, Name, Positive, Reason, Uint
+
+PROTOCOL_VERSION = 1
+SESSION = Annotated[bytes, Meta(min_length=8, max_length=8)]
+Claims = dict[str, Any]
+
+
+class Verb(IntEnum):
+    """First element of a request."""
+
+    HELLO = 1
+    OPEN_CYCLE = 2
+    JOIN_CYCLE = 3
+    CLOSE_CYCLE = 4
+    DECLARE_ACTUATOR = 5
+    DECLARE_STREAM = 6
+    COMMIT = 7
+    ROWS = 8
+    EVENT = 9
+    GAP = 10
+    ABANDON = 11
+    APPEND = 12
+    SUBSCRIBE = 13
+    READ = 14
+    CHECKPOINT = 15
+    SEAL = 16
+    STATUS = 17
+
+
+class Status(IntEnum):
+    """First element of a reply."""
+
+    OK = 0
+    REFUSED = 1  # body: Refused
+    ERROR = 2  # body: Failed; nothing was recorded
+    PUSH = 3  # body: Head, to a subscriber
+
+
+class Flag(IntFlag):
+    """Remarks on a receipt."""
+
+    DUPLICATE = 1  # this request was answered before; this is the first answer
+    LATE = 2  # durable, but only after its deadline
+
+
+class Hello(NamedTuple):
+    """Opens or resumes a session; the first message of a connection.  Reply: the map of `HELLO_KEYS`."""
+
+    verb: Uint
+    counter: Uint
+    version: Uint
+    session: SESSION | None
+    client: Name
+
+
+HELLO_KEYS = (
+    "protocol",  # version
+    "session",  # 8 bytes
+    "durable_counter",  # greatest counter of this session whose request is durable, or -1
+    "origin",
+    "platform",
+    "boot",  # daemon starts of this origin
+    "bundle",  # digest of the policy bundle in force
+    "classes",  # {name: {"gated", "on_unavailable", "retention", "claims"}}
+    "actuators",  # {name: number or null where nothing was declared yet}, those this peer may act for
+    "at_risk_rows",  # rows that may be lost with a power cut, as configured
+    "at_risk_ms",
+    "max_message_bytes",
+    "mono_ns",
+)
+
+
+class OpenCycle(NamedTuple):
+    """Asks for a cycle.  Reply: `Opened`, or `Refused`."""
+
+    verb: Uint
+    counter: Uint
+    who: Claims
+    why: Claims
+    actuators: Annotated[list[Name], Meta(min_length=1, max_length=64)]
+    action_classes: Annotated[list[Name], Meta(min_length=1, max_length=16)]
+    max_commits: Positive
+    valid_ms: Positive
+    supersedes: Uint | None  # carrier seq of a cycle that this one takes over from
+    deadline_mono_ns: Uint | None
+
+
+class JoinCycle(NamedTuple):
+    """Joins a cycle that another process opened.  Reply: `Opened`, or `Refused`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    digits: Annotated[str, Meta(min_length=8, max_length=8)]  # of its printed id
+
+
+class CloseCycle(NamedTuple):
+    """Ends a cycle before its time.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    reason: Reason
+
+
+class DeclareActuator(NamedTuple):
+    """Gives a configured actuator its number.  Reply: the number."""
+
+    verb: Uint
+    counter: Uint
+    name: Name
+
+
+class DeclareStream(NamedTuple):
+    """Declares rows for this connection: schema, what and where shared by its messages.  Reply: stream number."""
+
+    verb: Uint
+    counter: Uint
+    actuator: Name
+    fields: list[list[Any]]  # [ + [name, type, count, unit] ]
+    what: Claims
+    where: Claims
+
+
+class CommitRequest(NamedTuple):
+    """One discrete commit.  Reply: `Receipt`, or `Refused`."""
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    action_class: Name | None  # None: the only one of the cycle
+    actuator: Uint
+    what: Claims
+    where: Claims
+    at_mono_ns: Uint
+    deadline_mono_ns: Uint | None
+
+
+class RowsRequest(NamedTuple):
+    """Rows of a declared stream, numbered from 0 in the order of declaration on each connection.
+
+    A repeat must be the same bytes, so a client that resumes declares its streams again in the same order.  Rows have
+    happened, so they are stored whatever the cycle says.  Reply: `Receipt`.
+    """
+
+    verb: Uint
+    counter: Uint
+    carrier: Uint
+    action_class: Name | None
+    stream: Uint
+    packed: bytes
+
+
+class EventRequest(NamedTuple):
+    """What happened without a cycle: an emergency stop, a reflex, acting on while the recorder was away.
+
+    `why` holds at least `reason`.  Reply: `Receipt`.
+    """
+
+    verb: Uint
+    counter: Uint
+    action_class: Name
+    actuators: Annotated[list[Name], Meta(min_length=1, max_length=64)]
+    who: Claims
+    what: Claims
+    where: Claims
+    why: Claims
+    at_mono_ns: Uint
+
+
+class GapRequest(NamedTuple):
+    """What a controller knows that it did not record.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    actuators: Annotated[list[Name], Meta(max_length=64)]
+    count: Uint | None  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    at_mono_ns: tuple[Uint, Uint] | None
+    reason: Reason
+
+
+class AbandonRequest(NamedTuple):
+    """Requests whose answer came too late or never; sent first thing on reconnect.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    requests: Annotated[list[Bytes16], Meta(min_length=1, max_length=1024)]
+
+
+class AppendRequest(NamedTuple):
+    """An entry of another kind, as permitted per kind and uid.  Reply: `Receipt`."""
+
+    verb: Uint
+    counter: Uint
+    kind: Uint
+    body: Claims | None
+    control: list[Any] | None
+    refs: dict[int, list[list[Any]]] | None
+
+
+class Subscribe(NamedTuple):
+    """Heads and hashes from now on; what the subscriber is too slow for is dropped.  Reply: `Head`, then pushes."""
+
+    verb: Uint
+    counter: Uint
+
+
+class Read(NamedTuple):
+    """Stored entries with their claims, from a seq on.  Reply: `[next seq, [[raw, claims or null], ...]]`."""
+
+    verb: Uint
+    counter: Uint
+    seq: Uint
+    max_bytes: Positive
+
+
+class Plain(NamedTuple):
+    """CHECKPOINT (reply: signed note), SEAL (signed note), STATUS (map)."""
+
+    verb: Uint
+    counter: Uint
+
+
+class Receipt(NamedTuple):
+    """Durable: this request is commit `index` of entry `seq`."""
+
+    seq: Uint
+    index: Uint  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    entry_hash: Hash
+    decision: Uint | None
+    flags: Uint
+
+
+class Opened(NamedTuple):
+    """A cycle: its carrier, its bounds and the numbers of its actuators."""
+
+    seq: Uint
+    entry_hash: Hash
+    not_after_mono_ns: Uint
+    max_commits: Positive
+    commits: Uint  # made so far
+    actuators: dict[Name, Uint]
+    action_classes: list[Name]
+    bundle: Hash
+    flags: Uint
+
+
+class Refused(NamedTuple):
+    """Not admitted, and recorded as refusal entry `seq`."""
+
+    seq: Uint
+    entry_hash: Hash
+    reasons: list[str]
+    flags: Uint
+
+
+class Failed(NamedTuple):
+    """Not understood, not permitted or not possible; nothing was recorded."""
+
+    error: str
+    detail: str
+
+
+class Head(NamedTuple):
+    """What subscribers see: the hashes of new entries; `dropped` counts pushes that this one was too slow for."""
+
+    first: Uint
+    hashes: list[Hash]
+    dropped: Uint
+
+
+REQUESTS: dict[int, Any] = {
+    Verb.HELLO: Hello,
+    Verb.OPEN_CYCLE: OpenCycle,
+    Verb.JOIN_CYCLE: JoinCycle,
+    Verb.CLOSE_CYCLE: CloseCycle,
+    Verb.DECLARE_ACTUATOR: DeclareActuator,
+    Verb.DECLARE_STREAM: DeclareStream,
+    Verb.COMMIT: CommitRequest,
+    Verb.ROWS: RowsRequest,
+    Verb.EVENT: EventRequest,
+    Verb.GAP: GapRequest,
+    Verb.ABANDON: AbandonRequest,
+    Verb.APPEND: AppendRequest,
+    Verb.SUBSCRIBE: Subscribe,
+    Verb.READ: Read,
+    Verb.CHECKPOINT: Plain,
+    Verb.SEAL: Plain,
+    Verb.STATUS: Plain,
+}
+
+# Requests that leave an entry, and are answered exactly once.
+DURABLE = frozenset(
+    {
+        Verb.OPEN_CYCLE,
+        Verb.CLOSE_CYCLE,
+        Verb.COMMIT,
+        Verb.ROWS,
+        Verb.EVENT,
+        Verb.GAP,
+        Verb.ABANDON,
+        Verb.APPEND,
+    }
+)
