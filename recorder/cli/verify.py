@@ -17,6 +17,7 @@ from recorder.cli.options import json_option, opened, socket_option, state_optio
 from recorder.core.errors import LineageError, Misuse
 from recorder.core.trust import Trust, parse_trust
 from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.store.errors import StoreDamagedError
 
 PROBLEMS_SHOWN = 20
 VERDICTS = ("integrity", "completeness", "authority", "witnessing")
@@ -65,9 +66,12 @@ def command(
         ctx.exit(_guarded(_arguments(state, socket, trust, checkpoints, as_json=as_json), as_json=as_json))
     trusted = parse_trust(trust.read_bytes()) if trust is not None else None
     known = [path.read_bytes() for path in checkpoints]
-    with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
-        report = check_source(source, trust=trusted, known=known, progress=progress)
-        origin = source.origin
+    try:
+        with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
+            report = check_source(source, trust=trusted, known=known, progress=progress)
+            origin = source.origin
+    except StoreDamagedError as error:
+        ctx.exit(_unreadable(str(error), as_json=as_json))
     _print(report, origin, trusted, as_json=as_json)
     ctx.exit(report.exit_status())
 
@@ -97,8 +101,13 @@ def _guarded(arguments: list[str], *, as_json: bool) -> int:
     ended = signal.Signals(-status)
     if ended not in _CRASHES:
         raise CheckEndedError(f"the check was ended from outside by {ended.name}")
-    log = ProblemLog()
     detail = f"reading the store ends the process with {ended.name}: pages are missing or are not what was written"
+    return _unreadable(detail, as_json=as_json)
+
+
+def _unreadable(detail: str, *, as_json: bool) -> int:
+    """The verdict on a store of which not even the beginning can be read."""
+    log = ProblemLog()
     log.add(problem("record_damaged", None, detail))
     report = make_report(log, {}, entries=0, commits=0, head=None, tail=Tail(0, 0.0), pinned=False, notes={})
     _print(report, "a store that cannot be read", None, as_json=as_json)
