@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from recorder import config as configs
 from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
+from recorder.daemon import boot, identity
 from recorder.daemon.clock import STEP_NS, StepWatch, SystemClock
 from tests.daemon.raw import Raw
 from tests.running import (
@@ -86,6 +88,35 @@ def test_an_older_copy_goes_on_only_as_a_new_incarnation(tmp_path: Path) -> None
         assert running.stop() == 0
     boots = [decode(raw).header.control for raw, _ in records_of(state) if decode(raw).header.kind == Kind.BOOT]
     assert [boot.previous for boot in boots] == [boots[0].previous] * 2
+
+
+def test_a_crash_while_a_rollback_is_answered_forgets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power cut before the new incarnation is in force: the next start notices the older copy again and names it."""
+    state = make_state(tmp_path / "s")
+    with Running(state) as running:
+        assert running.stop() == 0
+    lineage = lineage_of(state)
+    origin = origin_of(lineage)
+    image = tmp_path / "image"
+    shutil.copytree(lineage / "segments", image)
+    with Running(state) as running:
+        _work(running, 5)
+        assert running.stop() == 0
+    shutil.rmtree(lineage / "segments")
+    shutil.copytree(image, lineage / "segments")
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(boot, "put_in_force", cut)
+        boot.start(state, configs.load(state), identity.load(state), SystemClock(), boot.system_randomness)
+    assert lineage_of(state) == lineage
+    with Running(state) as running:
+        assert "an older copy was put back" in running.said
+        assert running.stop() == 0
+    first = decode(records_of(state)[0][0]).header.control
+    assert [item.origin for item in first.previous] == [origin]
 
 
 def test_a_lost_name_of_the_lineage_is_no_first_start(tmp_path: Path) -> None:
