@@ -4,6 +4,7 @@
     tile/L/N, tile/entries/N   of a whole lineage, C2SP tlog-tiles (partial ones included)
     claims/N                   (u32be length ‖ claims in transport form)*, one each entry of tile/entries/N
     entry/SEQ claim/SEQ proof/SEQ   of a selection; the proof is a C2SP tlog-proof
+    volume/N                   of each volume before the last one, where there are several: its place (`core/volume`)
     manifest.cbor              what is here, and the SHA-256 of every member but itself and `extraction`
     extraction                 the receipt: [extraction entry, entry that introduced its key]
 
@@ -29,18 +30,20 @@ from recorder.core.tiles import entries_path, parse_entries_path, parse_tile_pat
 ERROR = "bundle_malformed"
 FORMAT: Literal["lineage/bundle/1"] = "lineage/bundle/1"
 CHECKPOINT, MANIFEST, EXTRACTION = "checkpoint", "manifest.cbor", "extraction"
-ENTRY, CLAIM, PROOF = "entry", "claim", "proof"
+ENTRY, CLAIM, PROOF, VOLUME = "entry", "claim", "proof", "volume"
+VOLUMES_MAX = 500  # before the last one: 1 TiB of 2 GiB volumes, and fewer than the files that a process may have open
 LENGTH_BYTES = 4  # before the claims of each entry
 
 _SEQ = re.compile(r"(entry|claim|proof)/(0|[1-9][0-9]{0,18})")
+_VOLUME = re.compile(r"volume/([1-9][0-9]{0,2})")
 _NAMES = {8: "who", 9: "why", 11: "body"}
 
 
 class Member(NamedTuple):
     """What a member's name says."""
 
-    sort: str  # "checkpoint", "manifest.cbor", "extraction", "tile", "entries", "claims", "entry", "claim", "proof"
-    number: int = 0  # index of a tile or bundle, or seq
+    sort: str  # one of the constants above, or "tile", "entries", "claims"
+    number: int = 0  # index of a tile or bundle, seq, or number of a volume
     width: int = TILE_WIDTH
     level: int = 0
 
@@ -56,6 +59,8 @@ def member(name: str) -> Member:
         return Member(name)
     if match := _SEQ.fullmatch(name):
         return Member(match[1], int(match[2]))
+    if (match := _VOLUME.fullmatch(name)) and int(match[1]) <= VOLUMES_MAX:
+        return Member(VOLUME, int(match[1]))
     try:
         if name.startswith("tile/entries/"):
             return Member("entries", *parse_entries_path(name))

@@ -20,6 +20,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=256)]
 ReferenceType = Annotated[int, Meta(ge=1, le=4)]
 Reason = Annotated[str, Meta(min_length=1, max_length=1024)]
 ABSENT = -1  # an optional trailing element that is not there
+UNCLASSED = "unclassed"  # names in a deletion entry the class of entries that have no key 13
+UNCLASSIFIED = "unclassified"  # retention class of what is of an action class that no table knew
 
 
 class Kind(IntEnum):

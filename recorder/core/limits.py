@@ -4,6 +4,9 @@ from __future__ import annotations
 
 ENTRY_MAX_BYTES = 65_535  # an entry must fit the u16 length of a tlog-tiles entry bundle
 NESTING_MAX = 16
+# Claims lie deeper beside an entry ({10: [[[secret, {"*": {key: ...}}]]]}) than in a message ([verb, {key: ...}]): what
+# a message may hold is what will still be within the format there.
+MESSAGE_NESTING_MAX = 12
 HASH_BYTES = 32
 SALT_BYTES = 16
 KID_BYTES = 8

@@ -21,9 +21,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     POLICY_BODY: ("bundle",),
 }
 
+_KEYS = {family: frozenset(keys) for family, keys in REQUIRED.items()}
+
 
 def missing(family: str, claims: Collection[str]) -> list[str]:
     """List the required keys that `claims` lacks; a withheld claim counts as there, an empty where is whole."""
-    if family == "where" and not claims:
+    if (family == "where" and not claims) or _KEYS[family].issubset(claims):
         return []
     return [key for key in REQUIRED[family] if key not in claims]

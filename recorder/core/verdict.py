@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -67,12 +67,13 @@ FINDINGS: dict[str, Finding] = {
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
     **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
-    **_findings(7, "member_digest tile_mismatch extraction_receipt", **_APART),
+    **_findings(7, "member_digest bundle_volume tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required bundle_digest"),
     **_findings(8, "rows_malformed rows_root rows_time"),
     **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
     **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
-    **_findings(10, "selection_partial", **_LOSSY, **_APART),
+    **_findings(10, "incarnation_unnamed", **_COMPLETENESS, **_APART),
+    **_findings(10, "selection_partial loss_declared", **_LOSSY, **_APART),
 }
 
 STEP_OF: dict[str, int] = {name: finding.step for name, finding in FINDINGS.items()}
@@ -140,6 +141,15 @@ class StepLine(NamedTuple):
     checked: int
 
 
+class Deleted(NamedTuple):
+    """Claims that are gone, and the deletion entry that accounts for them."""
+
+    seq: int  # of the deletion entry
+    retention_class: str
+    first: int  # of the entries that lack them; some between may have theirs
+    last: int
+
+
 class Tail(NamedTuple):
     """What lies after the last witnessed size: the holder of the identity key can still rewrite it."""
 
@@ -164,6 +174,7 @@ class Report:
     unwitnessed: Tail
     identity: Literal["pinned", "unpinned"]
     notes: dict[str, int] = field(default_factory=dict)  # what could not be checked, by name, with counts
+    deleted: list[Deleted] = field(default_factory=list)  # the first 1,000; notes["deletions"] counts all
 
     def exit_status(self) -> int:
         """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" never changes it."""
@@ -186,6 +197,7 @@ class Report:
             "unwitnessed": self.unwitnessed._asdict(),
             "identity": self.identity,
             "notes": self.notes,
+            "deleted": [item._asdict() for item in self.deleted],
         }
 
 
@@ -199,6 +211,7 @@ def make_report(
     tail: Tail,
     pinned: bool,
     notes: dict[str, int],
+    deleted: Sequence[Deleted] = (),
 ) -> Report:
     """Draw the verdicts out of what was found and how much was checked in each step."""
 
@@ -227,6 +240,7 @@ def make_report(
         unwitnessed=tail,
         identity="pinned" if pinned else "unpinned",
         notes=notes,
+        deleted=list(deleted),
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import recorder
-from recorder.core import bundle, cbor, claims, entry, rows
+from recorder.core import bundle, cbor, claims, entry, rows, volume
 from recorder.core.errors import FormatError
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import RULES, Kind
@@ -245,6 +245,27 @@ def test_manifests(manifest: Any) -> None:
     else:
         assert conforms(manifest, "manifest")
         assert read.encode() == naive_cbor(manifest)
+
+
+volumes = st.fixed_dictionaries(
+    {
+        "format": st.just(volume.FORMAT), "origin": names, "made_utc_ns": uints,
+        "number": st.integers(0, bundle.VOLUMES_MAX + 1),
+    }
+)  # fmt: skip
+
+
+@given(st.one_of(volumes, volumes.flatmap(mutated)).filter(encodes))
+def test_volumes(place: Any) -> None:
+    """What the CDDL calls a volume we read, and nothing else."""
+    try:
+        read = volume.parse_volume(naive_cbor(place))
+    except FormatError as error:
+        assert error.error == "bundle_malformed"
+        assert not conforms(place, "volume")
+    else:
+        assert conforms(place, "volume")
+        assert read.encode() == naive_cbor(place)
 
 
 def test_receipts() -> None:

@@ -46,6 +46,8 @@ def test_digest_is_the_naive_one(name: str, secret: bytes, family: dict[str, Any
     """At rest, in transport and after a trip through CBOR a family has the digest that the format defines."""
     expected = naive_digest(name, secret, family)
     assert claims.digest_at_rest(name, secret, family) == expected
+    assert claims.at_rest_whole(name, secret, family) == claims.at_rest(name, secret, {claims.WHOLE: family})
+    assert cbor.decode(claims.at_rest_whole(name, secret, family)[1]) == [secret, {claims.WHOLE: family}]
     transport = claims.to_transport(name, [secret, family])
     for form in ([secret, family], transport):
         assert claims.digest_of(name, form) == expected

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from recorder.core.verdict import FINDINGS, Report
 from recorder.core.verify import verify_lineage
+from recorder.core.volume import parse_volume
 from tests.vectors.make_vectors import make, on_disk
 
 HELD = on_disk()
@@ -40,7 +42,16 @@ def test_every_error_of_a_lineage_has_a_vector() -> None:
     assert named == {path.removeprefix("broken/").removesuffix(".json") for path in HELD if path.startswith("broken/")}
 
 
-@pytest.mark.parametrize("path", sorted(HELD))
+def test_the_vector_of_a_volume() -> None:
+    """Its bytes are read as the values beside them."""
+    vector = json.loads(HELD["bundle/volume.json"])
+    data = bytes.fromhex(vector["bytes"])
+    assert parse_volume(data)._asdict() == vector["values"]
+    assert parse_volume(data).member == vector["member"]
+    assert sha256(data).hexdigest() == vector["hash"]
+
+
+@pytest.mark.parametrize("path", sorted(path for path in HELD if not path.startswith("bundle/")))
 def test_vector(path: str) -> None:
     """A valid vector has no failed check; a broken one shows its error first, in its step and place."""
     vector = json.loads(HELD[path])

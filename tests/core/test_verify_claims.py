@@ -8,11 +8,13 @@ import pytest
 
 from recorder.core import cbor
 from recorder.core.entry import decode
-from recorder.core.kinds import Kind
+from recorder.core.kinds import ActionClass, Deletion, Kind
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.rows import leaf
+from recorder.core.verdict import Deleted
 from recorder.core.verify import Job, check_job, check_jobs, verify_lineage
 from recorder.core.verify.cycles import CYCLES_KEPT, Cycles
+from recorder.core.verify.missing import MissingClaims
 from tests.lineage_builder import MS, ORIGIN, LineageBuilder
 
 
@@ -156,3 +158,35 @@ def test_cycles_that_are_over_are_forgotten() -> None:
         cycles.check(opened._replace(seq=seq, why=why, time=time, bounds=bounds))
     assert len(cycles._cycles) <= CYCLES_KEPT
     assert found == []
+
+
+def missing_in(*gone: int, deletions: tuple[tuple[int, int, int, str], ...] = (), last: int = 100) -> MissingClaims:
+    """Entries up to `last` of class a, these without claims, then deletion entries: seq, first, last, class."""
+    lineage = LineageBuilder().setup(1)
+    header = decode(lineage.records[lineage.commit(lineage.cycle())].raw).header
+    missing = MissingClaims(lambda error, seq, detail: None)
+    for seq in range(last + 1):
+        missing.note(header._replace(seq=seq, classes=ActionClass("move", "a")), held=seq not in gone)
+    for seq, first, until, name in deletions:
+        missing.delete(seq, Deletion(first, until, name, None))
+    return missing
+
+
+def test_the_report_says_which_deletion_accounts_for_what() -> None:
+    """By entry, as far as its range goes; a deletion of what is held accounts for nothing."""
+    missing = missing_in(3, 4, 8, 50, deletions=((101, 0, 6, "a"), (102, 7, 49, "a"), (103, 50, 60, "b")))
+    assert missing.deleted == [Deleted(101, "a", 3, 4), Deleted(102, "a", 8, 8)]
+    assert missing.deletions == 2
+    assert missing.unaccounted() == [("a", (50, 50))]
+    assert missing_in(deletions=((101, 0, 100, "a"),)).deleted == []
+
+
+def test_thousands_of_gaps_are_few_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second entry without claims: memory stays bounded, deletions still account for it, and what none names is found."""
+    monkeypatch.setattr("recorder.core.verify.missing.RANGES_MAX", 8)
+    odd = range(1, 100, 2)
+    assert missing_in(*odd, deletions=((101, 0, 49, "a"), (102, 50, 100, "a"))).unaccounted() == []
+    left = missing_in(*odd, deletions=((101, 0, 49, "a"),)).unaccounted()
+    assert min(item.first for _, item in left) >= 50
+    assert max(item.last for _, item in left) == 99
+    assert len(left) <= 8

@@ -2,19 +2,21 @@
 
 A vector is a JSON file; byte strings are hex.  `valid/NAME.json`: origin, identity key, entries with their claims
 and hashes, checkpoints, root, and the exit status that they give.  `broken/ERROR.json`: the same, and in `expected`
-the step, place and name of the first problem.
+the step, place and name of the first problem.  `bundle/volume.json`: what a volume says of itself.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from recorder.core.entry import entry_hash
 from recorder.core.merkle import root_of
 from recorder.core.verdict import FINDINGS
+from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.valid import VALID
@@ -66,6 +68,20 @@ def broken_vector(error: str, description: str | None, broken: Broken) -> dict[s
     return described(broken.lineage, error, description, trusted, broken.checkpoints) | {"expected": expected}
 
 
+def volume_vector() -> dict[str, Any]:
+    """A member `volume/N`, its hash as the manifest lists it, and the values in it."""
+    place = Volume(FORMAT, LineageBuilder().origin, 1_760_000_100_000_000_000, 2)
+    data = place.encode()
+    return {
+        "name": "volume",
+        "description": "What the second of several volumes says of itself.",
+        "member": place.member,
+        "bytes": data.hex(),
+        "hash": sha256(data).hexdigest(),
+        "values": place._asdict(),
+    }
+
+
 def make() -> dict[str, str]:
     """Every vector by its path below this directory."""
     vectors: dict[str, dict[str, Any]] = {}
@@ -73,6 +89,7 @@ def make() -> dict[str, str]:
         vectors[f"valid/{build.__name__}.json"] = valid_vector(build.__name__, build.__doc__, build())
     for error, break_it in sorted(BROKEN.items()):
         vectors[f"broken/{error}.json"] = broken_vector(error, break_it.__doc__, break_it())
+    vectors["bundle/volume.json"] = volume_vector()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 

@@ -7,29 +7,32 @@ from typing import NamedTuple
 
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.kinds import Previous
 from recorder.core.note import ED25519, VerifierKey, parse_note
 from recorder.core.tiles import TileTree
 from recorder.core.verify.found import Found
 
 
 class KnownHead(NamedTuple):
-    """A checkpoint that the verifier was given, not yet verified."""
+    """A checkpoint that the verifier was given, not yet verified; `note` is None of one that a boot entry names."""
 
-    note: bytes
+    note: bytes | None
     checkpoint: Checkpoint
 
 
 class KnownHeads:
     """Checkpoints to compare with; the root at each of their sizes is kept as the log passes it."""
 
-    __slots__ = ("_found", "_heads", "_origin", "_roots", "_sizes", "count", "next_size")
+    __slots__ = ("_declared", "_found", "_heads", "_origin", "_roots", "_sizes", "count", "next_size")
 
-    def __init__(self, found: Found, origin: str, notes: Sequence[bytes]) -> None:
+    def __init__(self, found: Found, origin: str, notes: Sequence[bytes], previous: Sequence[Previous] = ()) -> None:
         self._found = found
         self._origin = origin
+        self._declared = max((one.size for one in previous), default=None)
         self._roots: dict[int, bytes] = {}
         self._heads: list[KnownHead] = []
-        self.count = len(notes)
+        named = [Checkpoint(origin, one.size, one.root) for one in previous if one.root is not None]
+        self.count = len(notes) + len(named)
         for note in notes:
             try:
                 checkpoint = parse_checkpoint(parse_note(note).text)
@@ -40,6 +43,7 @@ class KnownHeads:
                 self._heads.append(KnownHead(note, checkpoint))
             else:
                 found("origin_mismatch", None, f"a checkpoint of {checkpoint.origin}, not of {origin}")
+        self._heads += [KnownHead(None, head) for head in named]
         self._sizes = iter(sorted({head.checkpoint.size for head in self._heads}))
         self.next_size = next(self._sizes, -1)
         if self.next_size == 0:
@@ -53,18 +57,30 @@ class KnownHeads:
     def finish(self, identity: bytes | None, size: int) -> None:
         """Compare every known head with the log of `size` entries, under its identity key."""
         signed: dict[int, bytes] = {}
+        declared = self._declared or 0
         for note, checkpoint in self._heads:
             at = checkpoint.size - 1 if checkpoint.size else None
-            if fault := signature_fault(note, self._origin, identity):
+            if note is not None and (fault := self._fault(note, identity)):
                 self._found("checkpoint_signature", at, f"checkpoint of size {checkpoint.size}: {fault}")
             elif signed.setdefault(checkpoint.size, checkpoint.root) != checkpoint.root:
                 self._found("checkpoint_fork", at, f"two signed checkpoints of size {checkpoint.size} differ in root")
             if checkpoint.size > size:
-                self._found("truncated", size, f"{size} entries, but a known checkpoint has {checkpoint.size}")
+                if note is None:
+                    self.count -= 1  # there is no root to compare it with
+                if checkpoint.size > declared:
+                    self._found("truncated", size, f"{size} entries, but a known checkpoint has {checkpoint.size}")
             elif self._roots[checkpoint.size] != checkpoint.root:
-                self._found(
-                    "root_mismatch", at, f"the first {checkpoint.size} entries have another root than the checkpoint"
-                )
+                whose = "the checkpoint" if note is not None else "a later incarnation's boot entry says"
+                self._found("root_mismatch", at, f"the first {checkpoint.size} entries have another root than {whose}")
+        if declared > size:
+            detail = f"{size} entries can be read of {declared} with which a later incarnation's boot entry names them"
+            self._found("loss_declared", size, detail)
+
+    def _fault(self, note: bytes, identity: bytes | None) -> str | None:
+        """What is wrong with a signature; a key that went with the entries whose loss is declared is part of it."""
+        if identity is None and self._declared is not None:
+            return None
+        return signature_fault(note, self._origin, identity)
 
 
 def signature_fault(note: bytes, origin: str, identity: bytes | None) -> str | None:

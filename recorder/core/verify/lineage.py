@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recorder.core.entry import ZERO_HASH, Entry, Header, decode_in_order, entry_hash, external_aad
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Commit, Kind
+from recorder.core.kinds import Commit, Kind, Previous
 from recorder.core.limits import HASH_BYTES
 from recorder.core.note import is_key_name
 from recorder.core.tiles import TileTree
@@ -39,6 +39,7 @@ class Verifier:
         checkpoints: Sequence[bytes] = (),
         selection: bool = False,
         witnessed_size: int = 0,
+        previous: Sequence[Previous] = (),
     ) -> None:
         """Verify the log named `origin` from its first entry on.
 
@@ -48,6 +49,7 @@ class Verifier:
             checkpoints: notes of heads known from elsewhere; given here, since roots are kept as sizes pass by.
             selection: claims that are absent were left out on purpose; they are a declared loss.
             witnessed_size: entries that a cosignature covers; what follows them is the unwitnessed tail.
+            previous: what boot entries of later incarnations say of this one: what is missing below it is declared.
 
         Raises:
             Misuse: origin not allowed as a key name, or a trusted key that is not 32 bytes.
@@ -64,7 +66,7 @@ class Verifier:
         self._witnessed_size = witnessed_size
         self._witnessed_utc_ns: int | None = None
         self._tree = TileTree()
-        self._heads = KnownHeads(self._found, origin, checkpoints)
+        self._heads = KnownHeads(self._found, origin, checkpoints, previous)
         self._windows = KeyWindows(self._found, trusted_identity)
         self._axes = Axes(self._found)
         self._cycles = Cycles(self._found)
@@ -149,7 +151,12 @@ class Verifier:
             head=str(entry_id(self._prev, self._next_seq - 1)) if size else None,
             tail=Tail(max(0, size - self._witnessed_size), max(0, self._utc_ns - since_ns) / NS),
             pinned=self._trusted is not None,
-            notes={"refs_unchecked": self._axes.refs_unchecked, "claims_not_held": self._missing.count},
+            notes={
+                "refs_unchecked": self._axes.refs_unchecked,
+                "claims_not_held": self._missing.count,
+                "deletions": self._missing.deletions,
+            },
+            deleted=self._missing.deleted,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:
@@ -169,7 +176,7 @@ class Verifier:
         elif claims == NO_CLAIMS:
             claims = None
         if header.kind == Kind.DELETION:
-            self._missing.delete(header.control)
+            self._missing.delete(header.seq, header.control)
         return claims
 
     def _count(self, entry: Entry) -> None:
