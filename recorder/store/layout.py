@@ -6,7 +6,7 @@ STATE/lock                     held (flock) by the one process that may write
 STATE/current                  the incarnation in force: 16 hex digits and a line feed
 STATE/lineages/INCARNATION/    one lineage: its head file and its segments
     head                       last checkpoint that left the recorder
-    segments/00000001/         one LMDB environment: data.mdb, lock.mdb
+    segments/00000001/         one LMDB environment: data.mdb, lock.mdb; once sealed, summary.json (store.summary)
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ LINEAGES = "lineages"
 HEAD = "head"
 SEGMENTS = "segments"
 DATA = "data.mdb"
+SUMMARY = "summary.json"
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}")
 _ORDINAL = re.compile(r"[0-9]{8}")

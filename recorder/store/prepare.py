@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from recorder.core.errors import LineageError
@@ -15,11 +17,16 @@ CHUNK_BYTES = 256 * 1024
 PAUSE_S = 0.02  # between chunks: commits share the device
 
 
-def create(path: Path, map_bytes: int, pause_s: float = 0.0, abort: threading.Event | None = None) -> None:
-    """Make an empty segment of `map_bytes` at `path`.
+def create(
+    path: Path, map_bytes: int, pause_s: float = 0.0, abort: threading.Event | None = None, reserve_bytes: int = 0
+) -> bytes:
+    """Make an empty segment of `map_bytes` at `path`, where `reserve_bytes` stay free beside it.
 
     It grows under a temporary name: if we crash before the rename, the next start removes it; after it, the segment is
-    whole.  When `abort` is set, what was begun is removed.
+    whole.  When `abort` is set, or where it fails, what was begun is removed.
+
+    Returns:
+        Its meta pages; b"" where it was aborted.
 
     Raises:
         OSError, StoreError: no room, no permission.
@@ -28,6 +35,31 @@ def create(path: Path, map_bytes: int, pause_s: float = 0.0, abort: threading.Ev
     temporary = path.with_name(path.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True, mode=0o750)
+    try:
+        _require_room(temporary, map_bytes + reserve_bytes)
+        if not _fill(temporary, map_bytes, pause_s, abort):
+            shutil.rmtree(temporary)
+            return b""
+        made = metas(temporary)
+    except (OSError, LineageError):
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_dir(temporary)
+    temporary.rename(path)
+    sync_dir(path.parent)
+    return made
+
+
+def _require_room(directory: Path, needed: int) -> None:
+    """Tell beforehand: filling a disk to its last byte once a second would hurt everyone else on it."""
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {free} bytes free of {needed}")
+
+
+def _fill(temporary: Path, map_bytes: int, pause_s: float, abort: threading.Event | None) -> bool:
+    """Make the segment and fill it with zeros; returns whether it was finished."""
     Segment(temporary, map_bytes, live=True, create=True).close()
     descriptor = os.open(temporary / DATA, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -37,14 +69,22 @@ def create(path: Path, map_bytes: int, pause_s: float = 0.0, abort: threading.Ev
             at += os.pwrite(descriptor, zeros[: map_bytes - at], at)
             os.fdatasync(descriptor)
             if abort is not None and abort.wait(pause_s):
-                shutil.rmtree(temporary)
-                return
+                return False
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    sync_dir(temporary)
-    temporary.rename(path)
-    sync_dir(path.parent)
+    return True
+
+
+def metas(path: Path) -> bytes:
+    """The meta pages of a segment: all that LMDB reads of one that nothing was written to.
+
+    Raises:
+        OSError: not there, or it cannot be read.
+
+    """
+    with (path / DATA).open("rb") as file:
+        return file.read(2 * os.sysconf("SC_PAGE_SIZE"))
 
 
 class Preparer:
@@ -55,14 +95,23 @@ class Preparer:
         self._map_bytes = map_bytes
         self._thread: threading.Thread | None = None
         self._abort = threading.Event()
+        self._metas = b""  # of the segment that was made or found
         self.failure: str | None = None  # why the last attempt failed; the roll then makes its segment itself
 
     def start(self, ordinal: int) -> None:
         """Begin to make segment `ordinal`, unless it is there."""
         self.wait()
-        if not segment_dir(self._lineage, ordinal).exists():
-            self._thread = threading.Thread(target=self._run, args=(ordinal,), name="prepare-segment", daemon=True)
+        if not self._is_found(ordinal):
+            self._thread = threading.Thread(
+                target=self._run, args=(ordinal, PAUSE_S), name="prepare-segment", daemon=True
+            )
             self._thread.start()
+
+    def make_now(self, ordinal: int) -> None:
+        """Make segment `ordinal`, unless it is there, before returning; `failure` says why it is not."""
+        self.wait()
+        if not self._is_found(ordinal):
+            self._run(ordinal, 0.0)
 
     def wait(self) -> None:
         """Until what was begun is done or has failed."""
@@ -79,9 +128,26 @@ class Preparer:
         """Whether a segment is being made."""
         return self._thread is not None and self._thread.is_alive()
 
-    def _run(self, ordinal: int) -> None:
+    def broken(self, path: Path) -> str | None:
+        """What has become of the segment since it was made or found; None where it is as it was."""
         try:
-            create(segment_dir(self._lineage, ordinal), self._map_bytes, PAUSE_S, self._abort)
+            return None if metas(path) == self._metas else "its first pages are not what was written"
+        except OSError as error:
+            return str(error.strerror)
+
+    def _is_found(self, ordinal: int) -> bool:
+        path = segment_dir(self._lineage, ordinal)
+        if not path.exists():
+            return False
+        with suppress(OSError):  # then the roll finds it broken
+            self._metas = metas(path)
+        return True
+
+    def _run(self, ordinal: int, pause_s: float) -> None:
+        path = segment_dir(self._lineage, ordinal)
+        try:
+            # A sealed segment is rewritten beside itself: without room for one more, nothing could be erased.
+            self._metas = create(path, self._map_bytes, pause_s, self._abort, self._map_bytes)
             self.failure = None
         except (OSError, LineageError) as error:
             self.failure = f"could not make segment {ordinal} ahead: {error}"

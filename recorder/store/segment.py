@@ -8,7 +8,7 @@ since each touched page is written whole: with five databases a commit wrote 53 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,8 @@ class Segment:
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"cannot open segment {path}: {error}") from error
         self.page_bytes: int = self._env.stat()["psize"]
-        used = (int(self._env.info()["last_pgno"]) + 1) * self.page_bytes
+        self._used_pages = self._count_pages()
+        used = self._used_pages * self.page_bytes
         if size and used > size:
             # Reading past the end of a mapped file is no error code but a signal, so it must not come to that.
             self._env.close()
@@ -90,19 +91,31 @@ class Segment:
         self._env.close()
 
     @property
+    def used_bytes(self) -> int:
+        """Of its file, in use: what follows holds nothing."""
+        return self._used_pages * self.page_bytes
+
+    @property
     def free_bytes(self) -> int:
         """Room for records, a margin for LMDB's own pages left out."""
-        used = int(self._env.info()["last_pgno"]) + 1 + PAGES_KEPT
-        return max(0, self.map_bytes - used * self.page_bytes)
+        return max(0, self.map_bytes - (self._used_pages + PAGES_KEPT) * self.page_bytes)
 
-    def begin(self, first_seq: int, snapshot: list[Any]) -> None:
-        """Make an empty segment the live one: its first durable transaction.
+    def _count_pages(self) -> int:
+        return int(self._env.info()["last_pgno"]) + 1
+
+    def begin(
+        self, first_seq: int, snapshot: list[Any], value: bytes | None = None, tiles: Sequence[Tile] = ()
+    ) -> None:
+        """Make an empty segment the live one: its first durable transaction, with the record that did not fit before.
 
         Raises:
             SyncFailedError: whether it is durable is not known.
 
         """
-        self._commit([(HEAD_KEY, cbor.pack([FORMAT, first_seq, snapshot]))])
+        puts = [(HEAD_KEY, cbor.pack([FORMAT, first_seq, snapshot]))]
+        if value is not None:
+            puts += _puts(first_seq, value, tiles)
+        self.put(puts)
 
     def append(self, first_seq: int, value: bytes, tiles: list[Tile]) -> None:
         """Store one record and the tiles that it completed, durable on return.
@@ -111,11 +124,15 @@ class Segment:
             SyncFailedError: whether it is durable is not known.
 
         """
-        puts = [(RECORD + first_seq.to_bytes(8, "big"), value)]
-        puts.extend((tile_key(tile.level, tile.index), tile.hashes) for tile in tiles)
-        self._commit(puts)
+        self.put(_puts(first_seq, value, tiles))
 
-    def _commit(self, puts: list[tuple[bytes, bytes]]) -> None:
+    def put(self, puts: list[tuple[bytes, bytes]]) -> None:
+        """Store keys and values in one transaction, records in rising order; durable on return.
+
+        Raises:
+            SyncFailedError: whether it is durable is not known.
+
+        """
         try:
             with self._env.begin(write=True) as transaction:
                 for key, value in puts:
@@ -123,6 +140,7 @@ class Segment:
                         raise StoreError(f"{self.path} already holds {key!r}")
         except (lmdb.Error, OSError) as error:
             raise SyncFailedError(f"writing to {self.path} failed: {error}") from error
+        self._used_pages = self._count_pages()
 
     @contextmanager
     def _reading(self) -> Iterator[lmdb.Transaction]:
@@ -175,6 +193,21 @@ class Segment:
                 if not cursor.next():
                     return
 
+    def entries(self, from_seq: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Seq, entry and claims of each entry from `from_seq` on; raises as `records`."""
+        for first, record in self.records(from_seq):
+            for offset, (raw, claims) in enumerate(zip(record.entries, record.claims, strict=True)):
+                if first + offset >= from_seq:
+                    yield first + offset, raw, claims
+
+    def beside_records(self) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of all that are no records: the head and the tiles."""
+        with self._reading() as transaction:
+            for key, value in transaction.cursor():
+                if bytes(key[:1]) == RECORD:
+                    return
+                yield bytes(key), bytes(value)
+
     def tile(self, level: int, index: int) -> bytes | None:
         """The 256 hashes of a full tile, or None where it lies in another segment."""
         with self._reading() as transaction:
@@ -189,6 +222,13 @@ class Segment:
                 key = bytes(cursor.key())
                 yield key[1], int.from_bytes(key[2:], "big"), bytes(cursor.value())
                 more = cursor.next()
+
+
+def _puts(first_seq: int, value: bytes, tiles: Sequence[Tile]) -> list[tuple[bytes, bytes]]:
+    return [
+        (RECORD + first_seq.to_bytes(8, "big"), value),
+        *((tile_key(tile.level, tile.index), tile.hashes) for tile in tiles),
+    ]
 
 
 def _bytes(value: bytes | memoryview | None) -> bytes | None:

@@ -7,7 +7,9 @@ session numbers only rise.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
+from struct import Struct
 from typing import Any, NamedTuple
 
 from recorder.core.limits import SESSION_BYTES
@@ -16,7 +18,7 @@ SESSIONS_MAX = 256
 REQUESTS_MAX = 1024
 DIGEST_BYTES = 16  # of SHA-256 over the message
 
-_RECORD_BYTES = 8 + 8 + DIGEST_BYTES
+_RECORD = Struct(f">QQ{DIGEST_BYTES}s")  # counter, seq, digest
 
 
 class Answered(NamedTuple):
@@ -26,43 +28,81 @@ class Answered(NamedTuple):
     digest: bytes
 
 
+class _Requests:
+    """The last requests of one session, packed in a ring: as objects they would take ten times the memory.
+
+    Counters rise, so they are found by bisection.
+    """
+
+    __slots__ = ("_made", "_ring", "uid")
+
+    def __init__(self, uid: int, packed: bytes = b"") -> None:
+        self.uid = uid
+        self._ring = bytearray(packed)
+        self._made = len(packed) // _RECORD.size  # so many were ever added; the ring holds the last of them
+
+    def add(self, counter: int, seq: int, digest: bytes) -> None:
+        at = self._at(self._made)
+        self._ring[at : at + _RECORD.size] = _RECORD.pack(counter, seq, digest)
+        self._made += 1
+
+    def last_counter(self) -> int:
+        return self._counter(self._made - 1)
+
+    def find(self, counter: int) -> Answered | None:
+        kept = range(max(0, self._made - REQUESTS_MAX), self._made)
+        found = bisect_left(kept, counter, key=self._counter)
+        if found == len(kept) or self._counter(kept[found]) != counter:
+            return None
+        _, seq, digest = _RECORD.unpack_from(self._ring, self._at(kept[found]))
+        return Answered(seq, digest)
+
+    def packed(self) -> bytes:
+        """Oldest first."""
+        oldest = self._at(self._made) if self._made > REQUESTS_MAX else 0
+        return bytes(self._ring[oldest:] + self._ring[:oldest])
+
+    def _counter(self, number: int) -> int:
+        return int.from_bytes(self._ring[self._at(number) : self._at(number) + 8], "big")
+
+    @staticmethod
+    def _at(number: int) -> int:
+        return number % REQUESTS_MAX * _RECORD.size
+
+
 class Sessions:
     """Durable sessions, least recently used first."""
 
     def __init__(self) -> None:
-        self._sessions: OrderedDict[bytes, OrderedDict[int, Answered]] = OrderedDict()
-        self._uids: dict[bytes, int] = {}
+        self._sessions: OrderedDict[bytes, _Requests] = OrderedDict()
         self.closed_below = -1
 
     def add(self, session: bytes, counter: int, seq: int, digest: bytes, uid: int) -> None:
-        """Remember a request that becomes durable with entry `seq`."""
+        """Remember a request that becomes durable with entry `seq`; a session's counters rise."""
         requests = self._sessions.get(session)
         if requests is None:
             if len(self._sessions) >= SESSIONS_MAX:
                 oldest, _ = self._sessions.popitem(last=False)
-                del self._uids[oldest]
                 self.closed_below = max(self.closed_below, int.from_bytes(oldest, "big"))
-            requests = self._sessions[session] = OrderedDict()
-            self._uids[session] = uid
+            requests = self._sessions[session] = _Requests(uid)
         else:
             self._sessions.move_to_end(session)
-        requests[counter] = Answered(seq, digest)
-        if len(requests) > REQUESTS_MAX:
-            requests.popitem(last=False)
+        requests.add(counter, seq, digest)
 
     def last_counter(self, session: bytes) -> int:
         """Greatest durable counter, or -1."""
         requests = self._sessions.get(session)
-        return next(reversed(requests)) if requests else -1
+        return requests.last_counter() if requests is not None else -1
 
     def uid(self, session: bytes) -> int | None:
         """Whose session it is; None of one that made nothing durable yet."""
-        return self._uids.get(session)
+        requests = self._sessions.get(session)
+        return requests.uid if requests is not None else None
 
     def find(self, session: bytes, counter: int) -> Answered | None:
         """The answer to a request, where it is still remembered."""
         requests = self._sessions.get(session)
-        return requests.get(counter) if requests else None
+        return requests.find(counter) if requests is not None else None
 
     def is_closed(self, session: bytes) -> bool:
         """Whether this session made room for others, so that its requests cannot be told from new ones."""
@@ -72,17 +112,7 @@ class Sessions:
         """A value for `restore`."""
         return [
             self.closed_below,
-            [
-                [
-                    session,
-                    self._uids[session],
-                    b"".join(
-                        counter.to_bytes(8, "big") + answered.seq.to_bytes(8, "big") + answered.digest
-                        for counter, answered in requests.items()
-                    ),
-                ]
-                for session, requests in self._sessions.items()
-            ],
+            [[session, requests.uid, requests.packed()] for session, requests in self._sessions.items()],
         ]
 
     @classmethod
@@ -92,12 +122,7 @@ class Sessions:
         sessions.closed_below = snapshot[0]
         for session, uid, packed in snapshot[1]:
             assert len(session) == SESSION_BYTES
-            sessions._uids[session] = uid
-            sessions._sessions[session] = OrderedDict(
-                (
-                    int.from_bytes(packed[at : at + 8], "big"),
-                    Answered(int.from_bytes(packed[at + 8 : at + 16], "big"), packed[at + 16 : at + _RECORD_BYTES]),
-                )
-                for at in range(0, len(packed), _RECORD_BYTES)
-            )
+            assert len(packed) % _RECORD.size == 0
+            assert 0 < len(packed) <= REQUESTS_MAX * _RECORD.size
+            sessions._sessions[session] = _Requests(uid, packed)
         return sessions

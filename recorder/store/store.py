@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Impossible
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED
+from recorder.core.tiles import Tile
 from recorder.store import prepare
-from recorder.store.errors import StoreDamagedError, StoreError, SyncFailedError
-from recorder.store.layout import DATA, SEGMENTS, ordinals, segment_dir
+from recorder.store.errors import StoreDamagedError, StoreError
+from recorder.store.layout import DATA, SEGMENTS, ordinals, segment_dir, sync_dir
+from recorder.store.level import Level, level_at
 from recorder.store.record import Record, encode
+from recorder.store.sealed import Sealed
 from recorder.store.segment import Segment
 from recorder.store.tail import Op, Tail
 
@@ -33,24 +36,30 @@ _PREV_WITHIN = 96
 class Store:
     """An incarnation's segments, the newest of them writable.  One process, one thread."""
 
-    def __init__(self, lineage: Path, segment_bytes: int, tail: Tail, live: Segment, ordinal: int) -> None:
+    def __init__(
+        self, lineage: Path, segment_bytes: int, tail: Tail, live: Segment, live_first: int, ordinal: int
+    ) -> None:
         """Use `create_store` or `open_store`."""
         self.lineage = lineage
         self.tail = tail
         self._segment_bytes = segment_bytes
         self._live = live
+        self.live_first = live_first  # seq of the first entry of the live segment
         self._ordinal = ordinal
-        self._sealed: dict[int, Segment] = {}  # opened for reading, by ordinal
-        self._first_seqs: dict[int, int] = {}
+        self._sealed = Sealed(lineage)
+        self.replaced: str | None = None  # what became of a segment that was made ahead, the last time that it happened
+        self._rolled_bytes = 0
         self._preparer = prepare.Preparer(lineage, segment_bytes)
-        self._preparer.start(ordinal + 1)
+        if live.free_bytes < self.record_max_bytes:
+            self._preparer.make_now(ordinal + 1)  # what is accepted from now on may need it
+        else:
+            self._preparer.start(ordinal + 1)
 
     def close(self) -> None:
         """Let go of the files; everything appended is durable already."""
         self._preparer.abort()
         self._live.close()
-        for segment in self._sealed.values():
-            segment.close()
+        self._sealed.close()
 
     @property
     def record_max_bytes(self) -> int:
@@ -68,11 +77,44 @@ class Store:
         return self._live.free_bytes
 
     @property
+    def level(self) -> Level:
+        """How much room there is for what comes: no next segment could be made, and the live one fills up."""
+        free = self._live.free_bytes
+        if free >= self.record_max_bytes:
+            return Level.AMPLE
+        # A first attempt that is under way is a reason to hope, and later to wait: without the segment a roll fails.
+        # After a failure only a segment that is there counts.
+        if self._preparer.failure is None and self._preparer.is_busy():
+            if free >= self.record_max_bytes // 2:
+                return Level.AMPLE
+            self._preparer.wait()
+        if self.has_next:
+            return Level.AMPLE
+        return level_at(free, self.record_max_bytes)
+
+    @property
     def is_full(self) -> bool:
-        """Whether the live segment is nearly full and no next one could be made."""
-        if self._live.free_bytes >= self.record_max_bytes or self._preparer.is_busy():
-            return False
-        return not segment_dir(self.lineage, self._ordinal + 1).exists()
+        """Whether only what has happened finds room."""
+        return self.level is not Level.AMPLE
+
+    @property
+    def stored_bytes(self) -> int:
+        """Written since it was opened, and what the live segment held then."""
+        return self._rolled_bytes + self._live.used_bytes
+
+    @property
+    def has_next(self) -> bool:
+        """Whether the next segment is made."""
+        return segment_dir(self.lineage, self._ordinal + 1).exists()
+
+    @property
+    def segment_bytes(self) -> int:
+        """Of segments that are made from now on."""
+        return self._segment_bytes
+
+    def forget(self, ordinal: int) -> None:
+        """A sealed segment was rewritten: read the new file from now on, and let go of the old one's room."""
+        self._sealed.forget(ordinal)
 
     def prepare_next(self) -> None:
         """Begin again to make the next segment, where the last attempt failed."""
@@ -105,6 +147,7 @@ class Store:
 
         Raises:
             SyncFailedError: whether it is durable is not known; close, open again and see.
+            StoreError: no next segment can be made; nothing was written.
 
         """
         first = self.tail.size
@@ -114,34 +157,55 @@ class Store:
         if needed > self._live.free_bytes:
             if needed > self.record_max_bytes * 2:
                 raise Impossible(f"a record of {needed} bytes; the writer bounds them to {self.record_max_bytes}")
-            self._roll(first)
-        self._live.append(first, value, tiles)
+            self._roll(first, value, tiles)
+        else:
+            self._live.append(first, value, tiles)
 
     def seal(self) -> None:
-        """Roll to a new segment, so that all entries so far lie in sealed ones."""
-        if self._live_first() < self.tail.size:
+        """Roll to a new segment, so that all entries so far lie in sealed ones.
+
+        Raises:
+            StoreError: the next segment could not be made; nothing was changed.
+            SyncFailedError: whether the roll is durable is not known.
+
+        """
+        if self.live_first < self.tail.size:
             self._roll(self.tail.size)
 
-    def _roll(self, first_seq: int) -> None:
-        """Make the next segment the live one.
+    def _roll(self, first_seq: int, value: bytes | None = None, tiles: Sequence[Tile] = ()) -> None:
+        """Make the next segment the live one, with the record that did not fit into the old one.
 
         If we crash before its head is durable, it counts as prepared and the old one is still live; after it, the old
-        one is sealed by that alone.  The snapshot may already include the record that follows: its tree size says so.
+        one is sealed by that alone.  The snapshot in the head already includes the record, so they are one transaction.
+        """
+        path = self._next_segment()
+        following = Segment(path, self._segment_bytes, live=True)
+        following.begin(first_seq, self.tail.snapshot(), value, tiles)
+        (self._live.path / DATA).chmod(SEALED_MODE)
+        self._rolled_bytes += self._live.used_bytes
+        self._live.close()
+        self._live, self.live_first = following, first_seq
+        self._ordinal += 1
+        self._preparer.start(self._ordinal + 1)
+
+    def _next_segment(self) -> Path:
+        """The segment that was made ahead, or one made now.
+
+        One that has changed since is made anew.  It holds nothing, which only we know: the next start could not tell it
+        from a live one that is damaged.
         """
         self._preparer.wait()
         path = segment_dir(self.lineage, self._ordinal + 1)
+        broken = self._preparer.broken(path) if path.exists() else None
+        if broken is not None:
+            self.replaced = f"segment {path}, made ahead and still empty, was damaged and was made anew: {broken}"
+            shutil.rmtree(path)
         if not path.exists():
             try:
                 prepare.create(path, self._segment_bytes)
             except OSError as error:
-                raise SyncFailedError(f"no room for segment {path}: {error.strerror}") from error
-        following = Segment(path, self._segment_bytes, live=True)
-        following.begin(first_seq, self.tail.snapshot())
-        (self._live.path / DATA).chmod(SEALED_MODE)
-        self._live.close()
-        self._live = following
-        self._ordinal += 1
-        self._preparer.start(self._ordinal + 1)
+                raise StoreError(f"could not make segment {path}: {error.strerror}") from error
+        return path
 
     def read(self, from_seq: int) -> Iterator[tuple[int, bytes, bytes]]:
         """Seq, entry and claims of each entry from `from_seq` to the end.
@@ -150,15 +214,10 @@ class Store:
             StoreDamagedError: a record that cannot be read.
 
         """
-        while from_seq < self.tail.size:
-            segment = self._segment_of(from_seq)
-            for first, record in segment.records(from_seq):
-                for offset, (raw, claims) in enumerate(zip(record.entries, record.claims, strict=True)):
-                    if first + offset >= from_seq:
-                        yield first + offset, raw, claims
-                        from_seq = first + offset + 1
-            if segment is self._live:
-                return
+        if from_seq < self.live_first:
+            yield from self._sealed.read(from_seq, self.live_first, self._ordinal - 1)
+            from_seq = self.live_first
+        yield from self._live.entries(from_seq)
 
     def entry(self, seq: int) -> bytes:
         """The bytes of one entry.
@@ -172,42 +231,6 @@ class Store:
                 return raw
         raise StoreError(f"no entry {seq}: the lineage holds {self.tail.size}")
 
-    def _live_first(self) -> int:
-        head = self._live.head()
-        if head is None:
-            raise Impossible("the live segment has a head")
-        return head[0]
-
-    def _segment_of(self, seq: int) -> Segment:
-        """The segment that holds `seq`, found by bisection over the segments' heads."""
-        if seq >= self._first_seq(self._ordinal):
-            return self._live
-        low, high = 1, self._ordinal - 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._first_seq(middle) <= seq:
-                low = middle
-            else:
-                high = middle - 1
-        return self._sealed_segment(low)
-
-    def _first_seq(self, ordinal: int) -> int:
-        if ordinal == self._ordinal:
-            return self._live_first()
-        if ordinal not in self._first_seqs:
-            head = self._sealed_segment(ordinal).head()
-            if head is None:
-                raise StoreDamagedError(f"segment {ordinal} of {self.lineage} has no head")
-            self._first_seqs[ordinal] = head[0]
-        return self._first_seqs[ordinal]
-
-    def _sealed_segment(self, ordinal: int) -> Segment:
-        if ordinal not in self._sealed:
-            while len(self._sealed) >= 1:  # each maps a whole file; RssFile stays within two segments
-                self._sealed.pop(next(iter(self._sealed))).close()
-            self._sealed[ordinal] = Segment(segment_dir(self.lineage, ordinal), 0, live=False)
-        return self._sealed[ordinal]
-
 
 def create_store(lineage: Path, origin: str, segment_bytes: int = SEGMENT_BYTES) -> Store:
     """Make the first segment of a new incarnation.
@@ -219,6 +242,8 @@ def create_store(lineage: Path, origin: str, segment_bytes: int = SEGMENT_BYTES)
     if ordinals(lineage):
         raise StoreError(f"{lineage} already holds a lineage")
     (lineage / SEGMENTS).mkdir(parents=True, exist_ok=True, mode=0o750)
+    for directory in (lineage, lineage.parent, lineage.parent.parent):  # a disk may lose names that nobody synced
+        sync_dir(directory)
     tail = Tail(origin)
     path = segment_dir(lineage, 1)
     try:
@@ -228,7 +253,7 @@ def create_store(lineage: Path, origin: str, segment_bytes: int = SEGMENT_BYTES)
         raise StoreError(f"no room for a segment of {segment_bytes} bytes in {lineage}: {error.strerror}") from error
     live = Segment(path, segment_bytes, live=True)
     live.begin(0, tail.snapshot())
-    return Store(lineage, segment_bytes, tail, live, 1)
+    return Store(lineage, segment_bytes, tail, live, 0, 1)
 
 
 def open_store(lineage: Path, origin: str, known: Checkpoint | None, segment_bytes: int = SEGMENT_BYTES) -> Store:
@@ -263,7 +288,9 @@ def open_store(lineage: Path, origin: str, known: Checkpoint | None, segment_byt
         live.close()
         raise
     (live.path / DATA).chmod(LIVE_MODE)
-    return Store(lineage, segment_bytes, tail, live, ordinal)
+    for sealed in found[: found.index(ordinal)]:
+        (segment_dir(lineage, sealed) / DATA).chmod(SEALED_MODE)  # a power cut may have taken the mode back
+    return Store(lineage, segment_bytes, tail, live, first, ordinal)
 
 
 def _live_segment(lineage: Path, found: list[int]) -> tuple[Segment, int, list[Any], int]:

@@ -8,8 +8,10 @@ and a record costs some bytes of operations instead of a copy of the whole tail.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from recorder.core.entry import ZERO_HASH, entry_hash
 from recorder.core.errors import FormatError
@@ -19,8 +21,8 @@ from recorder.store.record import DAMAGED
 from recorder.store.sessions import Sessions
 
 
-class Op(IntEnum):
-    """Operations on a tail; the arguments follow in the list."""
+class Op:
+    """Operations on a tail; the arguments follow in the list.  Plain numbers: they are encoded with every record."""
 
     ENTRIES = 0  # {actuator: offset of its last entry}, {bundle: offset}: moves the heads of the axes
     BOOT = 1  # boot, OS boot id, identity key, epoch key
@@ -34,10 +36,14 @@ class Op(IntEnum):
     CYCLE_GONE = 9  # carrier
     REQUEST = 10  # session, counter, seq, digest of the message, uid
     CLOCK = 11  # mono_ns, utc_ns of the last entry
+    HOLD = 12  # seq of the hold entry, first, last or None
+    RELEASE = 13  # seq of the hold entry that no longer holds
+    ERASE = 14  # seq of the deletion entry, and the other fields of Erasure
+    ERASED = 15  # seqs of the deletion entries that are carried out
 
 
-class OpenCycle(NamedTuple):
-    """A cycle that can still be used."""
+class OpenCycle(Struct):
+    """A cycle that can still be used; `made` moves with every commit, so it is changed in place."""
 
     carrier: int
     hash: bytes
@@ -51,6 +57,23 @@ class OpenCycle(NamedTuple):
     action_classes: list[str]
     uid: int  # who opened it
     made: int = 0
+
+
+class Hold(NamedTuple):
+    """A legal hold in force."""
+
+    first: int
+    last: int | None  # None: whatever follows, until it is released
+
+
+class Erasure(NamedTuple):
+    """What a durable deletion entry has announced and is not carried out yet: a start goes on with it."""
+
+    ordinal: int  # of the sealed segment
+    first: int
+    last: int
+    retention_class: str
+    rows_only: bool  # only claims of entries that have rows
 
 
 class Tail:
@@ -74,6 +97,8 @@ class Tail:
         self.policy_heads: dict[bytes, Axis] = {}
         self.cycles: dict[int, OpenCycle] = {}
         self.sessions = Sessions()
+        self.holds: dict[int, Hold] = {}
+        self.erasures: dict[int, Erasure] = {}
         self._moves: dict[int, Callable[..., None]] = {
             Op.BOOT: self._boot,
             Op.STOP: self._stop,
@@ -86,6 +111,10 @@ class Tail:
             Op.CYCLE_GONE: self._cycle_gone,
             Op.REQUEST: self._request,
             Op.CLOCK: self._clock,
+            Op.HOLD: self._hold,
+            Op.RELEASE: self._release,
+            Op.ERASE: self._erase,
+            Op.ERASED: self._erased,
         }
 
     @property
@@ -138,8 +167,9 @@ class Tail:
             [[schema, fields] for schema, fields in self.schemas.items()],
             [[actuator, *axis] for actuator, axis in self.actuator_heads.items()],
             [[bundle, *axis] for bundle, axis in self.policy_heads.items()],
-            [list(cycle) for cycle in self.cycles.values()],
+            [list(astuple(cycle)) for cycle in self.cycles.values()],
             self.sessions.snapshot(),
+            [[[seq, *hold] for seq, hold in self.holds.items()], [[seq, *item] for seq, item in self.erasures.items()]],
         ]
 
     @classmethod
@@ -151,7 +181,10 @@ class Tail:
 
         """
         try:
-            origin, size, tree, head, window, clock, actuators, schemas, heads, policies, cycles, sessions = snapshot
+            snapshot = [*snapshot, [[], []]][:13]  # those of before there were holds have 12 parts
+            origin, size, tree, head, window, clock, actuators, schemas, heads, policies, cycles, sessions, kept = (
+                snapshot
+            )
             tail = cls(origin)
             tail.tree = TileTree.restore(size, tree)
             tail.head = head
@@ -163,7 +196,9 @@ class Tail:
             tail.policy_heads = {bundle: Axis(seq, digest) for bundle, seq, digest in policies}
             tail.cycles = {cycle[0]: OpenCycle(*cycle) for cycle in cycles}
             tail.sessions = Sessions.restore(sessions)
-        except (TypeError, ValueError, AttributeError, AssertionError) as error:
+            tail.holds = {seq: Hold(*fields) for seq, *fields in kept[0]}
+            tail.erasures = {seq: Erasure(*fields) for seq, *fields in kept[1]}
+        except (TypeError, ValueError, AttributeError, AssertionError, IndexError) as error:
             raise FormatError(DAMAGED, f"the snapshot of the tail cannot be read: {error!r}") from error
         return tail
 
@@ -185,7 +220,7 @@ class Tail:
         self.cycles[cycle.carrier] = cycle
 
     def _made(self, carrier: int, made: int) -> None:
-        self.cycles[carrier] = self.cycles[carrier]._replace(made=made)
+        self.cycles[carrier].made = made
 
     def _cycle_gone(self, carrier: int) -> None:
         self.cycles.pop(carrier, None)  # opened and closed within one transaction, it was never stored
@@ -195,3 +230,16 @@ class Tail:
 
     def _clock(self, mono_ns: int, utc_ns: int) -> None:
         self.mono_ns, self.utc_ns = mono_ns, utc_ns
+
+    def _hold(self, seq: int, first: int, last: int | None) -> None:
+        self.holds[seq] = Hold(first, last)
+
+    def _release(self, seq: int) -> None:
+        self.holds.pop(seq, None)  # a snapshot may already be without it
+
+    def _erase(self, seq: int, *fields: Any) -> None:  # noqa: ANN401 -- the fields of Erasure
+        self.erasures[seq] = Erasure(*fields)
+
+    def _erased(self, seqs: list[int]) -> None:
+        for seq in seqs:
+            self.erasures.pop(seq, None)  # a segment that is sealed on request may have it in its snapshot already

@@ -13,6 +13,23 @@ from recorder.store.segment import Segment
 from recorder.store.store import SEALED_MODE
 
 
+def holds_entries(lineage: Path) -> bool:
+    """Whether anything is stored here: a first start that was cut leaves a segment without a head, which holds nothing.
+
+    Raises:
+        StoreError: it cannot be read.
+
+    """
+    for ordinal in ordinals(lineage):
+        segment = Segment(segment_dir(lineage, ordinal), 0, live=False)
+        try:
+            if segment.head() is not None and next(segment.records(), None) is not None:
+                return True
+        finally:
+            segment.close()
+    return False
+
+
 class View:
     """Segments opened one at a time, without LMDB's lock: nothing here can hold up a writer."""
 
@@ -57,10 +74,7 @@ class View:
         for path in self._paths[at:]:
             segment = Segment(path, 0, live=False)
             try:
-                for first, record in segment.records(from_seq):
-                    for offset, (raw, claims) in enumerate(zip(record.entries, record.claims, strict=True)):
-                        if first + offset >= from_seq:
-                            yield first + offset, raw, claims
+                yield from segment.entries(from_seq)
             finally:
                 segment.close()
 

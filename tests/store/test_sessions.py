@@ -25,6 +25,23 @@ def test_a_session_remembers_its_last_requests() -> None:
     assert sessions.last_counter(_id(2)) == -1
 
 
+def test_counters_with_holes_and_a_ring_that_went_round() -> None:
+    """Counters rise but need not be dense; a snapshot of a full ring goes on where it was."""
+    sessions = Sessions()
+    for counter in range(0, 3 * 2500, 3):
+        sessions.add(_id(1), counter, counter + 1, counter.to_bytes(16, "big"), 1000)
+    restored = Sessions.restore(sessions.snapshot())
+    for each in (sessions, restored):
+        each.add(_id(1), 9000, 9001, bytes(16), 1000)
+        assert each.last_counter(_id(1)) == 9000
+        kept = [counter for counter in range(9002) if each.find(_id(1), counter) is not None]
+        assert kept == [*range(3 * (2500 - REQUESTS_MAX + 1), 3 * 2500, 3), 9000]
+        found = each.find(_id(1), 7200)
+        assert found is not None
+        assert (found.seq, found.digest) == (7201, (7200).to_bytes(16, "big"))
+    assert restored.snapshot() == sessions.snapshot()
+
+
 def test_the_session_used_least_recently_is_closed_for_good() -> None:
     """The 257th session closes the idle one, not the busy one, and the closed one is never taken for a new one."""
     sessions = Sessions()
