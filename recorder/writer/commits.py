@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core import cbor, rows
-from recorder.core.kinds import Decision, Kind
+from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.messages import CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
 from recorder.store.tail import OpenCycle
 from recorder.writer.context import Context, completed, failed
-from recorder.writer.journal import Draft
+from recorder.writer.families import Family
+from recorder.writer.header import fields_of_commits, pack_commit
+from recorder.writer.journal import Act, Draft
 from recorder.writer.refusals import refuse
 from recorder.writer.session import Answer, Session, Stream, receipt
 
@@ -34,20 +36,23 @@ def commit(context: Context, session: Session, asked: CommitRequest, size: int) 
     reasons = _reasons(context, session, cycle, asked)
     whole = context.is_whole(action_class)
     what, where = journal.family("what", asked.what, whole=whole), journal.family("where", asked.where, whole=whole)
-    element = [asked.actuator, what.digest, where.digest, asked.at_mono_ns, request]
-    claims = [what.claims, where.claims]
+    act = _act(asked.actuator, what, where, asked.at_mono_ns, request, size + CLAIM_OVERHEAD_BYTES)
     if reasons:
         if asked.actuator not in context.names:
             return failed("actuator_unknown", f"no actuator has number {asked.actuator}")
         return refuse(
             journal, context.refusals, session, request, reasons, who={}, why={}, action_class=action_class,
-            retention=context.retention(action_class), commit=(cycle, element, claims, size),
+            retention=context.retention(action_class), commit=(cycle, act),
         )  # fmt: skip
     drafted = _group(context, session, cycle, action_class, Decision.EXTERNAL, size)
-    index = journal.add_commit(drafted, element, claims, size + CLAIM_OVERHEAD_BYTES)
+    index = journal.add_commit(drafted, act)
     journal.count(cycle.carrier, cycle.made + 1)
-    session.last_seq = drafted.seq
     return receipt(drafted.seq, index, int(Decision.EXTERNAL))
+
+
+def _act(actuator: int, what: Family, where: Family, at_mono_ns: int, request: bytes, size: int) -> Act:
+    packed = pack_commit(Commit(actuator, what.digest, where.digest, at_mono_ns, request))
+    return Act(actuator, packed, b"\x82" + what.claims + where.claims, size)
 
 
 def _reasons(context: Context, session: Session, cycle: OpenCycle, asked: CommitRequest) -> list[str]:
@@ -82,13 +87,13 @@ def _group(
     key = (cycle.carrier, action_class, int(decision))
     drafted = context.groups.get(key)
     if drafted is None or drafted.seq < session.last_seq or not context.journal.has_room(drafted, size):
-        fields = {
-            8: [cycle.who, cycle.who_carrier],
-            9: [cycle.why, cycle.carrier],
-            13: [action_class, context.retention(action_class)],
-            14: 0,
-            16: int(decision),
-        }
+        fields = fields_of_commits(
+            (cycle.who, cycle.who_carrier),
+            (cycle.why, cycle.carrier),
+            action_class,
+            context.retention(action_class),
+            int(decision),
+        )
         drafted = context.journal.draft(Kind.ACTUATION, fields, bundle=cycle.bundle)
         context.groups[key] = drafted
     return drafted
@@ -121,7 +126,6 @@ def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answ
     index = _add_rows(context, drafted, session, stream, asked, count, times, action_class)
     if within:
         context.journal.count(cycle.carrier, cycle.made + count)
-    session.last_seq = drafted.seq
     return receipt(drafted.seq, index, int(decision))
 
 
@@ -138,13 +142,15 @@ def _add_rows(
     what, where = families_of(context, stream, action_class)
     secret = context.journal.randomness(16)
     root = rows.root_at_rest(secret, asked.packed, stream.row_bytes)
-    element: list[Any] = [
+    element = [
         stream.actuator, stream.schema, count, root, what.digest, where.digest, list(times),
         request_id(session.id, asked.counter),
     ]  # fmt: skip
-    packed = b"\x82" + cbor.byte_string(secret) + cbor.byte_string(asked.packed)
-    claims = [what.claims, where.claims, packed]
-    return context.journal.add_commit(drafted, element, claims, len(asked.packed) + CLAIM_OVERHEAD_BYTES)
+    claims = b"".join(
+        (b"\x83", what.claims, where.claims, b"\x82", cbor.byte_string(secret), cbor.byte_string(asked.packed))
+    )
+    act = Act(stream.actuator, cbor.pack_ordered(element), claims, len(asked.packed) + CLAIM_OVERHEAD_BYTES)
+    return context.journal.add_commit(drafted, act)
 
 
 def families_of(context: Context, stream: Stream, action_class: str) -> Any:  # noqa: ANN401 -- two families
@@ -166,7 +172,6 @@ def _ungated_rows(
     why = {"reason": "cycle_unknown", "carrier": asked.carrier}
     drafted = _ungated(context, session, action_class, {"operator": None, "delegation": None}, why)
     index = _add_rows(context, drafted, session, stream, asked, count, times, action_class)
-    session.last_seq = drafted.seq
     return receipt(drafted.seq, index, int(Decision.UNGATED))
 
 
@@ -188,9 +193,8 @@ def event(context: Context, session: Session, asked: EventRequest) -> Answer:
     where = context.journal.family("where", completed("where", asked.where), whole=whole)
     drafted = _ungated(context, session, asked.action_class, who, why)
     for number in dict.fromkeys(numbers):
-        element = [number, what.digest, where.digest, asked.at_mono_ns, request]
-        context.journal.add_commit(drafted, element, [what.claims, where.claims], CLAIM_OVERHEAD_BYTES)
-    session.last_seq = drafted.seq
+        act = _act(number, what, where, asked.at_mono_ns, request, CLAIM_OVERHEAD_BYTES)
+        context.journal.add_commit(drafted, act)
     return receipt(drafted.seq, 0, int(Decision.UNGATED))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.core.kinds import Kind
+from recorder.core.kinds import UNCLASSIFIED, Kind
 from recorder.core.messages import Failed, Status
 from recorder.core.required import REQUIRED
 from recorder.gate.table import Table
@@ -12,8 +12,6 @@ from recorder.store.tail import Op
 from recorder.writer.journal import Draft, Journal
 from recorder.writer.refusals import Refusals
 from recorder.writer.session import Answer, Session
-
-UNCLASSIFIED = "unclassified"  # retention of an event whose class the table does not know
 
 
 class Context:
@@ -25,6 +23,7 @@ class Context:
         self.platform = platform
         self.refusals = Refusals(journal)
         self.names = {number: name for name, number in journal.tail.actuators.items()}
+        self.halted: frozenset[str] = frozenset()  # classes whose cycles are refused since the disk was full
         self.groups: dict[tuple[int, str, int], Draft] = {}  # open drafts by cycle, class and decision
 
     def who(self, session: Session, claims: dict[str, Any]) -> dict[str, Any]:

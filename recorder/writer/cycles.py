@@ -60,6 +60,7 @@ def _reasons(context: Context, session: Session, asked: OpenCycle) -> list[str]:
     reasons += context.table.reasons_against(
         asked.who, asked.why, asked.action_classes, asked.max_commits, asked.valid_ms
     )
+    reasons += [f"disk_full_halt: {name}" for name in asked.action_classes if name in context.halted]
     if asked.deadline_mono_ns is not None and context.journal.now.mono_ns > asked.deadline_mono_ns:
         reasons.append("deadline_passed")
     if asked.supersedes is not None and (asked.supersedes not in tail.cycles or not tail.cycles[asked.supersedes].hash):
@@ -98,6 +99,14 @@ def expire(context: Context) -> bool:
     for cycle in over:
         _end(context, cycle, "expired")
     return bool(over)
+
+
+def halt(context: Context, classes: frozenset[str]) -> None:
+    """End the cycles of these classes, and refuse new ones for as long as this process runs."""
+    context.halted = classes
+    for cycle in list(context.journal.tail.cycles.values()):
+        if classes.intersection(cycle.action_classes):
+            _end(context, cycle, "disk_full_halt")
 
 
 def _end(context: Context, cycle: tails.OpenCycle, reason: str) -> int:

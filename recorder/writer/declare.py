@@ -9,11 +9,12 @@ from msgspec import ValidationError, convert
 from recorder.core import cbor, rows
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
-from recorder.core.kinds import RULES, Kind, Ref
+from recorder.core.kinds import RULES, Hold, Kind, Ref
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
 from recorder.core.required import missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op
+from recorder.writer import holds
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, Stream, receipt
 
@@ -73,11 +74,10 @@ def gap(context: Context, session: Session, asked: GapRequest) -> Answer:
     return receipt(seq)
 
 
-def abandon(context: Context, session: Session, asked: AbandonRequest) -> Answer:
+def abandon(context: Context, _session: Session, asked: AbandonRequest) -> Answer:
     """Store that a controller gave up waiting for its own requests."""
     seq = context.journal.next_seq
     context.journal.draft(Kind.ABANDON, {15: [list(asked.requests)]})
-    session.last_seq = seq
     return receipt(seq)
 
 
@@ -87,6 +87,7 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
         return failed("not_permitted", f"uid {session.peer.uid} may not append entries of kind {asked.kind}")
     kind = Kind(asked.kind)
     rule = RULES[kind]
+    control = None
     fields: dict[int, Any] = {}
     claims: dict[int, Any] = {}
     present = {key for key, value in ((11, asked.body), (12, asked.refs), (15, asked.control)) if value is not None}
@@ -94,11 +95,13 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
         return failed("header_keys", f"{kind.name.lower()} takes keys {sorted(rule.required)} of 11, 12 and 15")
     try:
         if asked.control is not None:
-            convert(asked.control, rule.control, builtin_types=(bytes,))
+            control = convert(asked.control, rule.control, builtin_types=(bytes,))
             fields[15] = asked.control
         if asked.refs is not None:
             _check_refs(context, asked.refs)
             fields[12] = asked.refs
+        if isinstance(control, Hold):
+            holds.check(context, control, asked.refs)
     except (ValidationError, StoreError) as error:
         return failed("header_value", f"{kind.name.lower()}: {error}")
     if asked.body is not None:
@@ -107,7 +110,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
         claims[11] = body.claims
     seq = context.journal.next_seq
     context.journal.draft(kind, fields, claims)
-    session.last_seq = seq
+    if isinstance(control, Hold):
+        holds.take(context, seq, control, asked.refs)
     return receipt(seq)
 
 

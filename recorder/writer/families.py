@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from recorder.core import cbor
-from recorder.core.claims import WHOLE, at_rest, family_digest
+from recorder.core.claims import at_rest, at_rest_whole, family_digest
 from recorder.core.limits import SALT_BYTES
 
 Randomness = Callable[[int], bytes]
@@ -19,12 +19,11 @@ class Family(NamedTuple):
     claims: bytes  # CBOR, at rest
 
 
-def make(name: str, claims: Mapping[str, cbor.Value], randomness: Randomness, *, whole: bool = False) -> Family:
+def make(name: str, claims: dict[str, cbor.Value], randomness: Randomness, *, whole: bool = False) -> Family:
     """Salt and digest claims that `cbor.check` has passed; `whole` puts them under the only key "*".
 
     An empty family has nothing to salt and is `{}`.
     """
     if not claims:
         return Family(family_digest(name, {}), b"\xa0")
-    stored: dict[str, Any] = {WHOLE: dict(claims)} if whole else dict(claims)
-    return Family(*at_rest(name, randomness(SALT_BYTES), stored))
+    return Family(*(at_rest_whole if whole else at_rest)(name, randomness(SALT_BYTES), claims))

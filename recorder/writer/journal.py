@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from msgspec.structs import astuple
+
 from recorder.core import cbor, entry
 from recorder.core.errors import Impossible
 from recorder.core.keys import Signer, kid
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
 from recorder.store.store import Store
 from recorder.store.tail import Op, OpenCycle, Tail
+from recorder.writer import header
 from recorder.writer.families import Family, Randomness, make
 
 CLAIMS_BYTES_MAX = 36 * 1024  # an entry takes no more commits beyond this, so that it fits one `read` reply
@@ -30,27 +33,39 @@ class Clock(Protocol):
 class Draft:
     """An entry that is not signed yet."""
 
-    __slots__ = ("bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "kind", "seq")
+    __slots__ = ("actuators", "bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "kind", "seq")
 
-    def __init__(self, kind: Kind, seq: int, fields: dict[int, Any], claims: dict[int, bytes]) -> None:
+    def __init__(
+        self, kind: Kind, seq: int, fields: header.Fields, claims: dict[int, bytes], bundle: bytes | None
+    ) -> None:
         self.kind = kind
         self.seq = seq
-        self.fields = fields  # header keys but 1 to 7 and 10
+        self.fields = fields
         self.claims = claims  # families by header key
-        self.bundle: bytes | None = None
-        self.commits: list[list[Any]] = []
-        self.commit_claims: list[list[bytes]] = []  # what, where and perhaps rows of each commit
+        self.bundle = bundle
+        self.actuators: set[int] = set()
+        self.commits: list[bytes] = []
+        self.commit_claims: list[bytes] = []  # what, where and perhaps rows of each commit, with their array's head
         self.claims_bytes = 0
 
     def packed_claims(self) -> bytes:
         """CBOR of the claims beside the entry, joined from families that are encoded already."""
-        parts = dict(self.claims)
+        parts = [(key, cbor.head(0, key) + family) for key, family in self.claims.items()]
         if self.commit_claims:
-            commits = [part for claims in self.commit_claims for part in (cbor.head(4, len(claims)), *claims)]
-            parts[10] = cbor.head(4, len(self.commit_claims)) + b"".join(commits)
+            commits = (b"\x0a", cbor.head(4, len(self.commit_claims)), *self.commit_claims)
+            parts.append((header.COMMITS_KEY, b"".join(commits)))
         if not parts:
             return b""
-        return cbor.head(5, len(parts)) + b"".join(cbor.head(0, key) + parts[key] for key in sorted(parts))
+        return cbor.head(5, len(parts)) + b"".join(part for _, part in sorted(parts))
+
+
+class Act(NamedTuple):
+    """A commit or a message of rows, ready for a draft."""
+
+    actuator: int
+    packed: bytes  # element of key 10
+    claims: bytes  # CBOR [what, where] or [what, where, rows], at rest
+    size: int  # of the claims, about
 
 
 class Written(NamedTuple):
@@ -101,27 +116,33 @@ class Journal:
         return not self._drafts
 
     def draft(
-        self, kind: Kind, fields: dict[int, Any], claims: dict[int, bytes] | None = None, *, bundle: bytes | None = None
+        self,
+        kind: Kind,
+        fields: Mapping[int, Any] | header.Fields,
+        claims: dict[int, bytes] | None = None,
+        *,
+        bundle: bytes | None = None,
     ) -> Draft:
         """Draft the next entry.
 
         Args:
             kind: header key 2.
-            fields: header keys but 1 to 7 and 10.
+            fields: header keys but 1 to 7 and 10, by number or packed.
             claims: families at rest by header key (8, 9, 11); those of key 10 come with `add_commit`.
             bundle: for kinds on the policy axis; key 7 is [null, null] for an actuation without one.
 
         """
-        drafted = Draft(kind, self.next_seq, fields, claims or {})
-        drafted.bundle = bundle
+        packed = fields if isinstance(fields, header.Fields) else header.pack_fields(fields)
+        drafted = Draft(kind, self.next_seq, packed, claims or {}, bundle)
         self._drafts.append(drafted)
         return drafted
 
-    def add_commit(self, drafted: Draft, commit: list[Any], claims: list[bytes], size: int) -> int:
-        """Add a commit to a draft; returns its index.  `size` is about what its claims take."""
-        drafted.commits.append(commit)
-        drafted.commit_claims.append(claims)
-        drafted.claims_bytes += size
+    def add_commit(self, drafted: Draft, act: Act) -> int:
+        """Add a commit to a draft; returns its index."""
+        drafted.actuators.add(act.actuator)
+        drafted.commits.append(act.packed)
+        drafted.commit_claims.append(act.claims)
+        drafted.claims_bytes += act.size
         return len(drafted.commits) - 1
 
     def has_room(self, drafted: Draft, size: int) -> bool:
@@ -136,7 +157,7 @@ class Journal:
 
     def open_cycle(self, cycle: OpenCycle) -> None:
         """Note a cycle that is drafted; its hash follows when it is signed."""
-        self.tail.apply([Op.CYCLE, *cycle])
+        self.tail.apply([Op.CYCLE, *astuple(cycle)])
         self._opened.append(cycle.carrier)
 
     def count(self, carrier: int, made: int) -> None:
@@ -144,7 +165,7 @@ class Journal:
         self.tail.apply([Op.MADE, carrier, made])
         self._made.add(carrier)
 
-    def family(self, name: str, claims: Mapping[str, Any], *, whole: bool = False) -> Family:
+    def family(self, name: str, claims: dict[str, Any], *, whole: bool = False) -> Family:
         """Salt and digest a family of this transaction."""
         return make(name, claims, self.randomness, whole=whole)
 
@@ -163,30 +184,32 @@ class Journal:
         raws: list[bytes] = []
         hashes: list[bytes] = []
         claims: list[bytes] = []
-        time = list(self.now)
+        time = header.pack_time(self.now)
         for offset, drafted in enumerate(self._drafts):
-            header: dict[int, Any] = {1: entry.VERSION, 2: int(drafted.kind), 3: drafted.seq, 4: prev, 5: time}
-            header.update(drafted.fields)
-            if drafted.commits:
-                touched = {commit[0] for commit in drafted.commits}
-                header[10] = drafted.commits
-                header[6] = {
-                    actuator: _axis(axes.get(actuator) or self.tail.actuator_heads.get(actuator))
-                    for actuator in sorted(touched)
-                }
+            kind, touched, bundle = drafted.kind, drafted.actuators, drafted.bundle
+            actuator_axis = policy_axis = None
+            if touched:
+                heads = self.tail.actuator_heads
+                actuator_axis = header.pack_actuator_axis({one: axes.get(one) or heads.get(one) for one in touched})
                 actuators.update(dict.fromkeys(touched, offset))
-            if drafted.bundle is not None:
-                previous = policies.get(drafted.bundle) or self.tail.policy_heads.get(drafted.bundle)
-                header[7] = [drafted.bundle, _axis(previous)]
-                bundles[drafted.bundle] = offset
-            elif drafted.kind == Kind.ACTUATION:
-                header[7] = [None, None]
-            raw = self._sign(drafted.kind, header)
+            if bundle is not None:
+                policy_axis = header.pack_policy_axis(
+                    bundle, policies.get(bundle) or self.tail.policy_heads.get(bundle)
+                )
+                bundles[bundle] = offset
+            elif kind == Kind.ACTUATION:
+                policy_axis = header.NO_BUNDLE
+            raw = self._sign(
+                kind,
+                header.pack_header(
+                    kind, drafted.seq, prev, time, actuator_axis, policy_axis, drafted.fields, drafted.commits
+                ),
+            )
             prev = entry.entry_hash(raw)
             here = Axis(drafted.seq, prev)
-            axes.update(dict.fromkeys((commit[0] for commit in drafted.commits), here))
-            if drafted.bundle is not None:
-                policies[drafted.bundle] = here
+            axes.update(dict.fromkeys(touched, here))
+            if bundle is not None:
+                policies[bundle] = here
             raws.append(raw)
             hashes.append(prev)
             claims.append(drafted.packed_claims())
@@ -205,21 +228,14 @@ class Journal:
         for carrier in self._opened:
             cycle = self.tail.cycles.get(carrier)
             if cycle is not None:  # else closed within the same transaction
-                cycle = cycle._replace(hash=hashes[carrier - first])
-                self.tail.cycles[carrier] = cycle
-                opened.append([Op.CYCLE, *cycle])
+                cycle.hash = hashes[carrier - first]
+                opened.append([Op.CYCLE, *astuple(cycle)])
         self._opened = []
         return opened
 
-    def _sign(self, kind: Kind, header: dict[int, Any]) -> bytes:
-        # The maps inside have one key, or were sorted where they were made or decoded; no header key holds a float.
-        payload = cbor.pack_ordered(dict(sorted(header.items())))
+    def _sign(self, kind: Kind, payload: bytes) -> bytes:
         if kind in IDENTITY_SIGNED:
             return entry.sign_payload(payload, self._aad, self._identity, self._identity_kid)
         if self._epoch is None:
             raise Impossible("no epoch key was introduced yet")
         return entry.sign_payload(payload, self._aad, self._epoch, self._epoch_kid)
-
-
-def _axis(axis: Axis | None) -> list[Any] | None:
-    return None if axis is None else list(axis)

@@ -8,7 +8,7 @@ from recorder.core import entry
 from recorder.core.kinds import Decision, Kind
 from recorder.core.messages import Refused, Status
 from recorder.store.tail import OpenCycle
-from recorder.writer.journal import Journal
+from recorder.writer.journal import Act, Journal
 from recorder.writer.session import Answer, Session
 
 QUIET_NS = 1_000_000_000
@@ -76,7 +76,7 @@ def refuse(
     why: dict[str, Any],
     action_class: str,
     retention: str,
-    commit: tuple[OpenCycle, list[Any], list[Any], int] | None = None,
+    commit: tuple[OpenCycle, Act] | None = None,
 ) -> Answer:
     """Refuse a request, on record.
 
@@ -90,7 +90,7 @@ def refuse(
         why: the same.
         action_class: header key 13.
         retention: header key 13.
-        commit: the cycle, key 10 element, claims and size of a refused commit of a known cycle.
+        commit: a refused commit, and the cycle that it names.
 
     """
     cycle = commit[0] if commit else None
@@ -101,10 +101,10 @@ def refuse(
     fields: dict[int, Any] = {13: [action_class, retention], 14: 0, 16: int(Decision.REFUSED)}
     seq = journal.next_seq
     if commit is not None:
-        opened, element, claims, size = commit
+        opened, act = commit
         fields.update({8: [opened.who, opened.who_carrier], 9: [opened.why, opened.carrier], 15: [None, reasons]})
         drafted = journal.draft(Kind.REFUSAL, fields, bundle=opened.bundle)
-        journal.add_commit(drafted, element, claims, size)
+        journal.add_commit(drafted, act)
     else:
         who_family, why_family = journal.family("who", who), journal.family("why", why)
         fields.update({8: [who_family.digest, seq], 9: [why_family.digest, seq], 15: [request, reasons]})

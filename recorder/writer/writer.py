@@ -10,6 +10,7 @@ from recorder.core import entry
 from recorder.core.kinds import Kind
 from recorder.core.messages import DURABLE, Flag, Receipt, Status, Verb
 from recorder.core.protocol import request_id
+from recorder.store.errors import StoreError
 from recorder.store.sessions import DIGEST_BYTES
 from recorder.store.tail import Op
 from recorder.writer import commits, cycles, declare
@@ -61,6 +62,7 @@ class Writer:
             answer = _VERBS[verb](self._context, session, request)
         if answer.hash_of is not None:
             session.counter = request.counter
+            session.last_seq = max(session.last_seq, answer.hash_of)  # a repeated refusal names an older entry
             self._context.journal.move(
                 Op.REQUEST, session.id, request.counter, answer.hash_of, digest, session.peer.uid
             )
@@ -89,8 +91,12 @@ class Writer:
         request = request_id(session.id, counter)
         drafted = self._drafted.get(request)
         if drafted is not None:
-            return drafted._replace(body=drafted.body._replace(flags=drafted.body.flags | Flag.DUPLICATE))
-        return _from_entry(self._context, store.entry(answered.seq), request)
+            return drafted._replace(body=drafted.body._replace(flags=drafted.body.flags | int(Flag.DUPLICATE)))
+        try:
+            raw = store.entry(answered.seq)
+        except StoreError as error:
+            return failed("store_damaged", str(error))
+        return _from_entry(self._context, raw, request)
 
 
 def _from_entry(context: Context, raw: bytes, request: bytes) -> Answer:
