@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from recorder.core import cbor
 from recorder.core.required import missing
+from recorder.gate.retention import Rule
 
 
 class ActionClass(NamedTuple):
@@ -19,14 +20,32 @@ class ActionClass(NamedTuple):
     claims: str  # fields | whole
     max_commits: int
     max_valid_ms: int
+    disk_full_action: str  # refuse | notify | halt (writer.full)
+
+
+class AtRisk(NamedTuple):
+    """What rows may be lost with a power cut: promised to controllers in hello, and to auditors here."""
+
+    rows_window_ms: int  # the recorder waits so long for more rows before it syncs
+    at_risk_ms: int  # a controller hears of it when its rows have waited longer
 
 
 class Table:
-    """The bundle in force: canonical bytes, their digest, and the classes."""
+    """The bundle in force: canonical bytes, their digest, the classes, and the retention rules.
 
-    def __init__(self, classes: Mapping[str, ActionClass]) -> None:
+    The rules are a part of it, so that every deletion is under rules that the lineage itself states.
+    """
+
+    def __init__(self, classes: Mapping[str, ActionClass], at_risk: AtRisk, retention: Mapping[str, Rule]) -> None:
         self.classes = dict(classes)
-        self.bundle = cbor.encode({"lineage/table/1": {name: row._asdict() for name, row in classes.items()}})
+        self.retention = dict(retention)
+        self.bundle = cbor.encode(
+            {
+                "lineage/table/1": {name: row._asdict() for name, row in classes.items()},
+                "at_risk": at_risk._asdict(),
+                "lineage/retention/1": {name: rule._asdict() for name, rule in retention.items()},
+            }
+        )
         self.digest = sha256(self.bundle).digest()
 
     def reasons_against(
