@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from recorder.core.errors import LineageError
-from recorder.core.kinds import Kind
+from recorder.core.errors import LineageError, Misuse
+from recorder.core.kinds import UNCLASSED, UNCLASSIFIED, Kind
+from recorder.core.quantities import Amount, amount, term_s
 from recorder.store.layout import CONFIG
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -54,6 +55,21 @@ class RecorderSettings(Struct, forbid_unknown_fields=True, frozen=True):
     at_risk_ms: Annotated[int, Meta(ge=10, le=60_000)] = 2000
 
 
+class RoomSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """Free space of the file system, in bytes or as a share of it, below which something is given up (auditd.conf)."""
+
+    space_left: int | str = "10%"
+    admin_space_left: int | str = "5%"
+
+
+class RetentionSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """One retention class; `gate.retention.Rule` says what the parts mean."""
+
+    keep: str = "forever"
+    max_bytes: int | str | None = None
+    rows_may_go: bool = False
+
+
 class ClassSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """One action class."""
 
@@ -63,6 +79,12 @@ class ClassSettings(Struct, forbid_unknown_fields=True, frozen=True):
     claims: Literal["fields", "whole"] = "fields"
     max_commits: Annotated[int, Meta(ge=1)] = 1_000_000
     max_valid_ms: Milliseconds = 60_000
+    disk_full_action: Literal["refuse", "notify", "halt"] | None = None  # refuse; notify where it is not gated
+
+    @property
+    def on_full(self) -> Literal["refuse", "notify", "halt"]:
+        """What becomes of this class when no room is left (`writer.full`)."""
+        return self.disk_full_action or ("refuse" if self.gated else "notify")
 
 
 class Controller(Struct, forbid_unknown_fields=True, frozen=True):
@@ -83,6 +105,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     controllers: list[Controller] = msgspec.field(name="controller", default_factory=list)
     recorder: RecorderSettings = RecorderSettings()
     store: StoreSettings = StoreSettings()
+    room: RoomSettings = RoomSettings()
+    retention: dict[str, RetentionSettings] = {}
 
 
 def load(state: Path) -> Config:
@@ -121,10 +145,8 @@ def _check(config: Config, path: Path) -> None:
     if not config.classes:
         raise ConfigError(f"{path}: no [class.NAME]; `lineage init` writes motion, emergency_stop, braking and landing")
     for name, settings in config.classes.items():
-        if not NAME.fullmatch(name):
-            raise ConfigError(f"{path}: [class.{name}]: lower-case letters, digits, '.', '_' and '-', at most 63")
-        if name in NEVER_GATED and settings.gated:
-            raise ConfigError(f"{path}: [class.{name}] cannot be gated: refusing it would be the hazard")
+        _check_class(name, settings, path)
+    _check_room(config, path)
     for controller in config.controllers:
         if not (controller.uids or controller.gids):
             raise ConfigError(f"{path}: a [[controller]] names no uids and no gids, so it permits nobody")
@@ -136,3 +158,69 @@ def _check(config: Config, path: Path) -> None:
                 raise ConfigError(
                     f"{path}: actuator {name!r}: lower-case letters, digits, '.', '_' and '-', at most 63"
                 )
+
+
+def _check_class(name: str, settings: ClassSettings, path: Path) -> None:
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{path}: [class.{name}]: lower-case letters, digits, '.', '_' and '-', at most 63")
+    if name in NEVER_GATED and settings.gated:
+        raise ConfigError(f"{path}: [class.{name}] cannot be gated: refusing it would be the hazard")
+    if not settings.gated and settings.on_full != "notify":
+        raise ConfigError(f'{path}: [class.{name}] is not gated: its disk_full_action can only be "notify"')
+    if settings.on_full == "halt" and settings.on_unavailable != "hold":
+        raise ConfigError(
+            f"{path}: [class.{name}] halts when the disk is full, and goes on when the recorder is away: "
+            f'on_unavailable = "hold", or disk_full_action = "refuse"'
+        )
+
+
+def _check_room(config: Config, path: Path) -> None:
+    space, admin = room_of(config, path)
+    if (space.share is None) == (admin.share is None) and space.of(1 << 30) < admin.of(1 << 30):
+        raise ConfigError(
+            f"{path}: room.space_left is below room.admin_space_left: it warns first, so it is the larger"
+        )
+    used = {settings.retention for settings in config.classes.values()} | {UNCLASSED, UNCLASSIFIED}
+    for name, rule in config.retention.items():
+        if name not in used:
+            raise ConfigError(
+                f"{path}: [retention.{name}] is of no class: retention = one of {', '.join(sorted(used))}, "
+                f"or correct the name"
+            )
+        retention_of(rule, f"{path}: retention.{name}")
+
+
+def room_of(config: Config, path: Path) -> tuple[Amount, Amount]:
+    """`space_left` and `admin_space_left`.
+
+    Raises:
+        ConfigError: one is no amount.
+
+    """
+    found = []
+    for name in ("space_left", "admin_space_left"):
+        try:
+            found.append(amount(getattr(config.room, name)))
+        except Misuse as error:
+            raise ConfigError(f"{path}: room.{name}: {error}") from None
+    return found[0], found[1]
+
+
+def retention_of(rule: RetentionSettings, place: str) -> tuple[int | None, int | None, bool]:
+    """`keep` in seconds, None for ever; `max_bytes`, None without a limit; `rows_may_go`.
+
+    Raises:
+        ConfigError: one cannot be read; `place` says where.
+
+    """
+    try:
+        keep_s = term_s(rule.keep)
+    except Misuse as error:
+        raise ConfigError(f"{place}.keep: {error}") from None
+    try:
+        most = None if rule.max_bytes is None else amount(rule.max_bytes).bytes
+    except Misuse as error:
+        raise ConfigError(f"{place}.max_bytes: {error}") from None
+    if rule.max_bytes is not None and not most:
+        raise ConfigError(f'{place}.max_bytes = {rule.max_bytes!r}: a number of bytes above 0, such as "4GiB"')
+    return keep_s, most, rule.rows_may_go

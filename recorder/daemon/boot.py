@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from recorder import config as configs
 from recorder.config import Config
 from recorder.core import entry
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.errors import FormatError
 from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
-from recorder.core.kinds import Kind, Previous
+from recorder.core.kinds import Boot, Kind, Previous
 from recorder.core.note import ED25519, VerifierKey
-from recorder.gate.table import ActionClass, Table
+from recorder.gate.retention import Rule
+from recorder.gate.table import ActionClass, AtRisk, Table
 from recorder.store import head as heads
-from recorder.store.errors import StoreError
-from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, ordinals, read_current, replace_file
+from recorder.store.errors import StoreDamagedError, StoreError
+from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, ordinals, read_current, replace_file, segment_dir
+from recorder.store.segment import Segment
 from recorder.store.store import Store, create_store, open_store
 from recorder.store.tail import Op
-from recorder.store.view import View
+from recorder.store.view import holds_entries
 from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 INCARNATION_BYTES = 8
+FIRST = 1  # ordinal of a lineage's first segment
 EPOCH_NS_PER_HOUR = 3_600_000_000_000
 
 
@@ -41,10 +45,13 @@ def table_of(config: Config) -> Table:
     return Table(
         {
             name: ActionClass(
-                row.gated, row.on_unavailable, row.retention, row.claims, row.max_commits, row.max_valid_ms
+                *(row.gated, row.on_unavailable, row.retention, row.claims),
+                *(row.max_commits, row.max_valid_ms, row.on_full),
             )
             for name, row in config.classes.items()
-        }
+        },
+        AtRisk(config.recorder.rows_window_ms, config.recorder.at_risk_ms),
+        {name: Rule(*configs.retention_of(rule, f"retention.{name}")) for name, rule in config.retention.items()},
     )
 
 
@@ -101,7 +108,7 @@ def put_in_force(state: Path, store: Store) -> None:
 def _refuse_orphans(state: Path) -> None:
     """A first start, or a `current` that was lost?  A new lineage beside one with entries would deny those."""
     for lineage in sorted((state / LINEAGES).glob("*")):
-        if ordinals(lineage) and next(View(lineage, with_live=True).read(), None) is not None:
+        if holds_entries(lineage):
             raise StoreError(
                 f"{state / CURRENT} is missing, but {lineage} holds entries; write {lineage.name} back into it, "
                 f"or run `lineage recover --state {state}`"
@@ -114,11 +121,10 @@ def _resume(
     lineage = lineage_dir(state, current)
     origin = f"{prefix}/{current}"
     known = head_of(lineage, origin, identity)
-    store = open_store(lineage, origin, known, config.store.segment_mib * 1024 * 1024)
-    first = _first_boot(store)
+    first = first_boot(lineage)
     if first is not None and first.identity_key != identity.public_key:
-        store.close()
         raise StoreError(f"{lineage} belongs to another identity key; restore the key, or `lineage recover`")
+    store = open_store(lineage, origin, known, config.store.segment_mib * 1024 * 1024)
     if known is None or store.tail.size >= known.size:
         return store, known, list(first.previous) if first is not None else [], None
     have = store.tail.size
@@ -137,8 +143,29 @@ def head_of(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:
     return None if found is None else found[0]
 
 
-def _first_boot(store: Store) -> Any:  # noqa: ANN401 -- kinds.Boot, or None of an empty store
-    return entry.decode(store.entry(0)).header.control if store.tail.size else None
+def first_boot(lineage: Path) -> Boot | None:
+    """The control part of a lineage's first entry, or None where it holds none; for before it is opened for writing.
+
+    It can lie in segment 1 only.  The store would look for it among the heads of sealed segments, and a start should
+    not depend on those.
+
+    Raises:
+        StoreDamagedError: the segment or the entry cannot be read, or is no boot entry.
+
+    """
+    if FIRST not in ordinals(lineage):
+        return None  # opening the store says what is missing
+    segment = Segment(segment_dir(lineage, FIRST), 0, live=False)
+    try:
+        found = next(segment.records(), None)
+        control = None if found is None else entry.decode(found[1].entries[0]).header.control
+    except FormatError as error:
+        raise StoreDamagedError(f"{segment.path}: entry 0: {error}", 0) from error
+    finally:
+        segment.close()
+    if found is not None and not isinstance(control, Boot):
+        raise StoreDamagedError(f"{segment.path}: entry 0 is no boot entry", 0)
+    return control
 
 
 def write_boot(
@@ -177,8 +204,3 @@ def rotate_epoch(context: Context, randomness: Callable[[int], bytes]) -> None:
     journal.draft(Kind.EPOCH, {15: [epoch.public_key]})
     journal.write()
     journal.use_epoch(epoch)
-
-
-def system_randomness(count: int) -> bytes:
-    """Bytes from the kernel."""
-    return os.urandom(count)

@@ -1,4 +1,4 @@
-"""Requests that the daemon itself answers: hello, read, checkpoint, seal, status, subscribe."""
+"""Requests that the daemon itself answers: hello, checkpoint, seal, status, subscribe."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from recorder.config import Config
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.ids import entry_id
 from recorder.core.keys import Signer
-from recorder.core.limits import MESSAGE_MAX_BYTES, REQUEST_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Read, Status
+from recorder.core.limits import REQUEST_MAX_BYTES
+from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Status
 from recorder.daemon.connection import Connection
+from recorder.daemon.room import Room
 from recorder.store import head as heads
-from recorder.store.errors import StoreError
+from recorder.store.errors import StoreError, SyncFailedError
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session
-
-READ_FRAME_BYTES = 256  # heads of the reply around entries and claims
 
 
 class Desk:
     """Answers about the lineage, and its checkpoints."""
 
-    def __init__(self, context: Context, config: Config, identity: Signer, known: Checkpoint | None) -> None:
+    def __init__(
+        self, context: Context, config: Config, identity: Signer, known: Checkpoint | None, room: Room
+    ) -> None:
         self._context = context
+        self._room = room
         self._config = config
         self._identity = identity
         self.known = known
@@ -98,24 +100,6 @@ class Desk:
         """Rows that a power cut may take from one stream at 4 kHz, the fastest loop that we promise for."""
         return 4 * self._config.recorder.at_risk_ms
 
-    def read(self, connection: Connection, asked: Read) -> Answer:
-        """Stored entries and claims from a seq on, as many as fit."""
-        if not connection.permissions.read:
-            return failed("not_permitted", f"uid {connection.peer.uid} may not read")
-        room = min(asked.max_bytes, MESSAGE_MAX_BYTES - READ_FRAME_BYTES)
-        found: list[list[Any]] = []
-        following = asked.seq
-        for seq, raw, claims in self._context.journal.store.read(asked.seq):
-            size = len(raw) + len(claims) + 16
-            if size > room and found:
-                break
-            found.append([raw, claims or None])
-            following = seq + 1
-            room -= size
-            if room <= 0:
-                break
-        return Answer(Status.OK, [following, found])
-
     def checkpoint(self) -> bytes:
         """Sign the tree as it is; the head file has it before anyone else.
 
@@ -151,11 +135,18 @@ class Desk:
         return self.known is None or self.known.size < self._context.journal.tail.size
 
     def answer_checkpoint(self, *, seal: bool) -> Answer:
-        """CHECKPOINT and SEAL."""
+        """CHECKPOINT and SEAL.
+
+        Raises:
+            SyncFailedError: a new segment may or may not have been begun.
+
+        """
         try:
             if seal:
                 self._context.journal.store.seal()
             return Answer(Status.OK, self.checkpoint())
+        except SyncFailedError:  # no answer then: whether the roll is durable is not known
+            raise
         except (StoreError, OSError) as error:
             return failed("checkpoint_failed", str(error))
 
@@ -181,7 +172,9 @@ class Desk:
             "segments": store.segments,
             "live_free_bytes": store.live_free_bytes,
             "prepare_failure": store.prepare_failure,
+            "prepared_replaced": store.replaced,
             "store_full": store.is_full,
+            "room": self._room.page(),
             "checkpoint_size": known.size if known else 0,
             "uncheckpointed_entries": tail.size - (known.size if known else 0),
             "checkpoint_age_s": round(time.monotonic() - self.checkpointed_s, 1),

@@ -13,6 +13,7 @@ from recorder import config as configs
 from recorder.core.errors import LineageError
 from recorder.core.note import ED25519, VerifierKey
 from recorder.daemon import identity
+from recorder.daemon.accounts import Accounts
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, StateLock, replace_file, sync_dir
 
 DIRECTORY_MODE = 0o750
@@ -33,6 +34,7 @@ class Answers:
     Attributes:
         on_unavailable: hold or continue_ungated, of class motion; the recorder never chooses.
         uids: local users that may act for the actuators and read.
+        technicians: users and groups that may read, and extract from a running recorder, and nothing else.
 
     """
 
@@ -42,6 +44,7 @@ class Answers:
     uids: Sequence[int]
     actuators: Sequence[str] = ()
     segment_mib: int = field(default=64)
+    technicians: Accounts = field(default=Accounts())
 
 
 def default_platform() -> str:
@@ -126,7 +129,7 @@ def _remove_directory(path: Path) -> None:
 
 def config_text(answers: Answers) -> str:
     """The configuration file."""
-    return _TEMPLATE.format(
+    text = _TEMPLATE.format(
         fleet=_quoted(answers.fleet),
         platform=_quoted(answers.platform),
         segment_mib=answers.segment_mib,
@@ -135,6 +138,10 @@ def config_text(answers: Answers) -> str:
         actuators=", ".join(_quoted(name) for name in answers.actuators),
         append=", ".join(_quoted(kind) for kind in APPEND),
     )
+    if any(answers.technicians):
+        uids, gids = (", ".join(map(str, numbers)) for numbers in answers.technicians)
+        text += _TECHNICIANS.format(uids=uids, gids=gids)
+    return text
 
 
 def _quoted(text: str) -> str:
@@ -158,12 +165,29 @@ at_risk_ms = 2000               # what a controller's rows may lose to a power c
 [store]
 segment_mib = {segment_mib}                # 64; 16 on small cards
 
+# What is given up as the disk fills: free space in bytes ("500MiB") or as a share of the file system ("10%"); the names
+# are auditd's.  At least two segments stay free whatever stands here.
+[room]
+space_left = "10%"              # below this the oldest expired claims go
+admin_space_left = "5%"         # below this also the oldest rows of classes whose rows_may_go
+
+# Retention classes.  Entries, hashes and proofs always stay; claims go, oldest first, a deletion entry before each.
+[retention.1y]
+keep = "1y"                     # claims may go after so long ("36h", "90d", "10y"), or "forever"
+# max_bytes = "4GiB"            # over this the oldest go whatever their age
+rows_may_go = true              # rows may go before their time where the disk gets full
+
+[retention.10y]
+keep = "10y"
+rows_may_go = false
+
 # Classes of action.  on_unavailable says what a controller does while the recorder is away:
 #   "hold"               do not act
 #   "continue_ungated"   act, and record it as ungated once the recorder is back
 [class.motion]
 gated = true
 on_unavailable = {on_unavailable}
+disk_full_action = "refuse"     # "refuse", "notify": on, out of the reserve; "halt": cycles end until a restart
 retention = "1y"                # name of the retention class, stored with every entry
 claims = "fields"               # "fields": disclosed or withheld one by one; "whole": faster, all or nothing
 max_commits = 1000000           # the most that one cycle may ask for
@@ -194,5 +218,15 @@ uids = [{uids}]
 gids = []
 actuators = [{actuators}]
 append = [{append}]
+read = true
+"""
+
+_TECHNICIANS = """\
+
+# Technicians: `lineage extract` from a running recorder.  To connect they must be in the group of the socket too.
+[[controller]]
+uids = [{uids}]
+gids = [{gids}]
+append = ["extraction"]
 read = true
 """

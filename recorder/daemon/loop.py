@@ -14,27 +14,28 @@ from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import DURABLE, Flag, Head, Status, Verb
+from recorder.core.messages import Flag, Head, Receipt, Status, Verb
 from recorder.core.protocol import decode_request, encode_reply
-from recorder.daemon.boot import EPOCH_NS_PER_HOUR, rotate_epoch
-from recorder.daemon.clock import StepWatch
 from recorder.daemon.connection import MISTAKES_MAX, Connection
 from recorder.daemon.desk import Desk
-from recorder.daemon.peers import peer_of, permissions_of
+from recorder.daemon.door import Door
+from recorder.daemon.poller import Poller
+from recorder.daemon.reads import Reads
+from recorder.daemon.room import Room
+from recorder.daemon.upkeep import Upkeep
 from recorder.daemon.vitals import Vitals
 from recorder.store.tail import Op
-from recorder.writer import cycles
 from recorder.writer.context import Context, failed
+from recorder.writer.full import WRITING
 from recorder.writer.journal import Written
 from recorder.writer.session import Answer
 from recorder.writer.writer import VERBS, Writer
 
 STOP_WITHIN_S = 5.0  # a flood does not keep the recorder from stopping
 MESSAGES_MAX = 1024  # a transaction
+BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they are there five times before the sync
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
-CONNECTIONS_MAX = 256
-CONNECTIONS_PER_UID_MAX = 128
-TICK_S = 1.0
+_LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
 
 
 class Waiting(NamedTuple):
@@ -56,28 +57,24 @@ class Loop:
         desk: Desk,
         config: Config,
         vitals: Vitals,
+        room: Room,
         randomness: Callable[[int], bytes],
         own_uid: int,
     ) -> None:
-        self._listener = listener
         self._context = context
         self._journal = context.journal
         self._desk = desk
         self._config = config
         self._vitals = vitals
-        self._randomness = randomness
-        self._own_uid = own_uid
+        self._room = room
         self._writer = Writer(context)
-        self._epoll = select.epoll()
-        self._epoll.register(listener.fileno(), select.EPOLLIN)
-        self._connections: dict[int, Connection] = {}
+        self._poller = Poller()
+        self._door = Door(listener, self._poller, config.controllers, own_uid)
+        self._reads = Reads(self._journal.store, self._poller, self._send)
+        self._upkeep = Upkeep(context, desk, vitals, room, randomness, config.recorder.epoch_hours)
         self._waiting: list[Waiting] = []
-        self._reads: list[tuple[Connection, Any]] = []
         self._flush_at_s: float | None = None
-        self._tick_at_s = 0.0
-        self._epoch_since_ns = context.journal.now.mono_ns
-        self._steps = StepWatch()
-        self._batch_bytes = context.journal.store.record_max_bytes // 4
+        self._batch_bytes = min(BATCH_MAX_BYTES, context.journal.store.record_max_bytes // 4)
         self._drained_bytes = 0
         self._turn = 0
         self.stopping: str | None = None
@@ -94,7 +91,7 @@ class Loop:
         gc.disable()  # a collection in the hot path is a pause; it is run when nothing is waiting
         while self.stopping is None:
             self._round(self._timeout_s())
-        self._listener.close()
+        self._door.close()
         until_s = time.monotonic() + STOP_WITHIN_S
         while self._round(0) and time.monotonic() < until_s:
             pass
@@ -106,56 +103,54 @@ class Loop:
 
     def _finish(self) -> None:
         self._context.refusals.settle(force=True)
+        self._room.settle()
         self._journal.draft(Kind.STOP, {15: [self.stopping or "stopped"]})
         self._journal.move(Op.STOP)
         self._journal.tick()
         self._write()
         self._desk.try_checkpoint()
-        for connection in list(self._connections.values()):
-            self._drop(connection)
-        self._epoll.close()
+        self._reads.close()
+        for connection in self._door.all():
+            self._door.drop(connection)
+        self._poller.close()
 
     def _timeout_s(self) -> float:
-        now = time.monotonic()
-        if self._reads:
+        if self._reads.is_ready:
             return 0
-        until = self._tick_at_s if self._flush_at_s is None else min(self._tick_at_s, self._flush_at_s)
-        return max(0.0, until - now)
+        until_s = self._upkeep.tick_at_s
+        if self._flush_at_s is not None:
+            until_s = min(until_s, self._flush_at_s)
+        return max(0.0, until_s - time.monotonic())
 
     def _round(self, timeout_s: float) -> bool:
         """Poll, drain, write, reply; returns whether anything was received."""
-        ready = self._epoll.poll(timeout_s)
-        self._vitals.beat_s = time.monotonic()
-        self._watch_clock()
+        ready = self._poller.poll(timeout_s)
+        now_s = self._vitals.beat_s = time.monotonic()
+        if self._upkeep.watch_clock():
+            self._flush_at_s = now_s
         received = self._drain(ready)
-        if self._vitals.beat_s >= self._tick_at_s:
-            self._tick()
+        if now_s >= self._upkeep.tick_at_s:
+            self._upkeep.tick(now_s, self._write)
         if self._is_due():
             self._write()
         if not received:
             self._idle()
         return received
 
-    def _watch_clock(self) -> None:
-        now = self._journal.tick()
-        step = self._steps.step(now.utc_ns, now.mono_ns)
-        if step is not None:
-            self._journal.draft(Kind.CLOCK_STEP, {15: [*step, "unknown"]})
-            self._flush_at_s = self._vitals.beat_s
-
     def _drain(self, ready: list[tuple[int, int]]) -> bool:
         """Take messages in turns until all sockets are empty or the transaction is full."""
         turns: list[Connection] = []
         for fd, mask in ready:
-            connection = self._connections.get(fd)
+            connection = self._door.find(fd)
             if connection is None:
-                self._accept()
+                if not self._reads.is_reader(fd):
+                    self._door.accept()
                 continue
             if mask & select.EPOLLOUT:
                 if not connection.flush():
-                    self._drop(connection)
+                    self._door.drop(connection)
                     continue
-                self._watch_writable(connection)
+                self._poller.change(fd, writable=connection.wants_to_send)
             if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                 turns.append(connection)
         if turns:
@@ -174,11 +169,8 @@ class Loop:
             if message is None:
                 return False
             self._drained_bytes += len(message)
-            if not message:
-                self._drop(connection)
-                return False
-            if not self._handle(connection, message):
-                self._drop(connection)
+            if not message or not self._handle(connection, message):
+                self._door.drop(connection)
                 return False
             if self._is_full():
                 return True
@@ -201,7 +193,7 @@ class Loop:
             return connection.mistakes < MISTAKES_MAX and not connection.closed
         verb = request.verb
         if verb == Verb.READ and connection.session is not None:
-            self._reads.append((connection, request))
+            self._reads.add(connection, request)
             return True
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
@@ -222,14 +214,14 @@ class Loop:
         verb = request.verb
         if verb == Verb.HELLO:
             if request.session is not None:
-                self._take_over(connection, request.session)
+                self._door.take_over(connection, request.session)
             return self._desk.hello(connection, request)
         session = connection.session
         if session is None:
             return failed("hello_first", "the first message of a connection is hello")
         if verb in VERBS:
-            if verb in DURABLE and self._journal.store.is_full:
-                return failed("store_full", "no room for another segment; free some, or extract and delete")
+            if verb in WRITING and (answer := self._room.refusal(session, request, len(message))) is not None:
+                return answer
             return self._writer.handle(session, request, message)
         if verb == Verb.SUBSCRIBE:
             return self._desk.subscribe(connection)
@@ -240,17 +232,6 @@ class Loop:
         if not self._journal.is_empty:  # a checkpoint covers what was asked for before it
             self._write()
         return self._desk.answer_checkpoint(seal=verb == Verb.SEAL)
-
-    def _take_over(self, connection: Connection, session_id: bytes) -> None:
-        """End an older connection of a session that is resumed: on two at once, one request could be recorded twice.
-
-        What that one sent and nobody read was not acknowledged; who resumes sends it again.
-        """
-        for other in list(self._connections.values()):
-            if other is connection or other.session is None or other.peer.uid != connection.peer.uid:
-                continue
-            if other.session.id == session_id:
-                self._drop(other)
 
     def _is_due(self) -> bool:
         if self._journal.is_empty:
@@ -278,7 +259,8 @@ class Loop:
             if not connection.closed:
                 late = deadline is not None and now_ns > deadline
                 self._send(connection, counter, self._filled(answer, written, late=late))
-        for connection in list(self._connections.values()):
+        self._poller.answered()
+        for connection in self._door.all():
             if connection.subscribed:
                 self._push(connection, written)
 
@@ -291,8 +273,10 @@ class Loop:
             found = written.hashes[answer.hash_of - written.first]
         else:
             found = entry_hash(self._journal.store.entry(answer.hash_of))
-        flags = body.flags | Flag.LATE if late else body.flags
-        return Answer(answer.status, body._replace(entry_hash=found, flags=int(flags)))
+        flags = body.flags | _LATE if late else body.flags
+        if type(body) is Receipt:  # nearly all are; `_replace` takes four times as long
+            return Answer(answer.status, Receipt(body.seq, body.index, found, body.decision, flags))
+        return Answer(answer.status, body._replace(entry_hash=found, flags=flags))
 
     def _push(self, connection: Connection, written: Written) -> None:
         head = Head(written.first, written.hashes, connection.pushes_dropped)
@@ -303,57 +287,15 @@ class Loop:
             return
         had_unsent = connection.wants_to_send
         if not connection.send(encode_reply(answer.status, counter, answer.body)):
-            self._drop(connection)
+            self._door.drop(connection)
         elif connection.wants_to_send and not had_unsent:
-            self._watch_writable(connection)
-
-    def _watch_writable(self, connection: Connection) -> None:
-        mask = select.EPOLLIN | (select.EPOLLOUT if connection.wants_to_send else 0)
-        self._epoll.modify(connection.fd, mask)
-
-    def _tick(self) -> None:
-        """What is due once a second."""
-        self._tick_at_s = self._vitals.beat_s + TICK_S
-        self._context.refusals.settle()
-        cycles.expire(self._context)
-        self._journal.store.prepare_next()
-        self._vitals.page = self._desk.page()
-        if self._journal.now.mono_ns - self._epoch_since_ns > self._config.recorder.epoch_hours * EPOCH_NS_PER_HOUR:
-            if not self._journal.is_empty:
-                self._write()
-            rotate_epoch(self._context, self._randomness)
-            self._epoch_since_ns = self._journal.now.mono_ns
+            self._poller.change(connection.fd, writable=True)
 
     def _idle(self) -> None:
         """What only runs while no commit waits."""
-        if self._reads:
-            connection, request = self._reads.pop(0)
-            if not connection.closed:
-                self._send(connection, request.counter, self._desk.read(connection, request))
-        elif self._desk.is_checkpoint_due() and self._journal.is_empty:
+        if self._reads.serve():
+            return
+        if self._desk.is_checkpoint_due() and self._journal.is_empty:
             self._desk.try_checkpoint()
         else:
             gc.collect(1)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:  # the peer has gone, or this process is out of descriptors: others must go on
-                return
-            peer, groups = peer_of(sock)
-            mine = sum(other.peer.uid == peer.uid for other in self._connections.values())
-            if len(self._connections) >= CONNECTIONS_MAX or mine >= CONNECTIONS_PER_UID_MAX:
-                sock.close()
-                continue
-            permissions = permissions_of(self._config.controllers, peer.uid, groups, self._own_uid)
-            connection = Connection(sock, peer, permissions)
-            self._connections[connection.fd] = connection
-            self._epoll.register(connection.fd, select.EPOLLIN)
-
-    def _drop(self, connection: Connection) -> None:
-        if self._connections.pop(connection.fd, None) is not None:
-            self._epoll.unregister(connection.fd)
-            connection.close()

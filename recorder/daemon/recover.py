@@ -11,6 +11,7 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import Signer
 from recorder.core.kinds import Kind, Previous
 from recorder.daemon import boot, survey
+from recorder.daemon.survey import Found
 from recorder.store import head as heads
 from recorder.store.errors import StoreError
 from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current
@@ -48,19 +49,18 @@ def diagnose(state: Path, config: Config, identity: Signer) -> Diagnosis:
     try:
         current = read_current(state)
     except StoreError as error:
-        return _named(state, config, identity, str(error), _incarnations(state))
+        return _named(state, config, identity, str(error), None)
     if current is None:
-        found = _incarnations(state)
-        if not found:
+        if not _incarnations(state):
             raise StoreError(
                 f"nothing to recover: {state} holds no lineage yet; `lineage run --state {state}` begins one"
             )
-        return _named(state, config, identity, f"{state / CURRENT} is missing", found)
+        return _named(state, config, identity, f"{state / CURRENT} is missing", None)
     lineage = lineage_dir(state, current)
     damage = survey.damage(state, lineage, f"{_prefix(config)}/{current}")
     if damage is None:
         raise StoreError(f"nothing to recover: {lineage} opens and its tail is sound; `lineage verify --state {state}`")
-    return _named(state, config, identity, damage, [current])
+    return _named(state, config, identity, damage, current)
 
 
 def begin(
@@ -99,33 +99,43 @@ def _prefix(config: Config) -> str:
 
 
 def _incarnations(state: Path) -> list[str]:
-    """All that lie there, for when nothing says which was in force; an older one is named twice at most."""
+    """All that lie there."""
     try:
         return sorted(path.name for path in (state / LINEAGES).iterdir() if path.is_dir())
     except FileNotFoundError:
         return []
 
 
-def _named(state: Path, config: Config, identity: Signer, damage: str, incarnations: list[str]) -> Diagnosis:
+def _named(state: Path, config: Config, identity: Signer, damage: str, in_force: str | None) -> Diagnosis:
+    """Diagnose with what the new incarnation names: the one in force, and those that its first boot entry names.
+
+    Where nothing says which one was in force, or its boot entry cannot be read, that is all that lie there.  Not
+    otherwise: one that the entry does not name was put aside without a word, and naming it now would hide that.
+    """
+    read: dict[str, Found] = {}
+    if in_force is not None:
+        read[in_force] = survey.readable(lineage_dir(state, in_force))
+    if in_force is None or read[in_force].previous is None:
+        others = [name for name in _incarnations(state) if name != in_force]
+        read = {name: survey.readable(lineage_dir(state, name)) for name in others} | read  # the latest comes last
     previous: dict[str, Previous] = {}
     kept = []
-    for incarnation in incarnations:
+    for incarnation, readable in read.items():
         lineage, origin = lineage_dir(state, incarnation), f"{_prefix(config)}/{incarnation}"
-        readable = survey.readable(lineage)
         if readable.origin is not None and readable.origin != origin:
             raise StoreError(
-                f"{lineage} belongs to {readable.origin}, not to {origin}: a foreign store, or another platform's "
-                f"recorder.toml; put the right one back"
+                f"{lineage} belongs to {readable.origin}, not to {origin}: a foreign store, which belongs elsewhere, "
+                f"or another platform's recorder.toml; put the right one back"
             )
         known = _known(lineage, origin, identity)
-        for earlier in readable.previous:
+        for earlier in readable.previous or ():
             previous.setdefault(earlier.origin, earlier)
         if known is not None:
             previous[origin] = Previous(origin, known.size, known.root)
             kept.append(lineage)
-        elif readable.origin is not None or len(incarnations) == 1:  # else an unfinished one, which nobody ever saw
+        elif readable.origin is not None or incarnation == in_force or len(read) == 1:
             previous.setdefault(origin, Previous(origin, readable.size, None))
-            kept.append(lineage)
+            kept.append(lineage)  # else an unfinished one, which nobody ever saw
     return Diagnosis(damage, kept, list(previous.values()))
 
 

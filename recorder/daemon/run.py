@@ -7,18 +7,21 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
 from recorder import config as configs
 from recorder.core.keys import Signer
-from recorder.daemon import boot, identity
+from recorder.daemon import boot, identity, trial
 from recorder.daemon.clock import SystemClock
 from recorder.daemon.desk import Desk
 from recorder.daemon.listener import listen
 from recorder.daemon.loop import Loop
+from recorder.daemon.randomness import ReadAhead
+from recorder.daemon.room import Room
 from recorder.daemon.vitals import Notifier, Vitals
-from recorder.store.errors import StoreError, SyncFailedError
+from recorder.store.errors import StoreError
 from recorder.store.layout import StateLock
 
 EXIT_OK, EXIT_FAILED = 0, 1
@@ -30,7 +33,7 @@ def run(state: Path, socket_path: Path) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Returns:
-        0 after a clean stop; 1 after a failed sync, which a service manager answers by starting again.
+        0 after a clean stop; 1 after a failed sync or read, which a service manager answers by starting again.
 
     Raises:
         LineageError: it cannot start; nothing on disk was changed.
@@ -43,6 +46,7 @@ def run(state: Path, socket_path: Path) -> int:
     signer = identity.load(state)
     lock = StateLock(state)
     try:
+        trial.run(state)
         listener, ours = listen(socket_path)
         try:
             return _serve(state, socket_path, config, signer, listener)
@@ -55,12 +59,14 @@ def run(state: Path, socket_path: Path) -> int:
 
 
 def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signer, listener: socket.socket) -> int:
-    started = boot.start(state, config, signer, SystemClock(), boot.system_randomness)
+    randomness = ReadAhead()
+    started = boot.start(state, config, signer, SystemClock(), randomness)
     store = started.context.journal.store
-    desk = Desk(started.context, config, signer, started.known)
+    room = Room(started.context, config, _say, time.monotonic())
+    desk = Desk(started.context, config, signer, started.known, room)
     notifier = Notifier()
     vitals = Vitals(socket_path.parent, notifier, desk.page())
-    loop = Loop(listener, started.context, desk, config, vitals, boot.system_randomness, os.geteuid())
+    loop = Loop(listener, started.context, desk, config, vitals, room, randomness, os.geteuid())
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         loop.stop(signal.Signals(number).name)
@@ -74,13 +80,15 @@ def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signe
     notifier.send("READY=1")
     try:
         loop.run()
-    except SyncFailedError as error:
-        # Nothing was acknowledged since.  Only a fresh start, which reads back what is really there, may go on.
+    except StoreError as error:
+        # A failed sync, or pages that went bad: nothing was acknowledged since.  Only a fresh start, which reads back
+        # what is really there, may go on.
         _say(f"{error}; stopping without a stop entry: the store is checked at the next start")
         return EXIT_FAILED
     finally:
         notifier.send("STOPPING=1")
         vitals.stop()
+        room.close()
         store.close()
     _say(f"stopped at entry {store.tail.size - 1}")
     return EXIT_OK

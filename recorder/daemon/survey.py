@@ -19,8 +19,8 @@ import lmdb
 from recorder.core import entry
 from recorder.core.errors import LineageError
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Boot, Previous
-from recorder.daemon import boot, identity
+from recorder.core.kinds import Previous
+from recorder.daemon import boot, identity, interpreter, trial
 from recorder.store.layout import ordinals, segment_dir
 from recorder.store.segment import Segment
 from recorder.store.store import open_store
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
     origin: str | None = None
     size: int = 0  # entries below this were read
-    previous: Sequence[Previous] = ()  # earlier incarnations that its first boot entry names
+    previous: Sequence[Previous] | None = None  # earlier ones that its first boot entry names; None: it was not read
     head: str | None = None  # printed id of the last entry of a segment that was read to its end
     head_utc_ns: int | None = None
     unreadable: str | None = None  # why it went no further
@@ -46,7 +46,7 @@ def damage(state: Path, lineage: Path, origin: str) -> str | None:
     for line in said:
         if "damage" in line:
             return None if line["damage"] is None else str(line["damage"])
-    return f"{lineage}: reading it ends the process with {ended}: pages are missing or are not what was written"
+    return trial.ended([str(lineage), *(line["at"] for line in said if "at" in line)][-1], ended)
 
 
 def readable(lineage: Path, newest: int = 0) -> Found:
@@ -65,8 +65,8 @@ def readable(lineage: Path, newest: int = 0) -> Found:
 
 def _child(task: str, *arguments: Path | str) -> tuple[list[dict[str, Any]], str]:
     program = "import sys; from recorder.daemon.survey import main; main(*sys.argv[1:])"
-    command = [sys.executable, "-c", program, task, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- ourselves
+    command, env = interpreter.command(program, task, *arguments), interpreter.environment()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)  # noqa: S603 -- ourselves
     lines = []
     for line in done.stdout.split("\n"):
         try:
@@ -98,14 +98,12 @@ def _damage(state: Path, lineage: Path, origin: str) -> str | None:
     """As `boot` opens it."""
     try:
         signer = identity.load(state)
-        store = open_store(lineage, origin, boot.head_of(lineage, origin, signer))
-        try:
-            first = entry.decode(store.entry(0)).header.control if store.tail.size else None
-        finally:
-            store.close()
+        trial.read(state, lambda path: _say(at=path))
+        first = boot.first_boot(lineage)
+        open_store(lineage, origin, boot.head_of(lineage, origin, signer)).close()
     except (LineageError, lmdb.Error, OSError) as error:
         return str(error)
-    if isinstance(first, Boot) and first.identity_key != signer.public_key:
+    if first is not None and first.identity_key != signer.public_key:
         return f"{lineage} belongs to another identity key"
     return None
 

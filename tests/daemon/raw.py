@@ -9,7 +9,7 @@ from typing import Any, Self
 from recorder.core import cbor
 from recorder.core.messages import Verb
 from recorder.core.protocol import decode_reply
-from tests.running import WHO, WHY
+from tests.claims import WHO, WHY
 
 
 class Raw:

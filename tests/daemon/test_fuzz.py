@@ -12,50 +12,9 @@ import pytest
 
 from recorder.core import cbor
 from recorder.core.messages import Status, Verb
+from tests.daemon.malformed import mutated, requests
 from tests.daemon.raw import Raw
-from tests.running import WHAT, WHO, WHY, Running, make_state, verified
-
-ODD: list[Any] = [
-    None, True, -1, 0, 1, 2**32, 2**63, 2**64 - 1, "", "arm", "x" * 300, b"", bytes(8), bytes(16), [], [[]], {}, {"a": 1}, {1: 2},
-    1.5, -0.0, 1e300,
-]  # fmt: skip
-
-
-def _requests(opened: Any) -> list[list[Any]]:
-    arm = opened[5]["arm"]
-    return [
-        [1, 0, 1, None, "fuzz"],
-        [2, 0, WHO, WHY, ["arm"], ["motion"], 5, 1000, None, None],
-        [3, 0, opened[0], opened[1][:4].hex()],
-        [4, 0, opened[0] + 1, "done"],
-        [5, 0, "arm"],
-        [6, 0, "arm", [["q", "<f4", 2, "rad"]], WHAT, {}],
-        [7, 0, opened[0], None, arm, WHAT, {}, 5, None],
-        [8, 0, opened[0], None, 0, bytes(16)],
-        [9, 0, "emergency_stop", ["arm"], {}, {}, {}, {"reason": "x"}, 5],
-        [10, 0, ["arm"], 1, [1, 2], "lost"],
-        [11, 0, [bytes(16)]],
-        [12, 0, 23, {"text": "x"}, None, None],
-        [13, 0],
-        [14, 0, 0, 1000],
-        [15, 0],
-        [16, 0],
-        [17, 0],
-    ]
-
-
-def _mutated(chance: random.Random, message: list[Any]) -> bytes:
-    """A message with some parts replaced, or with some bytes changed."""
-    changed = list(message)
-    for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
-        changed[chance.randrange(1, len(changed))] = chance.choice(ODD)
-    if chance.random() < 0.1:
-        changed.append(chance.choice(ODD))
-    encoded = bytearray(cbor.pack(changed))
-    if chance.random() < 0.2:
-        for _ in range(chance.randrange(1, 4)):
-            encoded[chance.randrange(len(encoded))] = chance.randrange(256)
-    return bytes(encoded)
+from tests.running import Running, make_state, verified
 
 
 def _attack(path: Path, count: int, seed: int, opened: Any) -> int:
@@ -63,10 +22,10 @@ def _attack(path: Path, count: int, seed: int, opened: Any) -> int:
     answered = 0
     raw = Raw(path)
     for counter in range(1, count + 1):
-        message = chance.choice(_requests(opened))
+        message = chance.choice(requests(opened))
         message[1] = counter
         try:
-            raw.sock.send(_mutated(chance, message))
+            raw.sock.send(mutated(chance, message))
             if not raw.sock.recv(1 << 17):
                 raise ConnectionResetError
             answered += 1

@@ -13,7 +13,8 @@ from recorder.client import Recorder
 from recorder.core.entry import decode
 from recorder.core.errors import LineageError
 from recorder.core.kinds import Kind
-from tests.running import WHAT, WHO, WHY, Running, make_state, records_of, verified
+from tests.claims import WHAT, WHO, WHY
+from tests.running import Running, make_state, records_of, verified
 
 KILLS_SHORT, KILLS_LONG = 6, 200
 

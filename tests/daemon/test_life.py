@@ -19,18 +19,10 @@ from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from recorder.daemon import boot, identity
 from recorder.daemon.clock import STEP_NS, StepWatch, SystemClock
+from recorder.daemon.randomness import ReadAhead
+from tests.claims import WHAT
 from tests.daemon.raw import Raw
-from tests.running import (
-    WHAT,
-    Running,
-    kinds_of,
-    lineage_of,
-    make_state,
-    origin_of,
-    records_of,
-    verified,
-    wait_until,
-)
+from tests.running import Running, kinds_of, lineage_of, make_state, origin_of, records_of, verified, wait_until
 
 
 def _work(running: Running, commits: int) -> None:
@@ -110,7 +102,7 @@ def test_a_crash_while_a_rollback_is_answered_forgets_nothing(tmp_path: Path, mo
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(boot, "put_in_force", cut)
-        boot.start(state, configs.load(state), identity.load(state), SystemClock(), boot.system_randomness)
+        boot.start(state, configs.load(state), identity.load(state), SystemClock(), ReadAhead())
     assert lineage_of(state) == lineage
     with Running(state) as running:
         assert "an older copy was put back" in running.said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import struct
 import time
@@ -15,9 +16,11 @@ import pytest
 from recorder.core import cbor
 from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind
+from recorder.core.limits import MESSAGE_NESTING_MAX
 from recorder.core.messages import Flag, Status, Verb
+from tests.claims import WHAT, WHO
 from tests.daemon.raw import Raw
-from tests.running import WHAT, WHO, Running, kinds_of, make_state, records_of, verified
+from tests.running import Running, kinds_of, lineage_of, make_state, records_of, verified
 
 FIELDS = [["q", "<f4", 2, "rad"]]
 
@@ -219,6 +222,38 @@ def test_an_event_needs_no_cycle_and_is_never_refused_for_its_claims(running: Ru
     _stopped(running)
 
 
+def test_a_session_keeps_its_order_around_a_refusal(running: Running) -> None:
+    """Commit, refused commit, commit in one transaction: the third may not join the entry of the first."""
+    with Raw(running.socket) as raw:
+        _, opened = raw.open_cycle()
+        carrier, number = opened[0], opened[5]["arm"]
+        running.process.send_signal(signal.SIGSTOP)
+        for counter, deadline in ((50, None), (51, 1), (52, None)):
+            raw.send([Verb.COMMIT, counter, carrier, None, number, WHAT, {}, 5, deadline])
+        running.process.send_signal(signal.SIGCONT)
+        answers = [raw.receive() for _ in range(3)]
+    assert [status for status, _, _ in answers] == [Status.OK, Status.REFUSED, Status.OK]
+    seqs = [body[0] for _, _, body in answers]
+    assert seqs == sorted(set(seqs))
+    _stopped(running)
+
+
+@pytest.mark.parametrize("action_class", ["motion", "fast"])
+def test_claims_nest_as_deep_as_they_may_at_rest_and_no_deeper(running: Running, action_class: str) -> None:
+    """What is acknowledged verifies; what would lie too deep beside its entry is refused as a message."""
+    deepest: Any = 1
+    for _ in range(MESSAGE_NESTING_MAX - 2):  # the message and the map of claims
+        deepest = [deepest]
+    with Raw(running.socket) as raw:
+        _, opened = raw.open_cycle(classes=[action_class])
+        number = opened[5]["arm"]
+        status, _ = raw.ask(Verb.COMMIT, opened[0], None, number, {**WHAT, "deep": deepest}, {}, 5, None)
+        assert status == Status.OK
+        raw.send([Verb.COMMIT, raw.counter + 1, opened[0], None, number, {**WHAT, "deep": [deepest]}, {}, 5, None])
+        assert raw.receive()[2][0] == "cbor_malformed"
+    _stopped(running)
+
+
 def test_identical_refusals_are_coalesced(running: Running) -> None:
     """A thousand refusals of one kind are one entry and, a second later, one fault entry with their count."""
     with Raw(running.socket) as raw:
@@ -279,6 +314,36 @@ def test_a_client_that_never_reads_is_cut_off(running: Running) -> None:
                 deaf.send([int(Verb.STATUS), 1])
         assert good.open_cycle()[0] == Status.OK
     _stopped(running)
+
+
+def test_reading_a_damaged_record(running: Running) -> None:
+    """What lies before it is given, then it is named, and what lies beyond can be had; the recorder goes on."""
+    with Raw(running.socket) as raw:
+        _, opened = raw.open_cycle(max_commits=1000)
+        for number in range(3):
+            _commit(raw, opened, what={**WHAT, "mode": f"before-{number}"})
+        mark = [int(Kind.MARK), {"text": "to-be-damaged"}, None, None]
+        assert raw.ask(Verb.APPEND, *mark)[0] == Status.OK
+        session, counter = raw.welcome["session"], raw.counter
+        _commit(raw, opened)
+        raw.ask(Verb.SEAL)
+    assert running.stop() == 0
+    (at,) = (seq for seq, (_, claims) in enumerate(records_of(running.state)) if b"to-be-damaged" in (claims or b""))
+    data = lineage_of(running.state) / "segments" / "00000001" / "data.mdb"
+    data.write_bytes(data.read_bytes().replace(b"to-be-damaged", b"it-is-damaged"))
+    with Running(running.state) as again, Raw(again.socket) as raw:
+        assert raw.ask(Verb.READ, 0, 65_536)[1][0] == at
+        status, failure = raw.ask(Verb.READ, at, 65_536)
+        assert (status, failure[0]) == (Status.ERROR, "store_damaged")
+        assert f"record at entry {at}" in failure[1]
+        assert raw.ask(Verb.READ, at + 1, 65_536)[1][1]
+        with Raw(again.socket, hello=False) as resumed:
+            resumed.hello(session)
+            resumed.counter = counter - 1
+            status, failure = resumed.ask(Verb.APPEND, *mark)
+            assert (status, failure[0]) == (Status.ERROR, "store_damaged"), "its first answer cannot be read"
+        assert raw.open_cycle()[0] == Status.OK
+        assert again.stop() == 0
 
 
 def test_reading_checkpoints_and_sealing(running: Running) -> None:
