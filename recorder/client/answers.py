@@ -11,9 +11,11 @@ from recorder.core.kinds import Decision
 RECORDED = "recorded"  # outcome of what carries no decision: a cycle's end, a gap, an appended entry
 UNGATED_PENDING = "ungated_pending"  # the class continues while the recorder is away; an event will say so
 
+_OUTCOMES = {int(decision): decision.name.lower() for decision in Decision}
+_DUPLICATE, _LATE = int(messages.Flag.DUPLICATE), int(messages.Flag.LATE)  # an IntFlag takes 2 µs to combine
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+
+class Receipt(NamedTuple):
     """One request's place in the log; `durable` unless the class continued without the recorder.
 
     Where it is not durable (`outcome` is "ungated_pending"), there is no place yet, and seq, index, hash and id are
@@ -21,13 +23,19 @@ class Receipt:
     """
 
     outcome: str  # admitted, deviated, external, ungated, outside_grant, recorded, ungated_pending
-    entry_id: str | None
     seq: int | None
-    index: int | None
+    index: int | None  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     entry_hash: bytes | None
     durable: bool = True
     duplicate: bool = False  # the recorder had answered this request before; this is its first answer
     late: bool = False  # durable only after the deadline
+
+    @property
+    def entry_id(self) -> str | None:
+        """The printed id, `SEQ.IDX-HHHHHHHH`."""
+        if self.entry_hash is None or self.seq is None:
+            return None
+        return str(ids.entry_id(self.entry_hash, self.seq, self.index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +76,16 @@ class Page(NamedTuple):
 
 def receipt_of(answer: messages.Receipt) -> Receipt:
     """Name what the wire only numbers."""
-    flags = messages.Flag(answer.flags)
     return Receipt(
-        outcome=RECORDED if answer.decision is None else Decision(answer.decision).name.lower(),
-        entry_id=str(ids.entry_id(answer.entry_hash, answer.seq, answer.index)),
-        seq=answer.seq,
-        index=answer.index,
-        entry_hash=answer.entry_hash,
-        duplicate=messages.Flag.DUPLICATE in flags,
-        late=messages.Flag.LATE in flags,
+        RECORDED if answer.decision is None else _OUTCOMES[answer.decision],
+        answer.seq,
+        answer.index,
+        answer.entry_hash,
+        duplicate=answer.flags & _DUPLICATE != 0,
+        late=answer.flags & _LATE != 0,
     )
 
 
 def ungated_pending(*, late: bool) -> Receipt:
     """Stand in for the receipt that nobody gave."""
-    return Receipt(UNGATED_PENDING, None, None, None, None, durable=False, late=late)
+    return Receipt(UNGATED_PENDING, None, None, None, durable=False, late=late)

@@ -101,8 +101,8 @@ class Connection:
         """File descriptor and events to poll for, or None while there is no socket."""
         if self._socket is None:
             return None
-        wants_write = self._ready and self.session.peek() is not None
-        return self._socket.fileno(), select.POLLIN | (select.POLLOUT if wants_write else 0)
+        events = select.POLLIN | select.POLLOUT if self._ready and self.session.may_send else select.POLLIN
+        return self._socket.fileno(), events
 
     def advance(self, now_ns: int) -> None:
         """Connect and greet where that is due."""
@@ -162,6 +162,8 @@ class Connection:
                 self._take(bytes(self._view[:size]), answers, now_ns)
             except FormatError as error:
                 self._drop(now_ns, f"what listens at {self._path} does not speak the recorder's protocol: {error}")
+                break
+            if not self.session.in_flight:  # spares a system call that would find nothing
                 break
         return answers
 

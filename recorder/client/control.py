@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Condition, Lock
+from typing import NamedTuple
 
 from recorder.client.answers import Hello
-from recorder.client.connection import Connection, boottime_ns, wait_for
-from recorder.client.session import Answer, Outgoing, Session, outgoing
-from recorder.core.messages import Verb
+from recorder.client.connection import STALL_NS, Connection, boottime_ns, wait_for
+from recorder.client.session import STORE_FULL, Answer, Outgoing, Session, outgoing
+from recorder.core.messages import Failed, Status, Verb
+from recorder.core.protocol import body_of
 
 WINDOW = 512  # unanswered at once; the recorder remembers 1,024 answers
 ABANDON_MAX = 1024  # messages.AbandonRequest
@@ -33,6 +35,12 @@ class Waiting:
         self.started_ns = boottime_ns()
         self.answer: Answer | None = None  # None at the end: it never came, and was given up
         request.token = self
+
+
+class Abandoned(NamedTuple):
+    """Requests that one message abandons."""
+
+    requests: list[bytes]
 
 
 class Control:
@@ -55,6 +63,7 @@ class Control:
         self._reading = False
         self._open: dict[Waiting, None] = {}  # futures
         self._given_up: list[bytes] = []
+        self._abandon_at_ns = 0  # not before: the recorder could not store the last ones
 
     @property
     def trouble(self) -> str:
@@ -153,6 +162,8 @@ class Control:
             times = [one.deadline_ns for one in self._open if one.deadline_ns is not None]
             if self._connection.is_down and not self.is_idle:
                 times.append(self._connection.retry_ns)
+            if self._given_up:
+                times.append(self._abandon_at_ns)
             return min(times, default=None)
 
     def close(self) -> list[Waiting]:
@@ -189,6 +200,8 @@ class Control:
         self._connection.advance(now_ns)
         for answer in self._connection.read(now_ns):
             waiting = answer.outgoing.token
+            if isinstance(waiting, Abandoned):
+                self._abandoned(waiting, answer, now_ns)
             if isinstance(waiting, Waiting):
                 waiting.answer = answer
                 if waiting in self._open:
@@ -203,10 +216,18 @@ class Control:
     def _write(self) -> None:
         self._connection.write()
         # Behind what is sent again (session.py, law 3), and all that was given up in one message.
-        if self._given_up and self._connection.is_ready and not self._session.unsent:
+        if not self._given_up or self._session.unsent or not self._connection.is_ready:
+            return
+        if boottime_ns() >= self._abandon_at_ns:
             requests, self._given_up = self._given_up[:ABANDON_MAX], self._given_up[ABANDON_MAX:]
-            self._session.give(outgoing(Verb.ABANDON, requests))
+            self._session.give(outgoing(Verb.ABANDON, requests, token=Abandoned(requests)))
             self._connection.write()
+
+    def _abandoned(self, abandoned: Abandoned, answer: Answer, now_ns: int) -> None:
+        """Say it again later where the recorder could not store it."""
+        if answer.status is Status.ERROR and body_of(answer.body, Failed).error == STORE_FULL:
+            self._given_up[:0] = abandoned.requests
+            self._abandon_at_ns = now_ns + STALL_NS
 
     def _give_up(self, request: Outgoing) -> None:
         request_id = self._session.withdraw(request)

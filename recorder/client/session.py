@@ -65,7 +65,7 @@ def outgoing(verb: Verb, *parts: cbor.Value, token: object = None) -> Outgoing:
 
     """
     # A list of at most 23 has a head of one byte; what follows are the elements, one after the other.
-    tail = cbor.encode(list(parts))[1:]
+    tail = cbor.encode_as_given(list(parts))[1:]
     body_of([int(verb), HELLO_COUNTER, *parts], REQUESTS[verb])
     if len(tail) + HEAD_MAX_BYTES > REQUEST_MAX_BYTES:
         raise FormatError("message_malformed", f"a message of {len(tail)} bytes is over {REQUEST_MAX_BYTES}")
@@ -148,8 +148,14 @@ class Session:
         if request.counter is None:
             request.counter = self._next
             self._next += 1
-        head = bytes((0x80 + request.arity,)) + cbor.pack(int(request.verb)) + cbor.pack(request.counter)
+        # All verbs are below 24, where a number is its own encoding.
+        head = bytes((0x80 + request.arity, request.verb)) + cbor.pack(request.counter)
         return (head, *request.tail)
+
+    @property
+    def may_send(self) -> bool:
+        """Whether `peek` has something."""
+        return self._queue() is not None
 
     def sent(self) -> None:
         """Note that what `peek` returned has left."""

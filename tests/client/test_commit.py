@@ -8,25 +8,14 @@ from typing import Any
 
 import pytest
 
-from recorder.client import Cycle, NotRecorded, Recorder, Refused, Unavailable
+from recorder.client import NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.errors import Misuse
 from recorder.core.messages import Failed, Verb
-from tests.client.claims import WHAT, WHO, WHY
+from tests.claims import WHAT, WHO, WHY
+from tests.client.acts import act, numbers, open_cycle
 from tests.client.peer import Peer
 
 Connect = Callable[..., Recorder]
-
-
-def open_cycle(rec: Recorder, *classes: str, **more: Any) -> Cycle:
-    return rec.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=list(classes or ("motion",)), **more)
-
-
-def numbers(peer: Peer, verb: Verb = Verb.COMMIT) -> list[Any]:
-    return [request.what["magnitude"] for request in peer.ledger.of(verb)]
-
-
-def act(number: float) -> dict[str, Any]:
-    return {**WHAT, "magnitude": number}
 
 
 def test_hello_says_whom_we_speak_to(peer: Peer, connect: Connect) -> None:

@@ -18,7 +18,7 @@ from recorder.client import events as client_events
 from recorder.client.events import EventQueue
 from recorder.core.errors import Misuse
 from recorder.core.messages import Failed, Verb
-from tests.client.claims import FIELDS, WHAT, WHO, WHY
+from tests.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 
 Connect = Callable[..., Recorder]

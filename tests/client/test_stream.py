@@ -12,7 +12,7 @@ from recorder.client import Cycle, Recorder, Stream, Unavailable
 from recorder.client import rows as client_rows
 from recorder.core.errors import Misuse
 from recorder.core.messages import Failed, Verb
-from tests.client.claims import FIELDS, WHAT, WHO, WHY
+from tests.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 
 Connect = Callable[..., Recorder]

@@ -9,25 +9,14 @@ from typing import Any
 
 import pytest
 
-from recorder.client import Cycle, Recorder, Unavailable
+from recorder.client import Recorder, Unavailable
 from recorder.core.messages import Failed, Flag, Verb
 from recorder.core.protocol import request_id
-from tests.client.claims import WHAT, WHO, WHY
+from tests.claims import WHAT, WHO
+from tests.client.acts import act, numbers, open_cycle
 from tests.client.peer import Peer
 
 Connect = Callable[..., Recorder]
-
-
-def open_cycle(rec: Recorder, *classes: str, **more: Any) -> Cycle:
-    return rec.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=list(classes or ("motion",)), **more)
-
-
-def numbers(peer: Peer, verb: Verb = Verb.COMMIT) -> list[Any]:
-    return [request.what["magnitude"] for request in peer.ledger.of(verb)]
-
-
-def act(number: float) -> dict[str, Any]:
-    return {**WHAT, "magnitude": number}
 
 
 def test_a_commit_that_times_out_is_abandoned(peer: Peer, connect: Connect) -> None:
@@ -211,3 +200,24 @@ def test_garbage_instead_of_a_hello(socket_path: Path, connect: Connect) -> None
         thread.join()
         with pytest.raises(Unavailable, match="does not speak the recorder's protocol"):
             _ = rec.hello
+
+
+def test_an_abandonment_that_could_not_be_stored_is_said_again(peer: Peer, connect: Connect) -> None:
+    """Until it is: else a commit that nobody acted on would stand in the log as an act."""
+    rec = connect()
+    cycle = open_cycle(rec)
+    turned_away: list[list[bytes]] = []
+
+    def fail(request: Any) -> Failed | None:
+        if request.verb != Verb.ABANDON or turned_away:
+            return None
+        turned_away.append(request.requests)
+        return Failed("store_full", "no room")
+
+    peer.fail = fail
+    peer.mute = True
+    with pytest.raises(Unavailable):
+        cycle.commit("arm", what=WHAT, deadline_ms=30)
+    peer.mute = False
+    peer.wait_for(lambda: bool(peer.ledger.of(Verb.ABANDON)))
+    assert [abandon.requests for abandon in peer.ledger.of(Verb.ABANDON)] == turned_away
