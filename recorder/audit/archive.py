@@ -1,4 +1,4 @@
-"""A bundle's ZIP, read strictly: known names, stored members, nothing twice, nothing larger than its sort may be.
+"""One ZIP of a bundle, read strictly: known names, stored members, nothing twice, nothing larger than its sort may be.
 
 Members are stored, not compressed, so that a byte that flipped on a stick still leaves the rest readable: the check
 then names the entry, where a failed decompression or checksum would only say that the file is bad.
@@ -7,6 +7,7 @@ then names the entry, where a failed decompression or checksum would only say th
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -30,12 +31,13 @@ _MAX_BYTES = {
     "claims": TILE_WIDTH * (bundle.LENGTH_BYTES + CLAIMS_MAX_BYTES),
     bundle.ENTRY: ENTRY_MAX_BYTES,
     bundle.CLAIM: CLAIMS_MAX_BYTES,
+    bundle.VOLUME: 4096,
     bundle.PROOF: TLOG_PROOF_MAX_BYTES,
 }
 
 
 class Archive:
-    """The members of one bundle."""
+    """The members of one ZIP."""
 
     def __init__(self, path: Path) -> None:
         """Read the directory and refuse what is not a bundle's.
@@ -47,7 +49,7 @@ class Archive:
         """
         self.path = path
         self.faults: list[Problem] = []
-        self.digests: dict[str, bytes] = {}  # by member, as the manifest says; filled in by its reader
+        self.digests: Mapping[str, bytes] = {}  # by member, as the manifest says; filled in by its reader
         self._file: BinaryIO = path.open("rb")
         try:
             with zipfile.ZipFile(self._file) as opened:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from recorder.audit.archive import Archive, MemberReader
+from recorder.audit.archive import MemberReader
 from recorder.audit.proofs import Prover, tile_fetch
 from recorder.audit.source import Held, HeldTile, kind_of
 from recorder.audit.state import actuator_in
+from recorder.audit.volumes import Volumes
 from recorder.core import bundle
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError
@@ -23,19 +24,22 @@ FAULTS_MAX = 1000
 
 
 class BundleSource:
-    """A `.lineage` file."""
+    """A `.lineage` file, or several that are volumes of one bundle."""
 
     is_running = False
 
     def __init__(self, path: Path) -> None:
         """Open it and read what describes it.
 
+        Args:
+            path: the file; any of them where there are several.
+
         Raises:
             FormatError: bundle_malformed: not a bundle, cut short, or without what every bundle has.
             OSError: it cannot be opened.
 
         """
-        self._archive = Archive(path)
+        self._archive = Volumes(path)
         try:
             self._open()
         except BaseException:
@@ -48,13 +52,14 @@ class BundleSource:
             raise FormatError(bundle.ERROR, f"{self._archive.path} has no {bundle.MANIFEST}")
         self.manifest_bytes = self._archive.read(bundle.MANIFEST)
         self.manifest = bundle.parse_manifest(self.manifest_bytes)
+        self.volume_faults = self._archive.gather(self.manifest)
         self._compare_names()
-        self._archive.digests = self.manifest.members
         held = bundle.CHECKPOINT in self._archive.members
         self.checkpoints = [self._archive.read(bundle.CHECKPOINT)] if held else []
         self._sort_members()
         if not self.is_whole and not held:
-            raise FormatError(bundle.ERROR, "a selection without the checkpoint that its proofs lead to")
+            why = ["a selection without the checkpoint that its proofs lead to", *self.volume_faults]
+            raise FormatError(bundle.ERROR, "; ".join(why))
 
     @property
     def origin(self) -> str:
@@ -201,7 +206,14 @@ class BundleSource:
     def _compare_names(self) -> None:
         here = self._archive.members.keys() - {bundle.MANIFEST, bundle.EXTRACTION}
         listed = self.manifest.members.keys()
-        for name in sorted(listed - here)[:FAULTS_MAX]:
+        absent = sorted(listed - here)
+        if self.volume_faults:
+            # One place for all of it, before what follows from it: the first entry that is not here.
+            seq = min((first for name in absent if (first := _first_seq(name)) is not None), default=None)
+            for detail in self.volume_faults:
+                self._fault("bundle_volume", seq, detail)
+            absent = []
+        for name in absent[:FAULTS_MAX]:
             self._fault("member_digest", None, f"{name[:80]}: the manifest lists it, and it is not here")
         for name in sorted(here - listed)[:FAULTS_MAX]:
             self._fault("member_digest", None, f"{name}: the manifest does not list it")
@@ -210,6 +222,14 @@ class BundleSource:
         found = problem(error, seq, detail)
         if found not in self._archive.faults:
             self._archive.faults.append(found)
+
+
+def _first_seq(name: str) -> int | None:
+    """The first entry that a member holds, None of a member that holds none."""
+    place = bundle.member(name)
+    if place.sort == "entries":
+        return place.number * TILE_WIDTH
+    return place.number if place.sort == bundle.ENTRY else None
 
 
 def _next_claims(reader: MemberReader) -> bytes:

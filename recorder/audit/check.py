@@ -14,6 +14,7 @@ from recorder.audit.witnessed import witnessed
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.kinds import Previous
 from recorder.core.note import parse_note
 from recorder.core.trust import Trust
 from recorder.core.verdict import Problem, Report, problem
@@ -36,6 +37,8 @@ def check_source(
     known: Sequence[bytes] = (),
     progress: Progress = silent,
     workers: int | None = None,
+    previous: Sequence[Previous] = (),
+    known_problems: Sequence[Problem] = (),
 ) -> Report:
     """Verify all that a source holds.
 
@@ -45,6 +48,8 @@ def check_source(
         known: signed notes of heads known from elsewhere.
         progress: called now and then with entries done and entries to do.
         workers: processes; as many as there are cores if left out.
+        previous: what boot entries of later incarnations say of this one (`core.verify.Verifier`).
+        known_problems: what was found wrong with it before it was read.
 
     Raises:
         LineageError, OSError: the source cannot be read at all.
@@ -52,18 +57,21 @@ def check_source(
     """
     origin = source.origin
     trusted = trust.identity_of(origin) if trust is not None else None
-    found: list[Problem] = []
+    found: list[Problem] = list(known_problems)
+    damage = damage_name(previous)
     if trust is not None and trust.logs and trusted is None:
         named = ", ".join(key.name for key in trust.logs)
         found.append(problem("identity_untrusted", None, f"the trust file names {named}, not the platform of {origin}"))
     notes = list(dict.fromkeys([*source.checkpoints, *known]))
-    identity = trusted or _identity(source, found)
+    identity = trusted or _identity(source, found, damage)
     seen = witnessed(origin, identity, notes, trust)
     found += seen.problems
     verifier: Verifier | SelectionVerifier
     if source.is_whole:
-        verifier = Verifier(origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size)
-        _check_whole(source, verifier, found, progress, workers)
+        verifier = Verifier(
+            origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous
+        )  # fmt: skip
+        _check_whole(source, verifier, found, progress, workers, damage)
     else:
         verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted)
         _check_selection(source, verifier, found, progress, workers)
@@ -82,7 +90,12 @@ def check_source(
 
 
 def _check_whole(
-    source: LineageSource, verifier: Verifier, found: list[Problem], progress: Progress, workers: int | None
+    source: LineageSource,
+    verifier: Verifier,
+    found: list[Problem],
+    progress: Progress,
+    workers: int | None,
+    damage: str,
 ) -> None:
     tiles = TileCheck()
     total = source.size
@@ -99,7 +112,7 @@ def _check_whole(
                         progress(done, total)
         except StoreDamagedError as error:
             damaged = True
-            found.append(problem("record_damaged", error.seq, f"{error}; nothing after it was checked"))
+            found.append(problem(damage, error.seq, f"{error}; nothing after it was checked"))
         pool.finish()
     progress(verifier.entries, total)
     below = min(source.tiles_below(), verifier.entries)
@@ -145,9 +158,17 @@ def _against_known(origin: str, own: bytes, known: Sequence[bytes], identity: by
     return problems
 
 
-def _identity(source: LineageSource, found: list[Problem]) -> bytes | None:
+def damage_name(previous: Sequence[Previous]) -> str:
+    """What damage to a store is: an error, or a loss that a later incarnation declares when it names this one.
+
+    Only what cannot be read is: what can be read and is wrong was not made so by a failing medium.
+    """
+    return "loss_declared" if previous else "record_damaged"
+
+
+def _identity(source: LineageSource, found: list[Problem], damage: str) -> bytes | None:
     try:
         return identity_key(source)
     except StoreDamagedError as error:
-        found.append(problem("record_damaged", error.seq, str(error)))
+        found.append(problem(damage, error.seq, str(error)))
         return None

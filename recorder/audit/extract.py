@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from recorder.audit.carried import BundleSource
 from recorder.audit.live import Live, read_live
+from recorder.audit.part import ExtractionError, member_bytes
 from recorder.audit.selection import needed_by
 from recorder.audit.source import Held, LineageSource, entry_at, kind_of
 from recorder.audit.span import Span, resolve
 from recorder.audit.state import StateSource
-from recorder.audit.target import ExtractionError, Target
+from recorder.audit.target import VOLUME_BYTES, Target
 from recorder.client.errors import NotRecorded, Unavailable
 from recorder.core import bundle
 from recorder.core.checkpoint import parse_checkpoint
@@ -25,9 +26,12 @@ from recorder.core.entry import decode_in_order, entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.ids import entry_id
 from recorder.core.kinds import IDENTITY_SIGNED
-from recorder.core.limits import HASH_BYTES, TILE_WIDTH
+from recorder.core.limits import ENTRY_MAX_BYTES, HASH_BYTES, TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tiles import Tile, TileTree, encode_bundle, entries_path, tile_path
+
+RECEIPT_MAX_BYTES = 2 * ENTRY_MAX_BYTES + 16
+LISTED_BYTES = 64  # of the manifest for one volume more
 
 Progress = Callable[[int, int], None]  # entries done, entries to do
 
@@ -40,6 +44,7 @@ class Extracted(NamedTuple):
     """What was written."""
 
     path: Path
+    volumes: list[Path]  # all files, of which `path` is the last
     bytes: int
     entries: int
     span: Span
@@ -82,16 +87,18 @@ def extract(
     *,
     utc_ns: int,
     progress: Progress = silent,
+    volume_bytes: int = VOLUME_BYTES,
 ) -> Extracted:
     """Write a bundle.
 
     Args:
         source: where from.
-        to: the file to make; must not be there.
+        to: the file to make, the last of several; must not be there.
         since: start of a selection (`span.resolve`).
         until: its end.
         utc_ns: the time now, for the manifest.
         progress: called now and then.
+        volume_bytes: the most that one file may have; what does not fit goes into further volumes.
 
     Raises:
         ExtractionError: it cannot be written, or there is nothing to take.
@@ -99,7 +106,7 @@ def extract(
 
     """
     live = source.live if isinstance(source, StateSource) else None
-    with Target(to) as target:
+    with Target(to, source.origin, utc_ns, volume_bytes) as target:
         if isinstance(source, StateSource) and live is not None:
             source.refresh(live.seal())
         writing = _Writing(target, progress)
@@ -124,8 +131,8 @@ def extract(
             remarks.append(f"claims of {writing.unreadable} entries could not be read and were left out")
         target.settle()
         recorded = _seal_bundle(writing, source, live, span, entries, whole=whole, utc_ns=utc_ns, remarks=remarks)
-        written = target.finish()
-    return Extracted(to, written, entries, span, whole, size, recorded, remarks)
+        written, volumes = target.finish()
+    return Extracted(to, volumes, written, entries, span, whole, size, recorded, remarks)
 
 
 def _write_whole(writing: _Writing, source: LineageSource) -> int:
@@ -224,19 +231,22 @@ def _seal_bundle(
     manifest = bundle.Manifest(
         bundle.FORMAT, source.origin, whole, entries, ranges, [], utc_ns, live is not None, target.members
     )  # fmt: skip
+    receipt_bytes = 0 if live is None else member_bytes(bundle.EXTRACTION, RECEIPT_MAX_BYTES)
+    manifest_bytes = member_bytes(bundle.MANIFEST, len(manifest.encode()) + LISTED_BYTES)
+    target.make_room(manifest_bytes + receipt_bytes, "manifest and receipt")  # before the manifest is final
     recorded = None
     if live is not None:
         try:
             logged = live.log_extraction(ranges, manifest.encode())
             raw, introduction = _receipt(writing, source, live, logged.seq, whole=whole)
-            target.add(bundle.EXTRACTION, bundle.encode_receipt(raw, introduction), is_listed=False)
+            target.add_last(bundle.EXTRACTION, bundle.encode_receipt(raw, introduction))
             recorded = str(entry_id(entry_hash(raw), logged.seq))
         except (NotRecorded, Unavailable) as error:
             manifest = manifest._replace(recorded=False)
             remarks.append(f"the recorder did not log this extraction, so the bundle is unsigned: {error}")
     else:
         remarks.append("no recorder runs that could log this extraction, so the bundle is unsigned")
-    target.add(bundle.MANIFEST, manifest.encode(), is_listed=False)
+    target.add_last(bundle.MANIFEST, manifest.encode())
     return recorded
 
 

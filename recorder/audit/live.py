@@ -57,6 +57,10 @@ class Live(Protocol):
         """
         ...
 
+    def holds(self) -> dict[int, tuple[int, int | None]]:
+        """First and last seq of each hold in force, by the seq of its entry; last None: whatever follows."""
+        ...
+
     def heads(self) -> Iterator[Head]:
         """The head as it is, then each change, without end."""
         ...
@@ -105,6 +109,9 @@ class LiveRecorder:
         receipt = self._client.append(Kind.EXTRACTION, control=control)
         assert receipt.seq is not None, "an appended entry has a place"
         return Logged(receipt.seq)
+
+    def holds(self) -> dict[int, tuple[int, int | None]]:
+        return {seq: (first, last) for seq, first, last in self._client.status()["room"]["holds"]}
 
     def heads(self) -> Iterator[Head]:
         return self._client.subscribe()

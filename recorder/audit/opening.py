@@ -8,6 +8,7 @@ from recorder.audit.carried import BundleSource
 from recorder.audit.live import LiveRecorder
 from recorder.audit.state import StateSource, open_state
 from recorder.core.errors import Misuse
+from recorder.store.errors import StoreError
 
 NO_FILES = "no-files"  # a directory that is not there: all is asked over the socket
 
@@ -18,7 +19,7 @@ def open_source(path: Path | None, state: Path | None = None, socket: Path | Non
     Args:
         path: a `.lineage` file, or a state directory.
         state: a state directory; at most one of the two is given.
-        socket: of the recorder that may run on the state; alone it serves a user who may not see the directory.
+        socket: of the recorder that may run on the state; it alone serves a user who may not see the directory.
 
     Raises:
         Misuse: nothing, or too much, was given.
@@ -31,7 +32,14 @@ def open_source(path: Path | None, state: Path | None = None, socket: Path | Non
         return BundleSource(path)
     directory = state or path
     if directory is not None:
-        return open_state(directory, socket)
+        try:
+            return open_state(directory, socket)
+        except PermissionError as error:
+            if socket is None:
+                raise StoreError(
+                    f"no permission to look into {directory} ({error.filename}); where a recorder runs on it, name its "
+                    f"socket alone: --socket PATH"
+                ) from error
     if socket is None:
         raise Misuse(
             "say where the lineage is: --state DIR, --socket PATH of a running recorder, or a bundle FILE.lineage"

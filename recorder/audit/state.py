@@ -26,6 +26,7 @@ from recorder.core.verdict import Problem
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import HEAD, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
+from recorder.store.tail import Op, Tail
 from recorder.store.view import View
 
 SOCKET = "recorder.sock"
@@ -201,6 +202,18 @@ class StateSource:
                     if kind_of(raw) == Kind.ACTUATOR:
                         found.update(actuator_in(raw, held))
         return found
+
+    def holds(self) -> dict[int, tuple[int, int | None]]:
+        """First and last seq of each hold in force, by the seq of its entry; last None: whatever follows."""
+        if self.live is not None:
+            return self.live.holds()
+        tail = Tail.restore(self._snapshot())
+        with _opened(self._sealed[-1][1]) as segment:
+            for _, record in segment.records(self._sealed[-1][0]):
+                for operation in record.operations:
+                    if operation[0] in (Op.HOLD, Op.RELEASE):
+                        tail.apply(operation)
+        return {seq: (hold.first, hold.last) for seq, hold in tail.holds.items()}
 
     def close(self) -> None:
         if self.live is not None:

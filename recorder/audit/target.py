@@ -1,100 +1,54 @@
-"""The file that a bundle is written to: whole or not at all, on a stick that may fill up or be pulled out."""
+"""The file or files that a bundle is written to: all of them or none, each no larger than a volume may be."""
 
 from __future__ import annotations
 
 import os
-import stat
-import zipfile
-from collections.abc import Callable
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
-from recorder.audit.archive import Archive
-from recorder.core import bundle
-from recorder.core.errors import LineageError
+from recorder.audit.part import PART, ExtractionError, Part, member_bytes
+from recorder.audit.volumes import volume_path
+from recorder.core.bundle import VOLUMES_MAX
+from recorder.core.volume import FORMAT, Volume
 from recorder.store.layout import sync_dir
 
-PART = ".part"
-_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP can say: the manifest has the time
-
-
-class ExtractionError(LineageError):
-    """A bundle could not be written; nothing is left of it."""
-
-
-class _Sink:
-    """A file that stops at its first failure, so that closing a ZIP above it does not fail again.
-
-    It counts its place by itself: what a ZIP asks of it goes on making sense after the failure.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._at = 0
-        self.failure: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        self._attempt(lambda: self._file.write(data))
-        self._at += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, at: int, _whence: int = 0) -> int:
-        self._attempt(lambda: self._file.seek(at))  # writes what is buffered, so it fails on a full stick too
-        self._at = at
-        return at
-
-    def seekable(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        self._attempt(self._file.flush)
-
-    def sync(self) -> None:
-        """Have the medium hold what was written."""
-        self.flush()
-        self._attempt(lambda: os.fsync(self._file.fileno()))
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _attempt(self, operation: Callable[[], object]) -> None:
-        if self.failure is not None:
-            return
-        try:
-            operation()
-        except OSError as error:
-            self.failure = error
-            raise
+VOLUME_BYTES = 2 << 30  # FAT32 holds files of at most 4 GiB - 1, and some that read it stop at 2 GiB
 
 
 class Target:
-    """Members go in one by one; `finish` makes the file appear, leaving the context without it removes all traces."""
+    """Members go in one by one; `finish` makes the files appear, leaving the context without it removes all traces."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, origin: str, made_utc_ns: int, volume_bytes: int = VOLUME_BYTES) -> None:
         """Begin to write `path`, under the name `path` with `.part` behind it.
 
+        Args:
+            path: of the last volume, the only one if all goes into it.
+            origin: name of the log, which volumes repeat.
+            made_utc_ns: the manifest's time, which they repeat too.
+            volume_bytes: the most that one file may have.
+
         Raises:
-            ExtractionError: the name is taken, or it cannot be written there.
+            ExtractionError: a name is taken, or it cannot be written there.
 
         """
         self.path = path
         self.members: dict[str, bytes] = {}
-        self._part = path.with_name(path.name + PART)
-        if os.path.lexists(path):
-            raise ExtractionError(f"{path} is there already; choose another name")
+        self._origin = origin
+        self._made_utc_ns = made_utc_ns
+        self._volume_bytes = volume_bytes
+        self._before: list[Path] = []  # finished volumes before the last one, still under their `.part` names
+        self._named: list[Path] = []  # those that have their names
+        self._bytes = 0  # of the volumes before
+        volumes = [volume_path(path, number) for number in range(1, VOLUMES_MAX + 1)]
+        for taken in filter(os.path.lexists, (path, *volumes)):
+            raise ExtractionError(f"{taken} is there already; choose another name")
         try:
-            self._part.unlink(missing_ok=True)  # of an extraction that was cut short
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._file: BinaryIO = os.fdopen(os.open(self._part, flags, 0o644), "w+b")
+            for volume in volumes:
+                _part_of(volume).unlink(missing_ok=True)  # of an extraction that was cut short
         except OSError as error:
-            raise ExtractionError(f"cannot write {self._part}: {error.strerror}") from error
-        self._sink = _Sink(self._file)
-        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)
+            raise ExtractionError(f"cannot write {path}: {error.strerror}") from error
+        self._now = Part(_part_of(path))
         self._done = False
 
     def __enter__(self) -> Self:
@@ -103,66 +57,94 @@ class Target:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._done:
             return
-        if self._sink.failure is None:
-            self._sink.failure = OSError("given up")
-        self._zip.close()
-        with suppress(OSError):  # what it still buffers finds no room
-            self._file.close()
-        self._part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error is self._sink.failure:
+        failure = self._now.failure
+        self._now.abandon()
+        for path in (*self._before, *self._named):
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error is failure:
             reason = error.strerror or str(error)
-            raise ExtractionError(f"cannot write {self._part}: {reason}; nothing is left of it") from error
+            raise ExtractionError(f"cannot write {self._now.path}: {reason}; nothing is left of it") from error
 
-    def add(self, name: str, data: bytes, *, is_listed: bool = True) -> None:
-        """Write a member.
+    def add(self, name: str, data: bytes) -> None:
+        """Write a member, into a new volume where this one has no room for it.
 
         Args:
             name: as `bundle.member` knows it.
-            data: its bytes.
-            is_listed: whether its digest belongs into the manifest.
+            data: its bytes; their digest belongs into the manifest.
 
         Raises:
+            ExtractionError: no volume has room for it.
             OSError: no room, no stick.
 
         """
-        info = zipfile.ZipInfo(name, _NO_TIME)
-        info.external_attr = (stat.S_IFREG | 0o644) << 16
-        self._zip.writestr(info, data)
-        if is_listed:
-            self.members[name] = sha256(data).digest()
+        self.make_room(member_bytes(name, len(data)), f"{name} of {len(data):,} bytes")
+        self._now.add(name, data)
+        self.members[name] = sha256(data).digest()
+
+    def add_last(self, name: str, data: bytes) -> None:
+        """Write the manifest or the receipt, which the manifest does not list, where room was made; raises OSError."""
+        self._now.add(name, data)
+
+    def make_room(self, needed: int, what: str) -> None:
+        """Begin a new volume unless this one has room for so many bytes more; raises as `add`."""
+        mark = self._mark()
+        reserved = member_bytes(mark.member, len(mark.encode()))
+        if self._now.bytes + needed + reserved <= self._volume_bytes:
+            return
+        if not self._now.names:
+            raise ExtractionError(f"{what} do not fit into volumes of {self._volume_bytes:,} bytes; allow larger ones")
+        if mark.number > VOLUMES_MAX:
+            raise ExtractionError(f"more than {VOLUMES_MAX} volumes of {self._volume_bytes:,} bytes; allow larger ones")
+        self._split(mark)
+        self.make_room(needed, what)
 
     def settle(self) -> None:
-        """Have what was written so far reach the medium; raises as `add`."""
-        self._sink.sync()
+        """Have what was written so far reach the medium; raises OSError."""
+        self._now.settle()
 
-    def finish(self) -> int:
-        """Close the bundle, read it back from the medium, give it its name; returns its size in bytes.
+    def finish(self) -> tuple[int, list[Path]]:
+        """Close the bundle, read it back from the medium, give each volume its name.
 
-        If we crash before the rename, a `.part` is left, which is no bundle; after it the bundle is whole, and the
-        directory's fsync decides whether it is found.
+        If we crash before the last rename, there are `.part` files, and perhaps volumes of which each says that it is
+        one of several: without the last one, which holds the manifest, they are no bundle. After it the bundle is
+        whole, and the directory's fsync decides whether it is found.
+
+        Returns:
+            Size in bytes of all files, and the files, the last volume last.
+
         """
-        self._zip.close()
-        self.settle()
-        with suppress(OSError):  # advice only; without it the pages may come from memory
-            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self._read_back()
-        size = os.fstat(self._file.fileno()).st_size
-        self._file.close()
-        if os.path.lexists(self.path):
-            raise ExtractionError(f"{self.path} has appeared meanwhile; choose another name")
-        self._part.rename(self.path)
+        size = self._bytes + self._now.finish(self.members)
+        for number, part in enumerate(list(self._before), 1):
+            self._name(part, volume_path(self.path, number))
+            self._before.remove(part)
+        if self._named:
+            sync_dir(self.path.parent)
+        self._name(self._now.path, self.path)
         self._done = True
         sync_dir(self.path.parent)
-        return size
+        return size, self._named
 
-    def _read_back(self) -> None:
-        archive = Archive(self._part)
-        archive.digests = self.members
-        try:
-            for name in archive.members:
-                archive.read(name)
-            expected = self.members.keys() | {bundle.MANIFEST}
-            if archive.faults or not expected <= archive.members.keys():
-                raise ExtractionError(f"{self._part} does not read back as it was written: the medium is faulty")
-        finally:
-            archive.close()
+    def _name(self, part: Path, path: Path) -> None:
+        if os.path.lexists(path):
+            raise ExtractionError(f"{path} has appeared meanwhile; choose another name")
+        part.rename(path)
+        self._named.append(path)
+
+    def _mark(self) -> Volume:
+        number = len(self._before) + 1
+        return Volume(FORMAT, self._origin, self._made_utc_ns, number)
+
+    def _split(self, mark: Volume) -> None:
+        """Finish this volume as one of several, and begin the next."""
+        data = mark.encode()
+        self._now.add(mark.member, data)
+        self.members[mark.member] = sha256(data).digest()
+        self._bytes += self._now.finish(self.members)
+        part = _part_of(volume_path(self.path, mark.number))
+        self._now.path.rename(part)
+        self._before.append(part)
+        self._now = Part(_part_of(self.path))
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(path.name + PART)

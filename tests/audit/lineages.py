@@ -10,6 +10,7 @@ from pathlib import Path
 from recorder.audit.extract import Extracted, extract
 from recorder.audit.live import Logged
 from recorder.audit.opening import open_source
+from recorder.audit.target import VOLUME_BYTES
 from recorder.client.answers import Page
 from recorder.client.errors import NotRecorded
 from recorder.core.entry import entry_hash
@@ -17,14 +18,14 @@ from recorder.core.kinds import Kind
 from recorder.core.messages import Head
 from recorder.store.layout import CURRENT, HEAD, lineage_dir
 from recorder.store.store import SEGMENT_MIN_BYTES, create_store
-from tests.lineage_builder import LineageBuilder
+from tests.lineage_builder import ORIGIN, LineageBuilder
 
 NOW_NS = 1_760_000_100_000_000_000
 
 
-def small(commits: int = 20) -> LineageBuilder:
+def small(commits: int = 20, *, origin: str = ORIGIN) -> LineageBuilder:
     """Two boots, cycles, single commits on two actuators, rows, an event, a refusal."""
-    lineage = LineageBuilder().setup(1, 2)
+    lineage = LineageBuilder(origin=origin).setup(1, 2)
     schema = lineage.schema()
     cycle = lineage.cycle([1, 2], max_commits=10_000)
     for number in range(commits):
@@ -82,11 +83,19 @@ def write_state(
     return state
 
 
-def to_bundle(state: Path, to: Path, since: str | None = None, until: str | None = None) -> Extracted:
+def to_bundle(
+    state: Path,
+    to: Path,
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    utc_ns: int = NOW_NS,
+    volume_bytes: int = VOLUME_BYTES,
+) -> Extracted:
     """Extract a stopped recorder's lineage."""
     source = open_source(None, state)
     try:
-        return extract(source, to, since, until, utc_ns=NOW_NS)
+        return extract(source, to, since, until, utc_ns=utc_ns, volume_bytes=volume_bytes)
     finally:
         source.close()
 
@@ -129,6 +138,9 @@ class LiveLineage:
     def read(self, seq: int) -> Page:
         found = self.lineage.records[seq : seq + self._a_page]
         return Page(seq + len(found), [(one.raw, one.claims) for one in found])
+
+    def holds(self) -> dict[int, tuple[int, int | None]]:
+        return {}
 
     def log_extraction(self, ranges: list[tuple[int, int]], manifest: bytes) -> Logged:
         if not self.may_extract:

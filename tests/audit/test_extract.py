@@ -15,8 +15,8 @@ from recorder.audit.carried import BundleSource
 from recorder.audit.check import check_source
 from recorder.audit.extract import Extracted, extract
 from recorder.audit.opening import open_source
+from recorder.audit.part import ExtractionError
 from recorder.audit.state import open_state
-from recorder.audit.target import ExtractionError
 from recorder.core import bundle, cbor
 from recorder.core.errors import LineageError, Misuse
 from recorder.store.errors import StoreDamagedError
@@ -193,10 +193,10 @@ def test_what_an_earlier_extraction_left_is_replaced_not_followed(tmp_path: Path
 @pytest.mark.parametrize("at", [0, 1, 4, 10])
 def test_a_full_stick_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Wherever it fills up: one clear error, and the `.part` is gone."""
-    from recorder.audit import target
+    from recorder.audit import part
 
     state = write_state(tmp_path / "s", small(300))
-    real = target._Sink.write
+    real = part._Sink.write
     calls = 0
 
     def full(self: Any, data: bytes) -> int:
@@ -207,7 +207,7 @@ def test_a_full_stick_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise self.failure
         return real(self, data)
 
-    monkeypatch.setattr(target._Sink, "write", full)
+    monkeypatch.setattr(part._Sink, "write", full)
     with pytest.raises(ExtractionError, match="No space left on device"):
         to_bundle(state, tmp_path / "b.lineage")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s"]
@@ -229,18 +229,18 @@ def test_a_failing_flush_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_medium_that_reads_back_other_bytes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody leaves with a stick that only seems to hold the evidence."""
-    from recorder.audit import target
+    from recorder.audit import part
 
-    real = target.Target.settle
+    real = part.Part.settle
 
-    def faulty(self: target.Target) -> None:
+    def faulty(self: part.Part) -> None:
         real(self)
-        at = self._part.read_bytes().index(b"acme/arm-7")
-        with self._part.open("r+b") as part:
-            part.seek(at)
-            part.write(b"ACME")
+        at = self.path.read_bytes().index(b"acme/arm-7")
+        with self.path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"ACME")
 
-    monkeypatch.setattr(target.Target, "settle", faulty)
+    monkeypatch.setattr(part.Part, "settle", faulty)
     with pytest.raises(ExtractionError, match="medium is faulty"):
         to_bundle(write_state(tmp_path / "s", small()), tmp_path / "b.lineage")
     assert not (tmp_path / "b.lineage").exists()
