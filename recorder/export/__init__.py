@@ -1,0 +1,1 @@
+"""A lineage for other tools: MCAP, which Foxglove and PlotJuggler open.  A view; the bundle in it is the evidence."""
