@@ -4,141 +4,126 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import shutil
 import tempfile
-from math import ceil
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from recorder.cli import measure_calls, measure_commits, measure_starts, output
-from recorder.cli.measure_commits import ACTUATOR, Comparison
+from recorder.bench.figure import Figure
+from recorder.bench.run import SHARES, Plan, measure
+from recorder.cli import bench_calls, output
 from recorder.cli.options import json_option
-from recorder.cli.process import RecorderProcess, Telling, short_socket
+from recorder.cli.telling import Telling
 from recorder.core.errors import Misuse
-from recorder.daemon.founding import Answers, found
 
-ROUNDS_MIN = 5
-CALLS_SHARE = 6  # two verbs, three states of the recorder
+SECONDS_MIN = 0.5
+COLUMNS = (
+    "measure", "figure", "unit", "value", "p99", "p99.9", "max", "floor", "ratio", "at p99", "floor is",
+)  # fmt: skip
 
 
-@click.command("bench", epilog="Example: lineage bench --state /var/lib/bench --seconds 60 --json")
+@click.command("bench", epilog="Example: lineage bench --state /var/lib/bench --only commit --seconds 10 --json")
 @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="A new directory on the disk to measure.")
-@click.option("--seconds", type=click.FloatRange(min=0.5), default=30.0, show_default=True, help="For the loops.")
-@click.option("--rounds", type=click.IntRange(min=ROUNDS_MIN), default=ROUNDS_MIN, show_default=True)
+@click.option(
+    "--only", type=click.Choice(tuple(SHARES)), multiple=True, help="One measure; may be given again. All if left out."
+)
+@click.option("--seconds", type=click.FloatRange(min=SECONDS_MIN), default=45.0, show_default=True, help="To measure.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Of interleaved measures.")
+@click.option("--actuators", type=click.IntRange(1, 64), default=8, show_default=True, help="That record rows.")
 @click.option("--segment-mib", type=click.IntRange(4, 1024), default=64, show_default=True)
-@click.option("--segments", type=click.IntRange(min=2), default=3, show_default=True, help="Of the long start.")
+@click.option(
+    "--segments", type=click.IntRange(min=2), default=100, show_default=True,
+    help="For a commit in the last of them; 4 MiB each.",
+)  # fmt: skip
 @json_option
-def command(*, state: Path | None, seconds: float, rounds: int, segment_mib: int, segments: int, as_json: bool) -> None:
-    """Measure what a durable commit costs on this machine.
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    state: Path | None,
+    only: tuple[str, ...],
+    seconds: float,
+    rounds: int,
+    actuators: int,
+    segment_mib: int,
+    segments: int,
+    as_json: bool,
+) -> None:
+    """Measure what this machine and its disk can do, and say what that comes to.
 
-    Durable commits, one in flight, against bare LMDB; event() and record() at 1 kHz with the recorder running, killed
-    and stopped; memory; start time.  Uses a real recorder in a process of its own and removes what it wrote.
+    Everything is measured with real recorders in processes of their own, in interleaved rounds with what the machine
+    does at best: the floor.  What was written is removed.  The defaults take two to three minutes and 1.5 GB of disk.
+
+    Exit status: 1 where something that event() or record() took is neither stored nor declared lost.
     """
     if state is not None and state.exists():
         raise Misuse(f"{state} exists; name a directory to make, on the disk to measure")
     logging.getLogger("recorder.client").setLevel(logging.CRITICAL)  # that the recorder goes away is the measurement
     root = state or Path(tempfile.mkdtemp(prefix="lineage-bench-"))
+    plan = Plan(only or tuple(SHARES), seconds, rounds, segment_mib, segments, actuators)
     try:
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with Telling() as tell, short_socket(root) as socket:
-            result = _measure(root, socket, seconds, rounds, segment_mib, segments, tell)
+        with Telling() as tell:
+            found = measure(root, plan, tell)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+    loops = [bench_calls.facts(one, fate) for one, fate in found.calls]
     if as_json:
-        output.json_text(result)
+        output.json_text({
+            "machine": _machine(),
+            "figures": [one.to_json() for one in found.figures],
+            "calls": loops,
+            "advice": found.advice.to_json(),
+        })  # fmt: skip
     else:
-        _print(result)
+        _print(found.figures, loops, found.advice.lines())
+    ctx.exit(bench_calls.exit_status(loops))
 
 
-def _measure(
-    root: Path, socket: Path, seconds: float, rounds: int, segment_mib: int, segments: int, tell: Telling
-) -> dict[str, Any]:
-    answers = Answers("bench", "bench", "hold", [os.getuid()], [ACTUATOR], segment_mib)
-    found(root / "state", answers)
-    log = root / "recorder.log"
-    with RecorderProcess(root / "state", socket, log) as recorder:
-        commits = measure_commits.compare(
-            recorder, root / "bare", segment_mib * 1024 * 1024, rounds, seconds / 2, tell
-        )  # fmt: skip
-        before = recorder.memory_kib()
-        calls = measure_calls.measure(recorder, seconds / 2 / CALLS_SHARE, tell)
-        after = recorder.memory_kib()
-        recorder.stop()
-    found(root / "starts", answers)
-    starts = measure_starts.measure(root / "starts", socket, log, segments, tell)
+def _machine() -> dict[str, Any]:
     return {
-        "commit": _commit_facts(commits),
-        "calls": [
-            {
-                "verb": one.verb,
-                "recorder": one.recorder,
-                "count": len(one.took_s),
-                "p50_us": round(one.percentile_us(50), 1),
-                "p99_us": round(one.percentile_us(99), 1),
-                "p999_us": round(one.percentile_us(99.9), 1),
-                "max_us": round(one.percentile_us(100), 1),
-                "no_room": one.refused,
-                "dropped": one.after.rows_dropped + one.after.events_dropped,
-                "pending": one.after.pending,
-            }
-            for one in calls
-        ],
-        "memory_kib": {"after_commits": before, "after_restarts": after, "segment": segment_mib * 1024},
-        "start": [
-            {"segments": one.segments, "entries": one.entries, "median_s": round(one.median_s, 4)} for one in starts
-        ],
-        "start_ratio": round(starts[-1].median_s / starts[0].median_s, 3),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
     }
 
 
-def _commit_facts(found: Comparison) -> dict[str, Any]:
-    return {
-        "record_bytes": found.record_bytes,
-        "ratio": round(found.ratio, 3),
-        "rounds": [
-            {
-                "ratio": round(one.ratio, 3),
-                "bare_p50_us": round(percentile_us(one.bare_s, 50), 1),
-                "commit_p50_us": round(percentile_us(one.recorded_s, 50), 1),
-                "commit_p99_us": round(percentile_us(one.recorded_s, 99), 1),
-                "bare_count": len(one.bare_s),
-                "commit_count": len(one.recorded_s),
-            }
-            for one in found.rounds
-        ],
-    }
-
-
-def percentile_us(values_s: list[float], percent: float) -> float:
-    """Nearest rank, in µs."""
-    return sorted(values_s)[ceil(percent / 100 * len(values_s)) - 1] * 1e6
-
-
-def _print(result: dict[str, Any]) -> None:
-    commit = result["commit"]
-    output.say(f"durable commits, one in flight, against bare LMDB commits of the same {commit['record_bytes']} bytes")
-    output.table(
-        ("round", "bare p50 µs", "commit p50 µs", "commit p99 µs", "ratio"),
-        [
-            [str(number), *(str(one[key]) for key in ("bare_p50_us", "commit_p50_us", "commit_p99_us", "ratio"))]
-            for number, one in enumerate(commit["rounds"], 1)
-        ],
-    )
-    output.say(f"ratio, median of the rounds: {commit['ratio']}")
-    output.say()
-    output.say("calls that never block, from a loop at 1 kHz")
-    output.table(
-        ("verb", "recorder", "calls", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "no room", "pending after"),
-        [[str(one[key]) for key in one if key != "dropped"] for one in result["calls"]],
+def _print(figures: Sequence[Figure], loops: list[dict[str, Any]], advice: Sequence[str]) -> None:
+    machine = _machine()
+    output.say(
+        f"{machine['at']}, {machine['cores']} cores of {machine['machine']}, Linux {machine['kernel']},"
+        f" Python {machine['python']}, pages of {machine['page_bytes']} bytes"
     )
     output.say()
-    memory = result["memory_kib"]
-    for when in ("after_commits", "after_restarts"):
-        anon, file = (memory[when][name] / 1024 for name in ("RssAnon", "RssFile"))
-        output.say(f"memory {when.replace('_', ' ')}: RssAnon {anon:.1f} MiB, RssFile {file:.1f} MiB")
-    output.say()
-    for one in result["start"]:
-        output.say(f"start with {one['entries']:,} entries in {one['segments']} segments: {one['median_s']:.3f} s")
-    output.say(f"ratio of the starts: {result['start_ratio']}")
+    output.table(COLUMNS, [_cells(one) for one in figures])
+    if loops:
+        output.say()
+        bench_calls.show(loops)
+    if advice:
+        output.say()
+        output.say("advice")
+        for line in advice:
+            output.say(f"  {line}")
+
+
+def _cells(one: Figure) -> list[str]:
+    return [
+        one.measure, one.name, one.unit, shown(one.value),
+        *(shown(one.percentiles.get(name)) for name in ("p99", "p99.9", "max")),
+        shown(one.floor), shown(one.ratio), shown(one.ratio_p99), one.floor_name or "-",
+    ]  # fmt: skip
+
+
+def shown(value: float | None) -> str:
+    """A number in three digits and more, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

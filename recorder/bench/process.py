@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,35 +18,19 @@ from typing import Self
 from recorder.audit.state import SOCKET
 from recorder.client import Recorder, Unavailable
 from recorder.core.errors import LineageError
+from recorder.daemon import interpreter
 
 START_S = 60.0
 SUN_PATH_MAX = 107
 STOP_S = 30.0
 POLL_S = 0.002
-LINEAGE = (sys.executable, "-c", "from recorder.cli import main; main()")
-
-
-class Telling:
-    """One line on a terminal's standard error that says what is going on."""
-
-    def __init__(self) -> None:
-        self._width = 0
-
-    def __call__(self, text: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{text.ljust(self._width)}")
-            sys.stderr.flush()
-            self._width = max(self._width, len(text))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self("")
-        if self._width:
-            sys.stderr.write("\r")
+_PROGRAM = """
+import sys
+from recorder.daemon.interpreter import end_with
+if end_with(int(sys.argv.pop(1))):
+    from recorder.cli import main
+    main()
+"""
 
 
 class ProcessError(LineageError):
@@ -65,7 +49,7 @@ def short_socket(directory: Path) -> Iterator[Path]:
 
 
 class RecorderProcess:
-    """`lineage run` on a state directory."""
+    """`lineage run` on a state directory; it ends with the thread that started it, however that ends."""
 
     def __init__(self, state: Path, path: Path, log: Path) -> None:
         """Prepare; `start` starts it.
@@ -78,7 +62,7 @@ class RecorderProcess:
         """
         self.state = state
         self.path = path
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,6 +70,11 @@ class RecorderProcess:
         """Process id."""
         assert self._process is not None, "it was started"
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> float:
         """Start it; returns the seconds until it answered its first hello.
@@ -95,9 +84,10 @@ class RecorderProcess:
 
         """
         began = time.monotonic()
-        command = [*LINEAGE, "run", "--state", str(self.state), "--socket", str(self.path)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+        run = ("run", "--state", self.state, "--socket", self.path)
+        command, env = interpreter.command(_PROGRAM, str(os.getpid()), *run), interpreter.environment()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
         while time.monotonic() - began < START_S:
             if self._process.poll() is not None:
                 raise ProcessError(f"the recorder ended with status {self._process.returncode}: {self._last_words()}")
@@ -137,11 +127,29 @@ class RecorderProcess:
         assert self._process is not None, "it was started"
         self._process.send_signal(signal.SIGCONT)
 
+    def limit_files(self, file_max_bytes: int | None) -> None:
+        """Let it write no file beyond this size (RLIMIT_FSIZE); None: as it was started, which is as we were."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft if file_max_bytes is None else file_max_bytes, hard))
+
     def memory_kib(self) -> dict[str, int]:
         """RssAnon and RssFile of /proc/PID/status."""
-        lines = Path(f"/proc/{self.pid}/status").read_text("ascii", errors="replace").split("\n")
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        fields = self._fields("status")
         return {name: int(fields[name].split()[0]) for name in ("RssAnon", "RssFile")}
+
+    def cpu_s(self) -> float:
+        """User and system time of all its threads so far, of /proc/PID/stat: in steps of 10 ms."""
+        after_name = Path(f"/proc/{self.pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
+        user, system = after_name[11:13]  # proc(5): fields 14 and 15
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def written_bytes(self) -> int:
+        """What it caused to be written to the device so far: write_bytes of /proc/PID/io."""
+        return int(self._fields("io")["write_bytes"])
+
+    def _fields(self, name: str) -> dict[str, str]:
+        lines = Path(f"/proc/{self.pid}/{name}").read_text("ascii", errors="replace").split("\n")
+        return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def _listens(self) -> bool:
         """A cheap look, which leaves the processor to the one that starts."""
@@ -160,7 +168,7 @@ class RecorderProcess:
                 return False
 
     def _last_words(self) -> str:
-        said = self._log.read_text("utf-8", errors="replace").strip().split("\n")
+        said = self.log.read_text("utf-8", errors="replace").strip().split("\n")
         return said[-1] or "it said nothing"
 
     def __enter__(self) -> Self:
