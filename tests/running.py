@@ -21,17 +21,6 @@ from recorder.store.segment import Segment
 from recorder.store.view import View
 
 ACTUATORS = ["arm", "arm.joint1", "arm.joint2"]
-WHAT: dict[str, Any] = {
-    "mode": "position",
-    "target": 1.5,
-    "magnitude": 1.0,
-    "unit": "rad",
-    "duration_ms": 10,
-    "reversibility": "reversible",
-    "confirm_by_ms": None,
-}
-WHO: dict[str, Any] = {"operator": "ann", "delegation": None}
-WHY: dict[str, Any] = {"evaluator": "planner", "clauses": [], "inputs": [], "alternatives": []}
 CONFIG = """
 [platform]
 fleet = "acme"
@@ -46,6 +35,7 @@ epoch_hours = {epoch_hours}
 gated = true
 on_unavailable = "hold"
 max_commits = 100000
+{motion}
 [class.fast]
 gated = true
 on_unavailable = "continue_ungated"
@@ -58,14 +48,22 @@ uids = [{uid}]
 actuators = ["arm", "arm.joint1", "arm.joint2"]
 append = ["mark", "observation"]
 read = true
+{more}
 """
 _RUN = "import sys; from pathlib import Path; from recorder.daemon.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 
 
 def make_state(state: Path, **settings: Any) -> Path:
-    """Write a configuration and an identity key."""
+    """Write a configuration and an identity key; `motion` goes into that class, `more` is TOML of other tables."""
     state.mkdir(mode=0o750, exist_ok=True)
-    chosen = {"checkpoint_s": 60, "rows_window_ms": 20, "epoch_hours": 24, "uid": os.getuid()} | settings
+    chosen = {
+        "checkpoint_s": 60,
+        "rows_window_ms": 20,
+        "epoch_hours": 24,
+        "uid": os.getuid(),
+        "motion": "",
+        "more": "",
+    } | settings
     (state / "recorder.toml").write_text(CONFIG.format(**chosen))
     identity.make(state)
     return state

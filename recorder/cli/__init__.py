@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NamedTuple, NoReturn
 
 import click
@@ -14,6 +16,7 @@ from recorder.core.errors import LineageError
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 EXIT_PIPE = 141  # 128 + SIGPIPE: whoever read our output has gone
 
 
@@ -36,9 +39,12 @@ VERBS: dict[str, Verb] = {
     "log": Verb("recorder.cli.log", "The latest entries; follows a running recorder like tail -f."),
     "show": Verb("recorder.cli.show", "One entry, commit or row: claims, proof, neighbours on the axes."),
     "walk": Verb("recorder.cli.walk", "Entries along the temporal, an actuator's or a policy's axis."),
+    "mark": Verb("recorder.cli.mark", "Mark an incident in a running recorder's lineage."),
+    "hold": Verb("recorder.cli.hold", "Exempt entries from deletion: add, list, release."),
     "extract": Verb("recorder.cli.extract", "Take the lineage, or a part of it with proofs, to a .lineage file."),
+    "export": Verb("recorder.cli.export", "Write it as MCAP for Foxglove and PlotJuggler, the bundle attached."),
     "verify": Verb("recorder.cli.verify", "Check a state directory or a .lineage file; four separate verdicts."),
-    "bench": Verb("recorder.cli.bench", "Measure what a durable commit costs on this machine."),
+    "bench": Verb("recorder.cli.bench", "Measure what this machine and its disk can do."),
     "doctor": Verb("recorder.cli.doctor", "Check this machine: sync time, clock, permissions, disk, identity."),
     "recover": Verb("recorder.cli.recover", "Keep a damaged store aside and begin a new incarnation that names it."),
 }
@@ -74,7 +80,14 @@ def lineage() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit; what goes wrong is one line and status 2."""
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(arguments))
+
+
+def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, by an exception: temporary files and processes go too."""
+    signal.signal(number, signal.SIG_IGN)  # once is enough
+    sys.exit(EXIT_TERMINATED)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

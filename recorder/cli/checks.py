@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from contextlib import closing
@@ -19,15 +18,14 @@ from recorder.cli.checks_machine import FAIL, OK, WARN, Finding
 from recorder.cli.status import status
 from recorder.core.errors import LineageError
 from recorder.daemon import identity
+from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.survey import damage
 from recorder.store.errors import StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
 
-DAYS_WARN, DAYS_FAIL = 14.0, 1.0
-YOUNG_S = 600.0  # a rate over less says little
-DAY_S = 86_400.0
+HOURS_WARN, HOURS_FAIL = 14 * 24.0, 24.0
 MIB = 1024 * 1024
 HWMON = Path("/sys/class/hwmon")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -132,15 +130,17 @@ def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     if found["source"] != "recorder":
         return Finding("store", FAIL, f"a recorder has it open and does not answer: {found['trouble']}", "restart it")
     if found["store_full"]:
-        return Finding("store", FAIL, "full: nothing more is recorded", "free room, or extract and delete")
+        return Finding(
+            "store", FAIL, "full: only what has happened is recorded", "extract, then free room, or allow more to go"
+        )
     if found["prepare_failure"]:
         return Finding("store", WARN, str(found["prepare_failure"]), "free room")
     return Finding("store", OK, f"a recorder has it open, {found['entries']:,} entries")
 
 
 def room(state: Path, socket: Path, *, is_readable: bool) -> Finding:
-    """Free space, and how long it lasts at the rate of this lineage so far."""
-    free = shutil.disk_usage(state).free
+    """Free space, and how long it lasts: as a running recorder measures it, else at the rate of this lineage so far."""
+    free = space_of(state).free_bytes
     fact = f"{free / MIB:,.0f} MiB free"
     try:
         segment = configs.load(state).store.segment_mib * MIB
@@ -151,22 +151,25 @@ def room(state: Path, socket: Path, *, is_readable: bool) -> Finding:
         if read_current(state) is None:
             return Finding("room", OK, f"{fact}, {free // segment:,} segments; nothing recorded yet")
         with closing(open_state(state, socket)) as source:
+            if source.is_running:
+                page = status(state, socket)["room"]
+                per_hour = page["growth_bytes_per_hour"] or 0
+                return _lasts(fact, page["left_bytes"], Rate(per_hour * page["measured_s"] // 3600, page["measured_s"]))
             began_ns = utc_ns_of(entry_at(source, 0).raw)
             used = used_bytes(source)
     except (LineageError, OSError, lmdb.Error) as error:
         return Finding("room", WARN, f"{fact}; how long it lasts cannot be told: {error}")
-    return _days(fact, free, used, time.time() - (began_ns or 0) / 1e9)
+    return _lasts(fact, free - segment, Rate(used, time.time() - (began_ns or 0) / 1e9))
 
 
-def _days(fact: str, free: int, used: int, age_s: float) -> Finding:
-    if age_s < YOUNG_S:
-        return Finding("room", OK, f"{fact}; the lineage is too young to say how long it lasts")
-    per_day = used / age_s * DAY_S
-    days = free / per_day
-    fact = f"{fact}, {days:,.0f} days until full at {per_day / MIB:,.1f} MiB a day"
-    if days < DAYS_FAIL:
+def _lasts(fact: str, left: int, rate: Rate) -> Finding:
+    hours = hours_until_full(left, rate)
+    if hours is None:
+        return Finding("room", OK, f"{fact}; too little was recorded yet to say how long it lasts")
+    fact = f"{fact}, {hours:,.0f} hours until full at {rate.per_hour / MIB:,.1f} MiB an hour"
+    if hours < HOURS_FAIL:
         return Finding("room", FAIL, fact, "extract and free some now")
-    if days < DAYS_WARN:
+    if hours < HOURS_WARN:
         return Finding("room", WARN, fact, "extract and free some soon")
     return Finding("room", OK, fact)
 

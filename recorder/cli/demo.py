@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,10 +22,11 @@ from recorder.audit.check import check_source
 from recorder.audit.extract import extract
 from recorder.audit.source import Held, kind_of
 from recorder.audit.state import open_state
+from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import demo_screen, output
 from recorder.cli.checks import used_bytes
 from recorder.cli.options import json_option
-from recorder.cli.process import RecorderProcess, Telling, short_socket
+from recorder.cli.telling import Telling
 from recorder.client import Recorder
 from recorder.core import ids
 from recorder.core.entry import decode, entry_hash
@@ -62,8 +65,13 @@ def command(ctx: click.Context, *, seconds: float, state: Path | None, flight: P
     if state is not None:
         check_free(state)
     root = state or Path(tempfile.mkdtemp(prefix="lineage-demo-")) / "state"
-    with Telling() as tell:
-        facts = _run(root, seconds, loaded, tell)
+    try:
+        with Telling() as tell:
+            facts = _run(root, seconds, loaded, tell)
+    except (KeyboardInterrupt, SystemExit):
+        if state is None:
+            shutil.rmtree(root.parent, ignore_errors=True)
+        raise
     if as_json:
         output.json_text(facts)
     else:
@@ -155,8 +163,15 @@ def _drive(socket: Path, seconds: float, flight: Flight, tell: Callable[[str], N
     """The arm and the flight at once, each with a client of its own as two controllers would."""
     from hwsim import run_arm, run_replay  # noqa: PLC0415 -- found to be there by _flight
 
+    given_up = threading.Event()
+
+    def go_on(_report: ArmReport | ReplayReport) -> None:
+        if given_up.is_set():
+            raise DemoError("the demo was ended")
+
     def on_arm(report: ArmReport) -> None:
         done = f"{report.rows} rows and {report.commits} commits of the arm"
+        go_on(report)
         tell(f"recording: {report.wall_s:.0f} of {seconds:.0f} s, {done}")
 
     def arm() -> ArmReport:
@@ -165,11 +180,15 @@ def _drive(socket: Path, seconds: float, flight: Flight, tell: Callable[[str], N
 
     def replay() -> ReplayReport:
         with Recorder(socket, client_name="demo flight") as client:
-            return run_replay(client, flight, seconds=seconds)
+            return run_replay(client, flight, seconds=seconds, on_progress=go_on)
 
     with ThreadPoolExecutor(2, "demo") as pool:
         running = pool.submit(arm), pool.submit(replay)
-        return running[0].result(), running[1].result()
+        try:
+            return running[0].result(), running[1].result()
+        except BaseException:
+            given_up.set()  # else the pool waits for them to the end
+            raise
 
 
 def _stored(state: Path) -> dict[str, Any]:

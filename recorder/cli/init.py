@@ -11,6 +11,7 @@ import click
 from recorder.cli import output
 from recorder.cli.options import json_option, state_option
 from recorder.core.errors import Misuse
+from recorder.daemon import accounts
 from recorder.daemon.founding import FLEET, Answers, check_free, default_platform, found
 
 RULES = ("hold", "continue_ungated")
@@ -31,6 +32,13 @@ What shall a controller of class motion do while the recorder is away?
 @click.option("--on-unavailable", type=click.Choice(RULES), help="Of class motion; never chosen for you.")
 @click.option("--uid", "uids", type=click.IntRange(min=0), multiple=True, help="Local user that may act; you.")
 @click.option("--actuator", "actuators", multiple=True, metavar="NAME", help="What they may act for.")
+@click.option(
+    "--technician",
+    "technicians",
+    multiple=True,
+    metavar="USER|:GROUP",
+    help="Who may extract from a running recorder, and read; by name or number, a group also without the colon.",
+)
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for what is left out.")
 @json_option
 def command(
@@ -41,6 +49,7 @@ def command(
     on_unavailable: str | None,
     uids: tuple[int, ...],
     actuators: tuple[str, ...],
+    technicians: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -62,11 +71,13 @@ def command(
         if not uids:
             uids = (click.prompt("User id of the controllers", type=int, default=os.getuid(), err=True),)
         if not actuators:
-            asked = click.prompt("Actuators, by name, with spaces between", default="", show_default=False, err=True)
-            actuators = tuple(asked.replace(",", " ").split())
+            actuators = _asked("Actuators, by name, with spaces between")
+        if not technicians:
+            technicians = _asked("Technicians, who may extract: users and :groups, with spaces between")
     assert on_unavailable is not None, "asked for or refused above"
     answers = Answers(
-        fleet or FLEET, platform or default_platform(), on_unavailable, uids or (os.getuid(),), actuators
+        fleet or FLEET, platform or default_platform(), on_unavailable, uids or (os.getuid(),), actuators,
+        technicians=accounts.find(technicians),
     )  # fmt: skip
     key = found(state, answers)
     if as_json:
@@ -75,9 +86,18 @@ def command(
     _print(state, str(key), answers)
 
 
+def _asked(question: str) -> tuple[str, ...]:
+    """Several names, or none."""
+    answer: str = click.prompt(question, default="", show_default=False, err=True)
+    return tuple(answer.replace(",", " ").split())
+
+
 def _print(state: Path, key: str, answers: Answers) -> None:
     output.say(f"{state}: configuration recorder.toml, identity key identity.key (0600)")
     output.say(f"class motion without a recorder: {answers.on_unavailable}")
+    if any(answers.technicians):
+        named = [f"user {uid}" for uid in answers.technicians.uids] + [f"group {n}" for n in answers.technicians.gids]
+        output.say(f"may extract from a running recorder: {', '.join(named)}")
     output.say()
     output.say("The auditor's trust file needs this line (with `quorum none` as long as there are no witnesses):")
     output.say(f"  log {key}")

@@ -13,6 +13,7 @@ import click
 from recorder.audit.carried import BundleSource
 from recorder.audit.opening import open_source
 from recorder.audit.state import StateSource
+from recorder.cli import output
 
 STATE_ENV = "LINEAGE_STATE"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,6 +66,8 @@ def opened(state: Path | None, bundle: Path | None, socket: Path | None) -> Iter
     logging.getLogger("recorder").addHandler(logging.NullHandler())  # what the client would warn of, the error says
     source = open_source(bundle, None if bundle is not None else state, socket)
     try:
+        for fault in source.volume_faults if isinstance(source, BundleSource) else ():
+            output.note(fault)  # else a part would look like the whole; `verify` says it once more, with its verdict
         yield source
     finally:
         source.close()

@@ -11,8 +11,9 @@ from recorder import config as configs
 from recorder.cli import output
 from recorder.cli.options import json_option, state_option
 from recorder.core.errors import Misuse
-from recorder.daemon import boot, identity
+from recorder.daemon import identity
 from recorder.daemon.clock import SystemClock
+from recorder.daemon.randomness import ReadAhead
 from recorder.daemon.recover import Diagnosis, Recovered, begin, diagnose
 from recorder.store.errors import StoreError
 from recorder.store.layout import StateLock
@@ -38,7 +39,7 @@ def command(*, state: Path | None, yes: bool, as_json: bool) -> None:
         found = diagnose(state, config, signer)
         if not yes:
             _confirm(found)
-        new = begin(state, config, signer, SystemClock(), boot.system_randomness, found)
+        new = begin(state, config, signer, SystemClock(), ReadAhead(), found)
     finally:
         lock.close()
     _print(state, found, new, as_json=as_json)

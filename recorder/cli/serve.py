@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -28,10 +29,11 @@ def command(ctx: click.Context, *, state: Path | None, socket: Path | None) -> N
     Exit status: 0 after a clean stop, 1 after a failed sync (start again), 2 where it could not start; then nothing on
     disk was changed.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves there is nothing to clean up
     if state is None:
         raise Misuse("say which state directory: --state DIR")
     try:
         status = run(state, socket or state / SOCKET)
-    except lmdb.Error as error:
-        raise StoreDamagedError(f"{state}: {error}; `lineage recover --state {state}` keeps it aside") from error
+    except (StoreDamagedError, lmdb.Error) as error:
+        raise StoreDamagedError(f"{error}; `lineage recover --state {state}` keeps it aside and begins anew") from error
     ctx.exit(status)

@@ -10,6 +10,7 @@ import click
 
 from recorder.audit.axis import Neighbours, neighbours
 from recorder.audit.carried import BundleSource
+from recorder.audit.deleted import deletion_of
 from recorder.audit.describe import described, plain, values_of
 from recorder.audit.rowview import row_of
 from recorder.audit.source import Held, entry_at, entry_named
@@ -43,6 +44,8 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
             entry = decode(held.raw)
             _narrow(source, shown, held, entry, named)
             _carried(source, shown, entry)
+            if (deletion := deletion_of(source, entry.header, held)) is not None:
+                shown["claims_deleted_by"] = str(entry_id(_hash(deletion), deletion.seq))
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])
         shown["proof"] = None if proof is None else proof.encode().decode()

@@ -141,15 +141,58 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
         ("clock", _clock(page)),
         ("at risk", f"at most {get('at_risk_rows')} rows, {get('at_risk_ms')} ms, of a stream"),
     ]
+    rows += room_rows(get("room", {}))
     if get("store_full"):
-        rows.append(("WARNING", "the store is full: nothing more is recorded"))
+        rows.append(("WARNING", "the store is full: only what has happened is recorded, as long as the reserve lasts"))
     if get("prepare_failure"):
         rows.append(("WARNING", f"{get('prepare_failure')}"))
+    if get("prepared_replaced"):
+        rows.append(("WARNING", f"{get('prepared_replaced')}; is the card wearing out?"))
     if get("stalled_s"):
         rows.append(("WARNING", f"the recorder has stood still for {get('stalled_s')} s"))
     elif (outstanding_s := get("sync_outstanding_s")) and outstanding_s > 1:
         rows.append(("WARNING", f"a sync has been under way for {outstanding_s} s"))
     return rows
+
+
+def room_rows(room: dict[str, Any]) -> list[tuple[str, str]]:
+    """What there is to say of the room on the disk."""
+    if not room:
+        return []
+    limits = f"space_left {size(room['space_left_bytes'])}, admin_space_left {size(room['admin_space_left_bytes'])}"
+    actions: dict[str, list[str]] = {}
+    for name, action in room["disk_full_action"].items():
+        actions.setdefault(action, []).append(name)
+    rows = [
+        ("room", f"{size(room['free_bytes'])} free, state {room['state']}; {limits}"),
+        ("until full", until_full(room)),
+        ("when full", "; ".join(f"{action} {', '.join(names)}" for action, names in actions.items())),
+    ]
+    if room["holds"]:
+        rows.append(("holds", f"{len(room['holds'])} in force"))
+    if room["erasing"]:
+        rows.append(("erasing", f"claims that {room['erasing']} deletion entries name"))
+    if room["state"] != "ample":
+        rows.append(("WARNING", f"room gets short ({room['state']}): extract, then free some, or allow more to go"))
+    if room["halted"]:
+        rows.append(("WARNING", f"halted until the recorder is started again: {', '.join(room['halted'])}"))
+    if room["failure"]:
+        rows.append(("WARNING", f"making room: {room['failure']}"))
+    return rows
+
+
+def until_full(room: dict[str, Any]) -> str:
+    """Hours until full in words, with the rate that they rest on."""
+    hours = room["hours_until_full"]
+    if hours is None:
+        return f"cannot be told from {room['measured_s']} s of recording"
+    rate = f"{size(room['growth_bytes_per_hour'])} an hour, measured over {room['measured_s'] / 60:.0f} minutes"
+    return f"{hours:,.1f} hours at {rate}"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
 
 
 def _since(page: dict[str, Any]) -> str:

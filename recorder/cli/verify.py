@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-import recorder
 from recorder.audit.check import check_source
+from recorder.audit.incarnations import Other, Outcome, Standing, check_others, others_in
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, socket_option, state_option
-from recorder.core.errors import LineageError, Misuse
-from recorder.core.trust import Trust, parse_trust
-from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
-from recorder.store.errors import StoreDamagedError
+from recorder.cli.verify_child import Request, checked
+from recorder.cli.verify_text import print_other, print_report
+from recorder.core.checkpoint import parse_checkpoint
+from recorder.core.errors import FormatError, LineageError, Misuse
+from recorder.core.kinds import Previous
+from recorder.core.note import parse_note
+from recorder.core.trust import parse_trust
+from recorder.store.errors import StoreError
+from recorder.store.layout import read_current
 
-PROBLEMS_SHOWN = 20
-VERDICTS = ("integrity", "completeness", "authority", "witnessing")
 _FILE = click.Path(path_type=Path)
-# LMDB reads through a memory map: a page that is missing or wrong ends the process that reads it.
-_CRASHES = (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT)
-
-
-class CheckEndedError(LineageError):
-    """The process that checked was killed."""
+_GRAVITY = (0, 3, 2, 1)  # of exit statuses, rising: what was found to be wrong outweighs what could not be looked at
 
 
 @click.command(
@@ -43,7 +38,6 @@ class CheckEndedError(LineageError):
     "--checkpoint", "checkpoints", type=_FILE, metavar="FILE", multiple=True, help="A known head (signed note)."
 )
 @json_option
-@click.option("--unguarded", is_flag=True, hidden=True)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -54,107 +48,72 @@ def command(
     trust: Path | None,
     checkpoints: tuple[Path, ...],
     as_json: bool,
-    unguarded: bool,
 ) -> None:
-    """Check a lineage in its steps and give four separate verdicts.
+    """Check a lineage in its steps and give four separate verdicts; of a state, every incarnation that lies there.
 
     Exit status: 0 nothing failed, 1 a check failed, 2 it cannot be read, 3 usable with declared loss only.
     """
     if bundle is not None and ctx.get_parameter_source("state") is click.core.ParameterSource.COMMANDLINE:
         raise Misuse("name either a state directory (--state DIR) or a bundle (FILE.lineage), not both")
-    if bundle is None and state is not None and not unguarded:
-        ctx.exit(_guarded(_arguments(state, socket, trust, checkpoints, as_json=as_json), as_json=as_json))
-    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    trust_file = trust.read_bytes() if trust is not None else None
+    trusted = parse_trust(trust_file) if trust_file is not None else None
     known = [path.read_bytes() for path in checkpoints]
-    try:
-        with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
-            report = check_source(source, trust=trusted, known=known, progress=progress)
-            origin = source.origin
-    except StoreDamagedError as error:
-        ctx.exit(_unreadable(str(error), as_json=as_json))
-    _print(report, origin, trusted, as_json=as_json)
+    if bundle is not None and bundle.is_dir():
+        bundle, state = None, bundle
+    if bundle is None and state is not None:
+        request = Request(str(state), None if socket is None else str(socket), trust_file, known)
+        in_force, others = _check_state(state, request)
+        assert in_force.report is not None, "else an error was raised"
+        if as_json:
+            output.json_text({**in_force.report.to_json(), "incarnations": [one.to_json() for one in others]})
+        else:
+            print_report(in_force.report, in_force.origin or "a store that cannot be read", trusted)
+            for one in others:
+                print_other(one, trusted)
+        ctx.exit(max((in_force.exit_status(), *(one.outcome.exit_status() for one in others)), key=_GRAVITY.index))
+    with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
+        report = check_source(source, trust=trusted, known=known, progress=progress)
+        origin = source.origin
+    if as_json:
+        output.json_text(report.to_json())
+    else:
+        print_report(report, origin, trusted)
     ctx.exit(report.exit_status())
 
 
-def _arguments(
-    state: Path, socket: Path | None, trust: Path | None, checkpoints: tuple[Path, ...], *, as_json: bool
-) -> list[str]:
-    given = [
-        ("--state", state),
-        ("--socket", socket),
-        ("--trust", trust),
-        *(("--checkpoint", path) for path in checkpoints),
-    ]
-    listed = [part for name, path in given if path is not None for part in (name, str(path))]
-    return [*listed, *(["--json"] if as_json else []), "--unguarded"]
+def _check_state(state: Path, request: Request) -> tuple[Outcome, list[Other]]:
+    """Check the incarnation in force, then the others, each in a process of its own."""
+    here = _others(state)
+    in_force = checked(request._replace(known=_known_of(None, here, request.known)))
+    if in_force.error is not None:
+        raise LineageError(in_force.error)
+
+    def check(incarnation: str, standing: Standing, previous: list[Previous]) -> Outcome:
+        known = _known_of(incarnation, here, request.known)
+        return checked(request._replace(incarnation=incarnation, standing=standing, previous=previous, known=known))
+
+    return in_force, list(check_others(in_force, here, check))
 
 
-def _guarded(arguments: list[str], *, as_json: bool) -> int:
-    """Run the same command in a process of its own, since reading a damaged store may end it."""
-    # -P: what lies in the working directory, a stick perhaps, is not imported.
-    program = [sys.executable, "-P", "-c", "import sys; from recorder.cli import main; main(sys.argv[1:])"]
-    env = {**os.environ, "PYTHONPATH": str(Path(recorder.__file__).parent.parent)}
-    sys.stdout.flush()
-    status = subprocess.run([*program, "verify", *arguments], check=False, env=env).returncode  # noqa: S603 -- ourselves
-    if status >= 0:
-        return status
-    ended = signal.Signals(-status)
-    if ended not in _CRASHES:
-        raise CheckEndedError(f"the check was ended from outside by {ended.name}")
-    detail = f"reading the store ends the process with {ended.name}: pages are missing or are not what was written"
-    return _unreadable(detail, as_json=as_json)
+def _others(state: Path) -> list[str]:
+    try:
+        current = read_current(state)
+        return [] if current is None else others_in(state, current)
+    except PermissionError:
+        output.note(f"no permission to look for other incarnations in {state}; only the one in force is checked")
+    except (StoreError, OSError):
+        pass  # opening it says why
+    return []
 
 
-def _unreadable(detail: str, *, as_json: bool) -> int:
-    """The verdict on a store of which not even the beginning can be read."""
-    log = ProblemLog()
-    log.add(problem("record_damaged", None, detail))
-    report = make_report(log, {}, entries=0, commits=0, head=None, tail=Tail(0, 0.0), pinned=False, notes={})
-    _print(report, "a store that cannot be read", None, as_json=as_json)
-    return report.exit_status()
-
-
-def _print(report: Report, origin: str, trust: Trust | None, *, as_json: bool) -> None:
-    if as_json:
-        output.json_text(report.to_json())
-        return
-    output.say(
-        f"lineage of {origin}: {report.entries:,} entries, {report.commits:,} commits, head {report.head or 'none'}"
-    )
-    output.say()
-    for verdict in VERDICTS:
-        found = getattr(report, verdict)
-        output.say(f"  {verdict:<13} {output.coloured(found)}{' to check' if found == 'nothing' else ''}")
-    output.say()
-    for step in report.steps:
-        if step.checked or step.outcome != "nothing":
-            output.say(f"  step {step.step:>2}  {step.outcome:<8} {step.title}: {step.checked:,} checked")
-    for remark in _remarks(report, trust):
-        output.say(f"  note: {remark}")
-    if not report.problems:
-        return
-    output.say()
-    output.say("problems:")
-    for found in report.problems[:PROBLEMS_SHOWN]:
-        place = "lineage" if found.seq is None else f"entry {found.seq}"
-        output.say(f"  step {found.step}, {place}: {found.error}: {found.detail}")
-    left_out = sum(report.problem_counts.values()) - min(len(report.problems), PROBLEMS_SHOWN)
-    if left_out:
-        counts = ", ".join(f"{name} {count}" for name, count in report.problem_counts.items())
-        output.say(f"  and {left_out} more; in all: {counts}")
-
-
-def _remarks(report: Report, trust: Trust | None) -> list[str]:
-    remarks = []
-    if report.identity == "unpinned":
-        remarks.append("the identity key is the one that the lineage itself names; --trust FILE pins it")
-    if report.unwitnessed.entries:
-        tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
-        remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")
-    if trust is not None and trust.roots:
-        remarks.append("root lines have nothing to check yet: no credentials are recorded")
-    if report.notes.get("unsigned_bundle"):
-        remarks.append("the bundle is unsigned: no recorder logged that it was taken")
-    if count := report.notes.get("refs_unchecked"):
-        remarks.append(f"{count:,} references lead to other logs or too far back to be checked")
-    return remarks
+def _known_of(incarnation: str | None, others: Sequence[str], notes: Sequence[bytes]) -> list[bytes]:
+    """The known heads of one incarnation; those of none that lies here are held against the one in force (None)."""
+    chosen = []
+    for note in notes:
+        try:
+            named = parse_checkpoint(parse_note(note).text).origin.rpartition("/")[2]
+        except FormatError:
+            named = ""
+        if (named if named in others else None) == incarnation:
+            chosen.append(note)
+    return chosen

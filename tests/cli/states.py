@@ -9,25 +9,19 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
+from tests.claims import WHAT, WHO, WHY
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+OTHER_UID = 65534
 LINEAGE = (sys.executable, "-m", "recorder.cli")
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
-WHAT: dict[str, Any] = {
-    "mode": "position",
-    "target": 1.5,
-    "magnitude": 1.0,
-    "unit": "rad",
-    "duration_ms": 10,
-    "reversibility": "reversible",
-    "confirm_by_ms": None,
-}
-WHO: dict[str, Any] = {"operator": "ann", "delegation": None}
-WHY: dict[str, Any] = {"evaluator": "planner", "clauses": [], "inputs": [], "alternatives": []}
 
 
 def lineage(*arguments: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -36,6 +30,24 @@ def lineage(*arguments: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.
         [*prefix, *LINEAGE, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENV, timeout=100,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+# Everything is imported before the user changes: another one may not be able to read this interpreter's packages.
+_AS_ANOTHER = """
+import encodings.ascii, encodings.cp437, importlib, os, sys, recorder.cli
+for verb in recorder.cli.VERBS.values():
+    importlib.import_module(verb.module)
+os.setgroups(eval(sys.argv[1])); os.setgid({uid}); os.setuid({uid})
+recorder.cli.main(sys.argv[2:])
+"""
+
+
+def as_another(*arguments: str | Path, groups: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command as user OTHER_UID, who is in these groups."""
+    command = [sys.executable, "-c", _AS_ANOTHER.format(uid=OTHER_UID), repr(groups), *map(str, arguments)]
+    # Another user cannot write the tracer's data file, and the tracer says so at length.
+    environment = {name: value for name, value in ENV.items() if not name.startswith("COVERAGE_")}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=100)
 
 
 def made(state: Path, *more: str, segment_mib: int = 4) -> Path:
@@ -130,10 +142,3 @@ def parsed(done: subprocess.CompletedProcess[str], status: int = 0) -> Any:
     """The JSON that a command printed."""
     assert done.returncode == status, (done.returncode, done.stderr)
     return json.loads(done.stdout)
-
-
-def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)

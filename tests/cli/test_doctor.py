@@ -13,17 +13,8 @@ from recorder.cli import checks, checks_machine
 from recorder.cli.checks_machine import FAIL, OK, WARN
 from recorder.daemon import identity
 from recorder.daemon.clock import SystemClock
-from tests.cli.states import Running, copied, lineage, made, one_line, parsed, ran
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ran(made(tmp_path_factory.mktemp("sound") / "state"))
-
-
-@pytest.fixture
-def state(sound: Path, tmp_path: Path) -> Path:
-    return copied(sound, tmp_path / "state")
+from recorder.daemon.growth import Rate
+from tests.cli.states import Running, lineage, made, one_line, parsed
 
 
 def verdicts(state: Path, status: int = 0) -> dict[str, Any]:
@@ -157,13 +148,14 @@ def test_sync_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_ms: li
     assert checks_machine.sync_time(tmp_path).verdict == verdict
 
 
-def test_days_until_full() -> None:
-    """The rate so far tells how long the room lasts."""
-    day = checks.DAY_S
-    assert checks._days("x", 100, 1000, 60).verdict == OK
-    assert checks._days("x", 10**9, 10**6, day).verdict == OK
-    assert checks._days("x", 5 * 10**6, 10**6, day).verdict == WARN
-    assert checks._days("x", 10**5, 10**6, day).verdict == FAIL
+def test_hours_until_full() -> None:
+    """The rate so far tells how long the room lasts; less than a day is a failure, less than a fortnight a warning."""
+    day_s = 86_400.0
+    assert checks._lasts("x", 100, Rate(1000, 60)).verdict == OK
+    assert checks._lasts("x", 10**9, Rate(10**6, day_s)).verdict == OK
+    assert checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).verdict == WARN
+    assert checks._lasts("x", 10**5, Rate(10**6, day_s)).verdict == FAIL
+    assert "120 hours until full" in checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).fact
 
 
 def test_page_sizes_and_clocks(monkeypatch: pytest.MonkeyPatch) -> None:

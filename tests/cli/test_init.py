@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pty
+import pwd
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +15,19 @@ import pytest
 from recorder import config as configs
 from recorder.core.trust import parse_trust
 from recorder.daemon import founding, identity
-from tests.cli.states import ENV, LINEAGE, lineage, made, one_line, parsed, tree
+from tests.cli.states import (
+    ENV,
+    LINEAGE,
+    OTHER_UID,
+    Running,
+    as_another,
+    as_root,
+    lineage,
+    made,
+    one_line,
+    parsed,
+    tree,
+)
 
 YES = ("--yes", "--on-unavailable", "hold")
 
@@ -82,6 +96,8 @@ def test_an_empty_directory_that_is_there_is_used(tmp_path: Path) -> None:
         ((*YES, "--platform", 'a"b'), "platform.name"),
         ((*YES, "--platform", "a\nb"), "platform.name"),
         ((*YES, "--actuator", "Arm 1"), "actuator"),
+        ((*YES, "--technician", "no such one"), "no user or group 'no such one' here"),
+        ((*YES, "--technician", ":no such one"), "no group 'no such one' here"),
     ],
 )
 def test_answers_that_cannot_be_used_leave_nothing(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -132,7 +148,7 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
         env=ENV,
     )
     os.close(theirs)
-    os.write(ours, b"acme\narm-7\ncontinue_ungated\n\narm, arm.joint1\n")
+    os.write(ours, b"acme\narm-7\ncontinue_ungated\n\narm, arm.joint1\nroot 1001\n")
     assert process.wait(60) == 0
     assert process.stdout is not None
     process.stdout.close()
@@ -142,3 +158,35 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
     assert config.classes["motion"].on_unavailable == "continue_ungated"
     assert config.controllers[0].uids == [os.getuid()]
     assert config.controllers[0].actuators == ["arm", "arm.joint1"]
+    assert config.controllers[1] == configs.Controller(uids=[0, 1001], append=["extraction"], read=True)
+
+
+def test_technicians_are_users_or_groups(tmp_path: Path) -> None:
+    """A name is a user's, else a group's; with a colon a group's; numbers need not exist; none is named twice."""
+    user, group = pwd.getpwuid(0).pw_name, grp.getgrgid(0).gr_name
+    (only_group,) = {entry.gr_name for entry in grp.getgrall()} & {"tty"} - {entry.pw_name for entry in pwd.getpwall()}
+    named = (user, "0", "4242", f":{group}", ":4243", only_group)
+    done = lineage("init", "--state", tmp_path / "state", *YES, *(f"--technician={name}" for name in named))
+    assert done.returncode == 0, done.stderr
+    tty = grp.getgrnam(only_group).gr_gid
+    _, technicians = configs.load(tmp_path / "state").controllers
+    assert technicians == configs.Controller(uids=[0, 4242], gids=[0, 4243, tty], append=["extraction"], read=True)
+    said = f"may extract from a running recorder: user 0, user 4242, group 0, group 4243, group {tty}\n"
+    assert said in done.stdout
+
+
+@as_root
+@pytest.mark.parametrize("named", [True, False])
+def test_a_technician_extracts_from_a_running_recorder(tmp_path: Path, named: bool) -> None:
+    """Another user, who can connect, takes a signed bundle where he was named to `init`; nothing where he was not."""
+    for path in tmp_path.parents:
+        if "pytest" in str(path):
+            path.chmod(0o755)
+    tmp_path.chmod(0o777)
+    state = made(tmp_path / "state", *(("--technician", str(OTHER_UID)) if named else ()))
+    bundle = tmp_path / "arm.lineage"
+    with Running(state):
+        done = as_another("extract", "--state", state, "--to", bundle, groups=(0,))
+    assert ("the recorder logged this extraction as entry" in done.stdout) is named
+    assert bundle.exists() is named
+    assert done.returncode == (0 if named else 2), done.stderr

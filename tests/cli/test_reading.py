@@ -192,6 +192,30 @@ def test_a_selection_exits_3(lineage: Any, state: Path, tmp_path: Path) -> None:
     assert [found["error"] for found in said.json["problems"]] == ["selection_partial"]
 
 
+def test_volumes_go_together(lineage: Any, tmp_path: Path) -> None:
+    """Extracted in several files, read and verified from any of them; one that is missing is named by every verb."""
+    state = write_state(tmp_path / "s", small(1900))
+    said = lineage("extract", "--state", state, "--to", tmp_path / "a.lineage", "--volume-mib", 1)
+    assert said.status == 0
+    files = sorted(map(str, tmp_path.glob("a.*lineage")))
+    assert len(files) == 2
+    assert f"in 2 volumes, to be kept together: {', '.join(files)}" in said.out
+    for path in files:
+        assert lineage("verify", path).status == 0
+        assert lineage("log", "--bundle", path, "-n", 1).out == lineage("log", "--state", state, "-n", 1).out
+    shown = lineage("show", 3, "--bundle", files[0], "--json")
+    assert shown.json["proof"] is not None
+    Path(files[0]).unlink()
+    missing = f"volume 1 of 2 is missing: {files[0]}"
+    assert missing in lineage("log", "--bundle", files[1], "-n", 1).err
+    said = lineage("verify", files[1])
+    assert said.status == 1
+    assert f"bundle_volume: {missing}" in said.out
+    assert "is there already" in lineage("extract", "--state", state, "--to", files[-1]).err
+    said = lineage("extract", "--state", state, "--to", tmp_path / "b.lineage", "--json")
+    assert said.json["volumes"] == [str(tmp_path / "b.lineage")]
+
+
 def test_verify_prints_the_report_as_json(lineage: Any, state: Path) -> None:
     """The keys that the issue names, and the steps."""
     said = lineage("verify", "--state", state, "--json")

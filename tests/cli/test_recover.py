@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 from recorder import config as configs
 from recorder.core.entry import decode
 from recorder.core.kinds import Kind
-from recorder.daemon import boot, identity
+from recorder.daemon import identity
 from recorder.daemon import recover as recovery
 from recorder.daemon.clock import SystemClock
+from recorder.daemon.randomness import ReadAhead
 from recorder.store.layout import lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
-from tests.cli.states import Running, copied, lineage, made, one_line, parsed, ran, tree
+from tests.cli.states import Running, lineage, made, one_line, parsed, ran, tree
 
 Damage = Callable[[Path, Path], None]
 
@@ -24,11 +26,6 @@ Damage = Callable[[Path, Path], None]
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ran(made(tmp_path_factory.mktemp("sound") / "state"), commits=40)
-
-
-@pytest.fixture
-def state(sound: Path, tmp_path: Path) -> Path:
-    return copied(sound, tmp_path / "state")
 
 
 def _data(lineage: Path) -> Path:
@@ -90,7 +87,12 @@ def test_a_damaged_lineage_is_named_and_kept(state: Path, damage: Damage) -> Non
     assert named.root is not None
     with Running(state) as running:
         assert running.stop() == 0
-    assert parsed(lineage("verify", "--state", state, "--json"))["completeness"] == "pass"
+    is_damaged = damage not in (no_current, odd_current)
+    report = parsed(lineage("verify", "--state", state, "--json"), 3 if is_damaged else 0)
+    assert report["completeness"] == "pass"
+    (kept,) = report["incarnations"]
+    assert (kept["origin"], kept["standing"], kept["here"]) == (named.origin, "named", True)
+    assert set(kept["report"]["problem_counts"]) == ({"loss_declared"} if is_damaged else set())
 
 
 def test_without_a_head_file_what_can_be_read_counts(state: Path) -> None:
@@ -104,16 +106,35 @@ def test_without_a_head_file_what_can_be_read_counts(state: Path) -> None:
 
 
 def test_twice_names_both(state: Path) -> None:
-    """A second recovery names the first lineage too."""
+    """A second recovery names the first lineage too, though what the second said of it is lost."""
     first = read_current(state)
     flip(state, lineage_dir(state, first or ""))
     assert lineage("recover", "--state", state, "--yes").returncode == 0
     second = read_current(state)
     all_zero(state, lineage_dir(state, second or ""))
-    (lineage_dir(state, second or "") / "segments" / "00000002").exists()
     done = lineage("recover", "--state", state, "--yes")
     assert done.returncode == 0
     assert f"acme/arm-7/{second} with 3 entries (the last signed head)" in done.stdout
+    others = parsed(lineage("verify", "--state", state, "--json"), 3)["incarnations"]
+    assert [(one["origin"], one["standing"]) for one in others] == [
+        (f"acme/arm-7/{second}", "named"), (f"acme/arm-7/{first}", "named"),
+    ]  # fmt: skip
+    assert all(one["report"]["problem_counts"].keys() == {"loss_declared"} for one in others)
+
+
+def test_one_that_was_put_aside_without_a_word_stays_so(state: Path, tmp_path: Path) -> None:
+    """Where the boot entry in force can be read and does not name it, recovery does not either."""
+    stranger = ran(made(tmp_path / "other"))
+    aside = read_current(stranger)
+    shutil.copytree(lineage_dir(stranger, aside or ""), lineage_dir(state, aside or ""))
+    current = read_current(state)
+    flip(state, lineage_dir(state, current or ""))
+    said = parsed(lineage("recover", "--state", state, "--yes", "--json"))
+    assert [one["origin"] for one in said["previous"]] == [f"acme/arm-7/{current}"]
+    others = parsed(lineage("verify", "--state", state, "--json"), 1)["incarnations"]
+    assert [(one["origin"], one["standing"]) for one in others] == [
+        (f"acme/arm-7/{current}", "named"), (f"acme/arm-7/{aside}", "unnamed"),
+    ]  # fmt: skip
 
 
 def test_a_healthy_store_is_refused(state: Path, tmp_path: Path) -> None:
@@ -157,6 +178,6 @@ def test_a_crash_before_the_end_changes_nothing_that_counts(state: Path, monkeyp
     found = recovery.diagnose(state, config, signer)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("recorder.daemon.boot.put_in_force", crash)
-        recovery.begin(state, config, signer, clock, boot.system_randomness, found)
+        recovery.begin(state, config, signer, clock, ReadAhead(), found)
     assert read_current(state) == old
     assert lineage("recover", "--state", state, "--yes").returncode == 0

@@ -18,7 +18,8 @@ import pytest
 
 from recorder.client import Recorder
 from tests import running
-from tests.running import WHAT, WHO, WHY, Running, make_state, wait_until
+from tests.claims import WHAT, WHO, WHY
+from tests.running import Running, make_state, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

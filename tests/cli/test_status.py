@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.states import Running, lineage, made, one_line, parsed, ran, wait_until
+from tests.cli.states import Running, lineage, made, one_line, parsed, ran
+from tests.running import wait_until
 
 
 @pytest.fixture

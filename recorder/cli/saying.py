@@ -1,0 +1,65 @@
+"""What a person says to a running recorder: an entry appended over the socket."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recorder.client import NotRecorded, Recorder
+from recorder.core.errors import Misuse
+from recorder.core.ids import entry_id
+from recorder.core.kinds import Kind
+from recorder.store.layout import CONFIG
+
+TIMEOUT_MS = 5000
+NOT_PERMITTED = "not_permitted"
+
+
+class Said(NamedTuple):
+    """The entry that it became."""
+
+    seq: int
+    id: str
+
+
+def said_by(claims: dict[str, str]) -> dict[str, str]:
+    """Claims with who says so: the name of this process's user, which the recorder does not vouch for."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a user without a name
+        name = ""
+    return {**claims, "by": name}
+
+
+def say_to(
+    socket: Path,
+    kind: Kind,
+    *,
+    body: dict[str, str],
+    control: list[Any] | None = None,
+    refs: dict[int, list[list[Any]]] | None = None,
+) -> Said:
+    """Append an entry and wait until it is durable.
+
+    Raises:
+        Unavailable: no recorder answers.
+        Misuse: this user may not; the message says what to change.
+        NotRecorded: the recorder did not take it.
+
+    """
+    client = Recorder(socket, client_name=f"lineage {kind.name.lower()}", timeout_ms=TIMEOUT_MS)
+    try:
+        receipt = client.append(kind, body=body, control=control, refs=refs)
+    except NotRecorded as error:
+        if error.error == NOT_PERMITTED:
+            raise Misuse(
+                f'{error.detail} ({kind.name.lower()}): add "{kind.name.lower()}" to append of a [[controller]] with '
+                f"this user in {CONFIG}, and start the recorder again"
+            ) from None
+        raise
+    finally:
+        client.close(0)
+    assert receipt.seq is not None, "an appended entry has a place"
+    assert receipt.entry_hash is not None, "and a hash"
+    return Said(receipt.seq, str(entry_id(receipt.entry_hash, receipt.seq)))

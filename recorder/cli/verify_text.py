@@ -1,0 +1,89 @@
+"""The verdicts of `lineage verify` in words."""
+
+from __future__ import annotations
+
+from recorder.audit.incarnations import Other
+from recorder.cli import output
+from recorder.core.trust import Trust
+from recorder.core.verdict import Report
+
+PROBLEMS_SHOWN = 20
+VERDICTS = ("integrity", "completeness", "authority", "witnessing")
+_STANDING = {
+    "unfinished": "it was begun and never put in force: nothing was recorded in it",
+    "unnamed": "no boot entry names it, but it holds entries",
+    "unknown": "whether it is named lies in a boot entry that cannot be read",
+}
+
+
+def print_report(report: Report, origin: str, trust: Trust | None) -> None:
+    """Print what was found in one lineage."""
+    output.say(
+        f"lineage of {origin}: {report.entries:,} entries, {report.commits:,} commits, head {report.head or 'none'}"
+    )
+    output.say()
+    for verdict in VERDICTS:
+        found = getattr(report, verdict)
+        output.say(f"  {verdict:<13} {output.coloured(found)}{' to check' if found == 'nothing' else ''}")
+    output.say()
+    for step in report.steps:
+        if step.checked or step.outcome != "nothing":
+            output.say(f"  step {step.step:>2}  {step.outcome:<8} {step.title}: {step.checked:,} checked")
+    for remark in _remarks(report, trust):
+        output.say(f"  note: {remark}")
+    if not report.problems:
+        return
+    output.say()
+    output.say("problems:")
+    for found in report.problems[:PROBLEMS_SHOWN]:
+        place = "lineage" if found.seq is None else f"entry {found.seq}"
+        output.say(f"  step {found.step}, {place}: {found.error}: {found.detail}")
+    left_out = sum(report.problem_counts.values()) - min(len(report.problems), PROBLEMS_SHOWN)
+    if left_out:
+        counts = ", ".join(f"{name} {count}" for name, count in report.problem_counts.items())
+        output.say(f"  and {left_out} more; in all: {counts}")
+
+
+def print_other(other: Other, trust: Trust | None) -> None:
+    """Print what was found of an incarnation that is not in force."""
+    output.say()
+    output.say(f"another incarnation: {other.origin}")
+    for one in other.named:
+        head = f"{one.size:,} entries" if one.root is None else f"{one.size:,} entries and root {one.root.hex()[:16]}"
+        output.say(f"  named by the boot entry of {one.by}, with {head}")
+    if remark := _STANDING.get(other.outcome.standing or ""):
+        output.say(f"  {remark}")
+    if not other.is_here:
+        output.say("  it is not here; check the bundle that was taken of it")
+    if other.outcome.error is not None:
+        output.say(f"  it could not be checked: {other.outcome.error}")
+    if other.outcome.report is not None:
+        print_report(other.outcome.report, other.origin, trust)
+
+
+def _remarks(report: Report, trust: Trust | None) -> list[str]:
+    remarks = []
+    if report.identity == "unpinned":
+        remarks.append("the identity key is the one that the lineage itself names; --trust FILE pins it")
+    if report.unwitnessed.entries:
+        tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
+        remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")
+    if trust is not None and trust.roots:
+        remarks.append("root lines have nothing to check yet: no credentials are recorded")
+    remarks += _deleted(report)
+    if report.notes.get("unsigned_bundle"):
+        remarks.append("the bundle is unsigned: no recorder logged that it was taken")
+    if count := report.notes.get("refs_unchecked"):
+        remarks.append(f"{count:,} references lead to other logs or too far back to be checked")
+    return remarks
+
+
+def _deleted(report: Report) -> list[str]:
+    """Which deletion entries account for claims that are gone."""
+    remarks = [
+        f"claims of entries {one.first} to {one.last}, class {one.retention_class}, were deleted: entry {one.seq}"
+        for one in report.deleted[:PROBLEMS_SHOWN]
+    ]
+    if (left := report.notes.get("deletions", 0) - len(remarks)) > 0:
+        remarks.append(f"and {left:,} more deletion entries account for claims that are gone")
+    return remarks
