@@ -1,0 +1,3 @@
+/* The one unit that implements the header. */
+#define LINEAGE_IMPLEMENTATION
+#include "../../lineage.h"
