@@ -37,8 +37,11 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # Debian's Python comes without the part that puts pip into a new environment.
 "$python" -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
 if [ "$mode" = dev ]; then
-    has gcc || need gcc                    # what the tests compile: a bare LMDB commit to compare with, firmware later
+    has gcc || need gcc                    # what the tests compile: the C client, a bare LMDB commit to compare with
+    has g++ || need g++                    # the C client is for C++ too; it brings libc's headers, which gcc only recommends
     has strace || need strace              # failed syncs are put in with `strace -e inject`
+    has fusermount3 || need fuse3          # a bad storage device is a file system in user space, run by Debian's own Python
+    /usr/bin/python3 -c 'import pyfuse3' 2>/dev/null || need python3-pyfuse3
     has systemd-analyze || need systemd    # the units are checked with it
     has git || need git
 fi

@@ -33,6 +33,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.config": ("recorder.core", "recorder.store"),  # the names of files
     "recorder.daemon": ("recorder.core", "recorder.store", "recorder.writer", "recorder.gate", "recorder.config"),
     "recorder.audit": ("recorder.core", "recorder.store", "recorder.client", "recorder.config"),
+    "recorder.export": ("recorder.core", "recorder.audit"),
+    "recorder.bench": tuple(
+        f"recorder.{room}" for room in ("core", "store", "writer", "client", "config", "daemon", "audit")
+    ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
     "mesh": ("recorder.core", "recorder.client", "recorder.store.view"),
@@ -58,7 +62,7 @@ BANNED: dict[str, dict[str, str]] = {
             *("recorder.gate", "recorder.config", "recorder.daemon"),
         ),
         dict.fromkeys(
-            ("numpy", "rich", "zeroconf", "pyulog"), "16 MB and 74 ms, or the screen: not in the daemon's path"
+            ("numpy", "rich", "zeroconf", "pyulog", "mcap"), "16 MB and 74 ms, or the screen: not in the daemon's path"
         ),
     ),
 }
@@ -201,7 +205,11 @@ WRONG = [
     ("recorder/daemon/loop.py", "import rich.table"),
     ("recorder/daemon/loop.py", "from recorder.cli import main"),
     ("recorder/audit/walk.py", "from recorder.daemon import loop"),
+    ("recorder/export/export.py", "from recorder.store import segment"),
+    ("recorder/writer/writer.py", "import mcap.writer"),
     ("recorder/cli/run.py", "import hwsim.arm"),
+    ("recorder/bench/run.py", "from recorder.cli import main"),
+    ("recorder/audit/walk.py", "from recorder.bench import figure"),
     ("recorder/helper.py", "import json"),
     ("recorder/core/entry.py", "if TYPE_CHECKING:\n    from recorder.client import Recorder"),
     ("mesh/witness.py", "from recorder.store import segment"),
@@ -237,6 +245,7 @@ OTHERS = dict.fromkeys(
             "recorder/cli/__init__.py",
             "recorder/cli/output.py",
             "recorder/cli/demo.py",
+            "recorder/bench/figure.py",
             "mesh/__init__.py",
             "mesh/witness.py",
         ),
@@ -273,7 +282,7 @@ def test_the_daemons_path_loads_nothing_heavy(module: str) -> None:
     """Importing the daemon or the client brings in neither numpy, nor the screen, nor the network, also not by way of another package."""
     if not (ROOT / module.replace(".", "/")).is_dir():
         pytest.skip(f"{module} does not exist yet")
-    heavy = ("numpy", "rich", "zeroconf", "pyulog", "hwsim", "recorder.cli")
+    heavy = ("numpy", "rich", "zeroconf", "pyulog", "hwsim", "mcap", "recorder.cli")
     program = f"import sys, {module}; print(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
