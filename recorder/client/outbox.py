@@ -113,6 +113,7 @@ class Outbox:
         self._check_open()
         if source not in self._sender.sources:
             self._sender.sources.append(source)
+            self._wake_if_dozing()
 
     @property
     def problem(self) -> str:

@@ -47,6 +47,11 @@ class _Declared:
     number: int | None = None
     failure: str | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether rows may be sent, or have to be given up."""
+        return self.number is not None or self.failure is not None
+
 
 @dataclass(slots=True, eq=False)
 class _Piece:
@@ -96,6 +101,7 @@ class RowSender:
     _declared: dict[bytes, _Declared] = field(default_factory=dict)
     _generation: int = 0
     _asked: int = 0  # declarations under way
+    _served: Source | None = None
 
     def begin(self, generation: int) -> None:
         """Call before anything is sent: a new `generation` is a new connection, on which nothing is declared."""
@@ -116,9 +122,16 @@ class RowSender:
         gave = True
         while gave and not self.session.held:
             gave = False
-            for source in tuple(self.sources):
-                gave = self._step_source(source) or gave
+            for source in self._in_turn():
+                if self._step_source(source):
+                    self._served, gave = source, True
         return not self.session.held and self.session.room > 0
+
+    def _in_turn(self) -> list[Source]:
+        """From the one after the last that was served: behind a full window, the later ones would wait for ever."""
+        sources = list(self.sources)
+        first = sources.index(self._served) + 1 if self._served in sources else 0
+        return sources[first:] + sources[:first]
 
     def answered(self, answer: Answer) -> None:
         """Take the answer to a declaration, to rows or to a loss."""
@@ -162,7 +175,7 @@ class RowSender:
             declared = self._declared[source.declaration] = _Declared()
             self._declare(source.declaration, declared)
             return False
-        if self.session.room <= 0:
+        if self.session.room <= 0 or not declared.is_answered:
             return False
         piece = ring.take(CHUNK_MAX_BYTES)
         if piece is None:
@@ -174,7 +187,8 @@ class RowSender:
             request.token = _Loss(source, piece)
             self.session.give(request)
         elif declared.number is None:
-            self._settle(_Piece(source, piece), declared.failure or "the stream could not be declared")
+            assert declared.failure is not None, "answered, and not with a number"
+            self._settle(_Piece(source, piece), declared.failure)
         else:
             token = _Piece(source, piece)
             self.session.give(Outgoing(Verb.ROWS, ROWS_ELEMENTS, _rows_tail(token, declared.number), token))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from recorder.client import Cycle, Recorder, Stream, Unavailable
+from recorder.client import Cycle, Recorder, Stream, Unavailable, outbox, pump
 from recorder.client import rows as client_rows
 from recorder.core.errors import Misuse
 from recorder.core.messages import Failed, Verb
 from tests.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
+from tests.running import wait_until
 
 Connect = Callable[..., Recorder]
 ROW = struct.Struct("<Q2fI")
@@ -54,6 +56,22 @@ def test_many_rows_share_a_message(peer: Peer, connect: Connect) -> None:
     rec.flush(5)
     assert ticks(peer) == list(range(1500))
     assert len(peer.ledger.of(Verb.ROWS)) < 50
+
+
+def test_a_new_stream_wakes_a_thread_that_dozes(peer: Peer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its first rows would wait for the end of a long sleep, longer than the bound that hello states."""
+    monkeypatch.setattr(pump, "LINGER_MS", 0)
+    monkeypatch.setattr(pump, "IDLE_MS", 3_600_000)
+    rec = connect()
+    cycle = rec.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"])
+    rec.flush(5)  # starts the thread, which then has nothing to do
+    thread = rec._outbox._pump
+    assert thread is not None
+    wait_until(lambda: thread.is_dozing)
+    time.sleep(0.2)  # it says so just before it begins
+    stream = cycle.stream("arm", fields=FIELDS, what=WHAT, where={})
+    stream.record(((1.0, 2.0), 3))
+    wait_until(lambda: ticks(peer) == [3])
 
 
 @pytest.mark.parametrize(
@@ -123,6 +141,39 @@ def test_rows_recorded_while_the_recorder_is_away_arrive_later(peer: Peer, conne
     rec.flush(5)
     assert ticks(peer) == list(range(501))
     assert peer.ledger.of(Verb.GAP) == []
+
+
+def test_streams_that_share_a_declaration(peer: Peer, connect: Connect) -> None:
+    """The second one's rows wait for the answer that the first one asked for."""
+    rec = connect()
+    cycle, first = open_stream(rec)
+    second = cycle.stream("arm", fields=FIELDS, what=WHAT, where={})
+    peer.stop()  # so that both have rows before either is declared
+    assert first.record(((0, 0), 1))
+    assert second.record(((0, 0), 2))
+    peer.start()
+    rec.flush(5)
+    assert sorted(ticks(peer)) == [1, 2]
+    assert sum(request.verb == Verb.DECLARE_STREAM for request in peer.seen) == 1
+
+
+def test_streams_take_turns(peer: Peer, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more to send than the window takes, the first stream does not keep the others waiting."""
+    monkeypatch.setattr(outbox, "ROWS_WINDOW", 2)
+    monkeypatch.setattr(client_rows, "CHUNK_MAX_BYTES", 10 * ROW.size)
+    rec = connect()
+    streams = [open_stream(rec)[1] for _ in range(3)]
+    for stream in streams:
+        stream.record(((0, 0), 0))
+    rec.flush(5)
+    peer.stop()
+    for number, stream in enumerate(streams):
+        assert all(stream.record(((0, 0), number)) for _ in range(100))
+    peer.start()
+    rec.flush(5)
+    sent = ticks(peer)[3:]
+    assert sorted(sent) == [0] * 100 + [1] * 100 + [2] * 100
+    assert set(sent[:40]) == {0, 1, 2}
 
 
 def test_an_overflow_is_declared_with_its_count_and_times_in_its_place(peer: Peer, connect: Connect) -> None:
