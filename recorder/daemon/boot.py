@@ -19,8 +19,9 @@ from recorder.gate.table import ActionClass, AtRisk, Table
 from recorder.store import head as heads
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, ordinals, read_current, replace_file, segment_dir
+from recorder.store.opening import create_store, open_store
 from recorder.store.segment import Segment
-from recorder.store.store import Store, create_store, open_store
+from recorder.store.store import Store
 from recorder.store.tail import Op
 from recorder.store.view import holds_entries
 from recorder.writer.context import Context

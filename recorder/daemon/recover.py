@@ -15,7 +15,7 @@ from recorder.daemon.survey import Found
 from recorder.store import head as heads
 from recorder.store.errors import StoreError
 from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current
-from recorder.store.store import create_store
+from recorder.store.opening import create_store
 from recorder.store.tail import Op
 from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal

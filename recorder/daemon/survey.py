@@ -22,8 +22,8 @@ from recorder.core.ids import entry_id
 from recorder.core.kinds import Previous
 from recorder.daemon import boot, identity, interpreter, trial
 from recorder.store.layout import ordinals, segment_dir
+from recorder.store.opening import open_store
 from recorder.store.segment import Segment
-from recorder.store.store import open_store
 
 CHECK, READ = "check", "read"
 WELL = "status 0"

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,18 +16,27 @@ from recorder.store.segment import Segment
 
 CHUNK_BYTES = 256 * 1024
 PAUSE_S = 0.02  # between chunks: commits share the device
+LEAD = 0.2  # of a segment: no pauses while the one being made is not so much fuller than the live one
 
 
-def create(
-    path: Path, map_bytes: int, pause_s: float = 0.0, abort: threading.Event | None = None, reserve_bytes: int = 0
-) -> bytes:
+def _go_on(_: float) -> bool:
+    return True
+
+
+def create(path: Path, map_bytes: int, goes_on: Callable[[float], bool] = _go_on, reserve_bytes: int = 0) -> bytes:
     """Make an empty segment of `map_bytes` at `path`, where `reserve_bytes` stay free beside it.
 
     It grows under a temporary name: if we crash before the rename, the next start removes it; after it, the segment is
-    whole.  When `abort` is set, or where it fails, what was begun is removed.
+    whole.  Where it fails or is given up, what was begun is removed.
+
+    Args:
+        path: of the segment.
+        map_bytes: its size.
+        goes_on: asked after each chunk, with the share that is made; it may wait, and gives up by False.
+        reserve_bytes: room that must be left when the segment is made.
 
     Returns:
-        Its meta pages; b"" where it was aborted.
+        Its meta pages; b"" where it was given up.
 
     Raises:
         OSError, StoreError: no room, no permission.
@@ -37,7 +47,7 @@ def create(
     temporary.mkdir(parents=True, mode=0o750)
     try:
         _require_room(temporary, map_bytes + reserve_bytes)
-        if not _fill(temporary, map_bytes, pause_s, abort):
+        if not _fill(temporary, map_bytes, goes_on):
             shutil.rmtree(temporary)
             return b""
         made = metas(temporary)
@@ -58,7 +68,7 @@ def _require_room(directory: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {free} bytes free of {needed}")
 
 
-def _fill(temporary: Path, map_bytes: int, pause_s: float, abort: threading.Event | None) -> bool:
+def _fill(temporary: Path, map_bytes: int, goes_on: Callable[[float], bool]) -> bool:
     """Make the segment and fill it with zeros; returns whether it was finished."""
     Segment(temporary, map_bytes, live=True, create=True).close()
     descriptor = os.open(temporary / DATA, os.O_RDWR | os.O_CLOEXEC)
@@ -68,7 +78,7 @@ def _fill(temporary: Path, map_bytes: int, pause_s: float, abort: threading.Even
         while at < map_bytes:
             at += os.pwrite(descriptor, zeros[: map_bytes - at], at)
             os.fdatasync(descriptor)
-            if abort is not None and abort.wait(pause_s):
+            if not goes_on(at / map_bytes):
                 return False
         os.fsync(descriptor)
     finally:
@@ -95,6 +105,7 @@ class Preparer:
         self._map_bytes = map_bytes
         self._thread: threading.Thread | None = None
         self._abort = threading.Event()
+        self.live_share = 0.0  # how much of the live segment is used: below that plus LEAD, this one is made in haste
         self._metas = b""  # of the segment that was made or found
         self.failure: str | None = None  # why the last attempt failed; the roll then makes its segment itself
 
@@ -103,7 +114,7 @@ class Preparer:
         self.wait()
         if not self._is_found(ordinal):
             self._thread = threading.Thread(
-                target=self._run, args=(ordinal, PAUSE_S), name="prepare-segment", daemon=True
+                target=self._run, args=(ordinal, self._pause), name="prepare-segment", daemon=True
             )
             self._thread.start()
 
@@ -111,7 +122,7 @@ class Preparer:
         """Make segment `ordinal`, unless it is there, before returning; `failure` says why it is not."""
         self.wait()
         if not self._is_found(ordinal):
-            self._run(ordinal, 0.0)
+            self._run(ordinal, _go_on)
 
     def wait(self) -> None:
         """Until what was begun is done or has failed."""
@@ -143,11 +154,14 @@ class Preparer:
             self._metas = metas(path)
         return True
 
-    def _run(self, ordinal: int, pause_s: float) -> None:
+    def _pause(self, made_share: float) -> bool:
+        return not self._abort.wait(PAUSE_S if made_share > self.live_share + LEAD else 0)
+
+    def _run(self, ordinal: int, goes_on: Callable[[float], bool]) -> None:
         path = segment_dir(self._lineage, ordinal)
         try:
             # A sealed segment is rewritten beside itself: without room for one more, nothing could be erased.
-            self._metas = create(path, self._map_bytes, pause_s, self._abort, self._map_bytes)
+            self._metas = create(path, self._map_bytes, goes_on, self._map_bytes)
             self.failure = None
         except (OSError, LineageError) as error:
             self.failure = f"could not make segment {ordinal} ahead: {error}"

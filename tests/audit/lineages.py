@@ -17,7 +17,8 @@ from recorder.core.entry import entry_hash
 from recorder.core.kinds import Kind
 from recorder.core.messages import Head
 from recorder.store.layout import CURRENT, HEAD, lineage_dir
-from recorder.store.store import SEGMENT_MIN_BYTES, create_store
+from recorder.store.opening import create_store
+from recorder.store.store import SEGMENT_MIN_BYTES
 from tests.lineage_builder import ORIGIN, LineageBuilder
 
 NOW_NS = 1_760_000_100_000_000_000

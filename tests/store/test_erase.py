@@ -18,8 +18,8 @@ from recorder.store import erase as erasing
 from recorder.store import summary as summaries
 from recorder.store.erase import erase, trim
 from recorder.store.layout import DATA, segment_dir
+from recorder.store.opening import open_store
 from recorder.store.segment import Segment
-from recorder.store.store import open_store
 from recorder.store.tail import Erasure
 from recorder.store.view import View
 from tests.daemon.filling import Filler

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from recorder.store.layout import SEGMENTS, segment_dir
-from recorder.store.store import SEGMENT_MIN_BYTES, Store, create_store
+from recorder.store.opening import create_store
+from recorder.store.store import SEGMENT_MIN_BYTES, Store
 from tests.running import wait_until
 from tests.store.test_store import ORIGIN, append, reopened
 

@@ -19,9 +19,10 @@ from recorder.core.keys import SeedSigner
 from recorder.store import record as records
 from recorder.store.errors import StoreDamagedError, StoreError, SyncFailedError
 from recorder.store.layout import StateLock, replace_file, segment_dir
+from recorder.store.opening import create_store, open_store
 from recorder.store.record import Record
 from recorder.store.segment import RECORD, Segment
-from recorder.store.store import SEGMENT_MIN_BYTES, Store, create_store, open_store
+from recorder.store.store import SEGMENT_MIN_BYTES, Store
 from recorder.store.tail import Op
 from recorder.store.view import View
 
@@ -268,7 +269,7 @@ def test_sixteen_kib_pages(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, tmp_path / "pages.c", "-ldl"], check=True)
     code = (
         "import sys; from pathlib import Path; import tests.store.test_store as t;"
-        "from recorder.store.store import create_store;"
+        "from recorder.store.opening import create_store;"
         "s = create_store(Path(sys.argv[1]), t.ORIGIN, 4 << 20); t.append(s, 60, 60000); assert s.segments > 1;"
         "print(s._live.page_bytes); s.close(); s = t.reopened(Path(sys.argv[1])); assert s.tail.size == 60; s.close()"
     )
