@@ -17,6 +17,7 @@ from recorder.store.segment import Segment
 CHUNK_BYTES = 256 * 1024
 PAUSE_S = 0.02  # between chunks: commits share the device
 LEAD = 0.2  # of a segment: no pauses while the one being made is not so much fuller than the live one
+ROOMY = 8  # segments' worth of free room: with less, what makes room must keep pace, and it pauses as we do
 
 
 def _go_on(_: float) -> bool:
@@ -62,10 +63,14 @@ def create(path: Path, map_bytes: int, goes_on: Callable[[float], bool] = _go_on
 
 def _require_room(directory: Path, needed: int) -> None:
     """Tell beforehand: filling a disk to its last byte once a second would hurt everyone else on it."""
-    found = os.statvfs(directory)
-    free = found.f_bavail * found.f_frsize
+    free = _free_bytes(directory)
     if free < needed:
         raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {free} bytes free of {needed}")
+
+
+def _free_bytes(directory: Path) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
 
 
 def _fill(temporary: Path, map_bytes: int, goes_on: Callable[[float], bool]) -> bool:
@@ -155,7 +160,8 @@ class Preparer:
         return True
 
     def _pause(self, made_share: float) -> bool:
-        return not self._abort.wait(PAUSE_S if made_share > self.live_share + LEAD else 0)
+        is_wanted = made_share <= self.live_share + LEAD and _free_bytes(self._lineage) >= ROOMY * self._map_bytes
+        return not self._abort.wait(0 if is_wanted else PAUSE_S)
 
     def _run(self, ordinal: int, goes_on: Callable[[float], bool]) -> None:
         path = segment_dir(self._lineage, ordinal)

@@ -41,3 +41,17 @@ def test_it_hurries_when_the_live_segment_fills_up(tmp_path: Path, preparer: pre
     preparer.wait()
     assert preparer.failure is None
     assert (segment_dir(tmp_path, 1) / DATA).stat().st_size == MAP_BYTES
+
+
+def test_it_does_not_hurry_on_a_disk_that_is_nearly_full(
+    tmp_path: Path, preparer: prepare.Preparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes room, in small steps too, must be able to keep pace; else requests would be refused."""
+    monkeypatch.setattr(prepare, "ROOMY", 2**40)
+    preparer.live_share = 0.9
+    preparer.start(1)
+    growing = segment_dir(tmp_path, 1).with_name(segment_dir(tmp_path, 1).name + ".tmp") / DATA
+    wait_until(lambda: growing.exists() and growing.stat().st_size >= prepare.CHUNK_BYTES)
+    assert preparer.is_busy()
+    preparer.abort()
+    assert preparer.failure is None
