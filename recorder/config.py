@@ -63,7 +63,7 @@ class RoomSettings(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class RetentionSettings(Struct, forbid_unknown_fields=True, frozen=True):
-    """One retention class; `gate.retention.Rule` says what the parts mean."""
+    """One retention class; `core.retention.Rule` says what the parts mean."""
 
     keep: str = "forever"
     max_bytes: int | str | None = None

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
+from recorder.core import cbor
+from recorder.core.errors import FormatError
+
+RULES = "lineage/retention/1"  # their key in a policy bundle
+
 
 class Rule(NamedTuple):
     """What holds for one retention class; a class without a rule is kept for ever."""
@@ -14,3 +21,21 @@ class Rule(NamedTuple):
 
 
 FOR_EVER = Rule()
+
+
+class _Stated(msgspec.Struct, forbid_unknown_fields=True):
+    keep_s: int | None
+    max_bytes: int | None
+    rows_may_go: bool
+
+
+def rules_in(bundle: bytes) -> dict[str, Rule] | None:
+    """Read the rules out of a policy bundle; None where it is of another kind and states none that we can read."""
+    try:
+        stated = cbor.decode(bundle)
+        if not isinstance(stated, dict) or RULES not in stated:
+            return None
+        rules = msgspec.convert(stated[RULES], dict[str, _Stated])
+    except (FormatError, msgspec.ValidationError):
+        return None
+    return {name: Rule(rule.keep_s, rule.max_bytes, rule.rows_may_go) for name, rule in rules.items()}

@@ -70,6 +70,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(7, "member_digest bundle_volume tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required bundle_digest"),
     **_findings(8, "rows_malformed rows_root rows_time"),
+    **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
     **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
     **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
     **_findings(10, "incarnation_unnamed", **_COMPLETENESS, **_APART),

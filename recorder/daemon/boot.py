@@ -14,7 +14,7 @@ from recorder.core.errors import FormatError
 from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
 from recorder.core.kinds import Boot, Kind, Previous
 from recorder.core.note import ED25519, VerifierKey
-from recorder.gate.retention import Rule
+from recorder.core.retention import Rule
 from recorder.gate.table import ActionClass, AtRisk, Table
 from recorder.store import head as heads
 from recorder.store.errors import StoreDamagedError, StoreError

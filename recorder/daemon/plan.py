@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from recorder.core.quantities import NS
-from recorder.gate.retention import FOR_EVER, Rule
+from recorder.core.retention import FOR_EVER, Rule
 from recorder.store.summary import Held, Summary
 from recorder.store.tail import Erasure, Hold
 

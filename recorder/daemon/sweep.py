@@ -19,8 +19,8 @@ import lmdb
 import msgspec
 
 from recorder.core.errors import LineageError
+from recorder.core.retention import Rule
 from recorder.daemon.plan import Cause, Shelf, Step, next_step
-from recorder.gate.retention import Rule
 from recorder.store import summary
 from recorder.store.erase import erase, trim
 from recorder.store.layout import segment_dir

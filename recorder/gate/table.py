@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from recorder.core import cbor
 from recorder.core.required import missing
-from recorder.gate.retention import Rule
+from recorder.core.retention import RULES, Rule
 
 
 class ActionClass(NamedTuple):
@@ -43,7 +43,7 @@ class Table:
             {
                 "lineage/table/1": {name: row._asdict() for name, row in classes.items()},
                 "at_risk": at_risk._asdict(),
-                "lineage/retention/1": {name: rule._asdict() for name, rule in retention.items()},
+                RULES: {name: rule._asdict() for name, rule in retention.items()},
             }
         )
         self.digest = sha256(self.bundle).digest()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from recorder.core.quantities import NS
+from recorder.core.retention import Rule
 from recorder.daemon.growth import YOUNG_S, Growth, Rate, hours_until_full
 from recorder.daemon.plan import WORTH_BYTES, Cause, Shelf, next_step
-from recorder.gate.retention import Rule
 from recorder.store.summary import Held, Summary
 from recorder.store.tail import Erasure, Hold
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from recorder import config as configs
+from recorder.core.retention import Rule
 from recorder.daemon.boot import table_of
-from recorder.gate.retention import Rule
 from tests.running import CONFIG
 
 PATH = Path("/x/recorder.toml")

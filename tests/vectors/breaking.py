@@ -56,6 +56,14 @@ def inside(key: int, *path: int, to: Any) -> Change:
     return change
 
 
+def ruled(rules: dict[str, dict[str, Any]]) -> LineageBuilder:
+    """A lineage whose policy bundle states these rules of retention."""
+    lineage = LineageBuilder()
+    lineage.boot()
+    lineage.policy(cbor.encode({"lineage/retention/1": rules}))
+    return lineage
+
+
 def with_cycle(**bounds: Any) -> tuple[LineageBuilder, OpenCycle]:
     lineage = LineageBuilder().setup(1, 2)
     return lineage, lineage.cycle(**bounds)

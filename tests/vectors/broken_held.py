@@ -13,6 +13,7 @@ from tests.vectors.breaking import (
     broken_commit,
     change_claims,
     inside,
+    ruled,
     setting,
     vector,
     with_cycle,
@@ -102,6 +103,19 @@ def bundle_digest() -> Broken:
     lineage = LineageBuilder()
     lineage.boot()
     return Broken(lineage, lineage.breaking(setting(15, [bytes(32)])).policy())
+
+
+@vector
+def deletion_early() -> Broken:
+    lineage = ruled({"standard": {"keep_s": 60, "max_bytes": None, "rows_may_go": False}})
+    return Broken(lineage, lineage.control(Kind.DELETION, 0, 1, "standard", None))
+
+
+@vector
+def deletion_held() -> Broken:
+    lineage = ruled({"standard": {"keep_s": 0, "max_bytes": None, "rows_may_go": False}})
+    lineage.control(Kind.HOLD, 1, None, "add", body={"reason": "incident 12"})
+    return Broken(lineage, lineage.control(Kind.DELETION, 0, 1, "standard", None))
 
 
 @vector

@@ -37,12 +37,12 @@ def every_kind() -> LineageBuilder:
     lineage.control(Kind.EXTRACTION, [[0, commit]], None, digest)
     lineage.control(Kind.FAULT, "refusals repeated", [refusal, 3, lineage.request(), lineage.request()])
     lineage.control(Kind.ABANDON, [lineage.request()])
+    lineage.control(Kind.DELETION, 0, commit, "footage", None)
     lineage.control(Kind.HOLD, 0, None, "add", body={"reason": "incident 12"})
     lineage.control(Kind.MARK, body={"note": "heard a noise"})
     before_ns = lineage.clock.utc_ns
     lineage.clock.utc_ns += 200 * MS
     lineage.control(Kind.CLOCK_STEP, before_ns, lineage.clock.utc_ns, "ntp")
-    lineage.control(Kind.DELETION, 0, commit, "footage", None)
     body, held = lineage.family("body", {"later": True})
     lineage.add(99, {11: body}, {11: held})
     lineage.new_epoch()

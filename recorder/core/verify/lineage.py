@@ -14,6 +14,7 @@ from recorder.core.tiles import TileTree
 from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
 from recorder.core.verify.axes import Axes
 from recorder.core.verify.cycles import Cycles
+from recorder.core.verify.deletions import Deletions
 from recorder.core.verify.disclosure import NO_CLAIMS, carries_claims
 from recorder.core.verify.heads import KnownHeads
 from recorder.core.verify.job import Checked, Job
@@ -72,6 +73,7 @@ class Verifier:
         self._cycles = Cycles(self._found)
         self._timeline = Timeline(self._found)
         self._missing = MissingClaims(self._found)
+        self._deletions = Deletions(self._found)
         self._next_seq = 0
         self._prev = ZERO_HASH
         self._utc_ns = 0
@@ -110,6 +112,7 @@ class Verifier:
         self._cycles.check(header)
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
+        self._deletions.check(header, claims)
         self._timeline.check(header)  # step 10
         self._count(entry)
         self._jobs += 1
@@ -155,6 +158,7 @@ class Verifier:
                 "refs_unchecked": self._axes.refs_unchecked,
                 "claims_not_held": self._missing.count,
                 "deletions": self._missing.deletions,
+                "deletions_unjudged": self._deletions.unjudged,
             },
             deleted=self._missing.deleted,
         )
