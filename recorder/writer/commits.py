@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.core import cbor, rows
+from recorder.core import rows
 from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.messages import CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
@@ -12,6 +12,7 @@ from recorder.core.required import missing
 from recorder.store.tail import OpenCycle
 from recorder.writer.context import Context, completed, failed
 from recorder.writer.families import Family
+from recorder.writer.gathering import Gathering
 from recorder.writer.header import fields_of_commits, pack_commit
 from recorder.writer.journal import Act, Draft
 from recorder.writer.refusals import refuse
@@ -45,6 +46,7 @@ def commit(context: Context, session: Session, asked: CommitRequest, size: int) 
             retention=context.retention(action_class), commit=(cycle, act),
         )  # fmt: skip
     drafted = _group(context, session, cycle, action_class, Decision.EXTERNAL, size)
+    drafted.settle(session.id)
     index = journal.add_commit(drafted, act)
     journal.count(cycle.carrier, cycle.made + 1)
     return receipt(drafted.seq, index, int(Decision.EXTERNAL))
@@ -139,21 +141,20 @@ def _add_rows(
     times: tuple[int, int],
     action_class: str,
 ) -> int:
-    what, where = families_of(context, stream, action_class)
-    secret = context.journal.randomness(16)
-    root = rows.root_at_rest(secret, asked.packed, stream.row_bytes)
-    element = [
-        stream.actuator, stream.schema, count, root, what.digest, where.digest, list(times),
-        request_id(session.id, asked.counter),
-    ]  # fmt: skip
-    claims = b"".join(
-        (b"\x83", what.claims, where.claims, b"\x82", cbor.byte_string(secret), cbor.byte_string(asked.packed))
-    )
-    act = Act(stream.actuator, cbor.pack_ordered(element), claims, len(asked.packed) + CLAIM_OVERHEAD_BYTES)
-    return context.journal.add_commit(drafted, act)
+    drafted.claims_bytes += len(asked.packed)
+    gathering = drafted.gathered.get(session.id)
+    if gathering is None or not gathering.takes(stream, times[0]):
+        drafted.settle(session.id)
+        drafted.claims_bytes += CLAIM_OVERHEAD_BYTES
+        families = families_of(context, stream, action_class)
+        request, secret = request_id(session.id, asked.counter), context.journal.randomness(16)
+        gathering = Gathering(len(drafted.commits), stream, families, request, secret, times[0])
+        context.journal.gather(drafted, session.id, stream.actuator, gathering)
+    gathering.add(asked.packed, count, times[1])
+    return gathering.index
 
 
-def families_of(context: Context, stream: Stream, action_class: str) -> Any:  # noqa: ANN401 -- two families
+def families_of(context: Context, stream: Stream, action_class: str) -> tuple[Family, Family]:
     """What and where of a stream, made once for each way to keep claims."""
     whole = context.is_whole(action_class)
     if whole not in stream.families:

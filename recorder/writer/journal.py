@@ -19,6 +19,7 @@ from recorder.store.store import Store
 from recorder.store.tail import Op, OpenCycle, Tail
 from recorder.writer import header
 from recorder.writer.families import Family, Randomness, make
+from recorder.writer.gathering import Gathering
 
 CLAIMS_BYTES_MAX = 36 * 1024  # an entry takes no more commits beyond this, so that it fits one `read` reply
 
@@ -33,7 +34,10 @@ class Clock(Protocol):
 class Draft:
     """An entry that is not signed yet."""
 
-    __slots__ = ("actuators", "bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "kind", "seq")
+    __slots__ = (
+        "actuators", "bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "gathered", "kind",
+        "seq",
+    )  # fmt: skip
 
     def __init__(
         self, kind: Kind, seq: int, fields: header.Fields, claims: dict[int, bytes], bundle: bytes | None
@@ -47,6 +51,13 @@ class Draft:
         self.commits: list[bytes] = []
         self.commit_claims: list[bytes] = []  # what, where and perhaps rows of each commit, with their array's head
         self.claims_bytes = 0
+        self.gathered: dict[bytes, Gathering] = {}  # by session: its last element here, where that may take more rows
+
+    def settle(self, session_id: bytes) -> None:
+        """Finish the session's rows, since something else of it follows."""
+        gathering = self.gathered.pop(session_id, None)
+        if gathering is not None:
+            self.commits[gathering.index], self.commit_claims[gathering.index] = gathering.finish()
 
     def packed_claims(self) -> bytes:
         """CBOR of the claims beside the entry, joined from families that are encoded already."""
@@ -145,6 +156,13 @@ class Journal:
         drafted.claims_bytes += act.size
         return len(drafted.commits) - 1
 
+    def gather(self, drafted: Draft, session_id: bytes, actuator: int, gathering: Gathering) -> None:
+        """Add rows, whose index is the draft's next, to which the session's next messages may add more."""
+        drafted.actuators.add(actuator)
+        drafted.commits.append(b"")
+        drafted.commit_claims.append(b"")
+        drafted.gathered[session_id] = gathering
+
     def has_room(self, drafted: Draft, size: int) -> bool:
         """Whether a draft can take another commit."""
         return len(drafted.commits) < entry.COMMITS_MAX and drafted.claims_bytes + size <= CLAIMS_BYTES_MAX
@@ -186,6 +204,8 @@ class Journal:
         claims: list[bytes] = []
         time = header.pack_time(self.now)
         for offset, drafted in enumerate(self._drafts):
+            for session_id in tuple(drafted.gathered):
+                drafted.settle(session_id)
             kind, touched, bundle = drafted.kind, drafted.actuators, drafted.bundle
             actuator_axis = policy_axis = None
             if touched:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
 from recorder.core import entry
-from recorder.core.kinds import Kind
+from recorder.core.kinds import Commit, Kind, Rows
+from recorder.core.limits import SESSION_BYTES
 from recorder.core.messages import DURABLE, Flag, Receipt, Status, Verb
 from recorder.core.protocol import request_id
 from recorder.store.errors import StoreError
@@ -109,5 +110,17 @@ def _from_entry(context: Context, raw: bytes, request: bytes) -> Answer:
     if header.kind == Kind.CYCLE and header.bounds is not None and header.policy_axis is not None:
         bundle = header.policy_axis.bundle or b""
         return cycles.opened_before(context, header.seq, read.hash, header.bounds, bundle, flags)
-    index = next((at for at, commit in enumerate(header.commits or []) if commit.request == request), 0)
+    index = _index_of(request, header.commits or [])
     return Answer(Status.OK, Receipt(header.seq, index, read.hash, header.decision, flags))
+
+
+def _index_of(request: bytes, commits: Sequence[Commit | Rows]) -> int:
+    """Place of a request's commit: its own, or that of the session's last rows before it, which took it in."""
+    session = request[:SESSION_BYTES]
+    found = 0
+    for at, commit in enumerate(commits):
+        if commit.request == request:  # the first of those that share it
+            return at
+        if commit.request[:SESSION_BYTES] == session and commit.request < request:
+            found = at
+    return found
