@@ -10,7 +10,7 @@ from typing import NamedTuple
 from recorder.bench import floors
 from recorder.bench.acts import ACTUATOR, FIELDS, ROW, ROW_BYTES, WHAT, opened
 from recorder.bench.figure import Figure, median_spread
-from recorder.bench.place import FIELDS_CLASS, LONG_MS, MANY, settle, used_bytes
+from recorder.bench.place import FIELDS_CLASS, LONG_MS, MANY, settle, used_bytes, written_bytes
 from recorder.bench.process import ProcessError, RecorderProcess
 from recorder.client import Recorder, Stream
 from recorder.client.pump import BATCH_MS
@@ -34,7 +34,7 @@ class Paced(NamedTuple):
         lags_s: how late: from the time at which the k-th row was recorded until k rows were durable.
         cpu_s: of the recorder.
         anon_bytes: RssAnon of the recorder at the end.
-        written_bytes: by the recorder.
+        written_bytes: that the device is given to write, in whole pages.
         used_bytes: room taken in segments.
 
     """
@@ -91,11 +91,11 @@ def run(recorder: RecorderProcess, names: Sequence[str], rate_hz: int, seconds: 
         streams = [cycle.stream(name, fields=FIELDS, what=WHAT, where={}, max_rate_hz=rate_hz) for name in names]
         _loop(client, streams, rate_hz, 0)
         _loop(client, streams, rate_hz, WARM_UP_S)
-        used, cpu_s, written = used_bytes(recorder, client), recorder.cpu_s(), recorder.written_bytes()
+        used, cpu_s, written = used_bytes(recorder, client), recorder.cpu_s(), written_bytes(recorder, client)
         began, before = time.perf_counter(), client.counts.rows_acknowledged
         lags_s = _loop(client, streams, rate_hz, seconds)
         took_s, durable = time.perf_counter() - began, client.counts.rows_acknowledged - before
-        cpu_s, written = recorder.cpu_s() - cpu_s, recorder.written_bytes() - written
+        cpu_s, written = recorder.cpu_s() - cpu_s, written_bytes(recorder, client) - written
         anon_bytes = recorder.memory_kib()["RssAnon"] * 1024
         used = used_bytes(recorder, client) - used
         client.flush(FLUSH_S)

@@ -143,9 +143,9 @@ class RecorderProcess:
         user, system = after_name[11:13]  # proc(5): fields 14 and 15
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def written_bytes(self) -> int:
-        """What it caused to be written to the device so far: write_bytes of /proc/PID/io."""
-        return int(self._fields("io")["write_bytes"])
+    def file_bytes(self) -> int:
+        """What it wrote to files so far by write(2) and its like: wchar of /proc/PID/io, which leaves sockets out."""
+        return int(self._fields("io")["wchar"])
 
     def _fields(self, name: str) -> dict[str, str]:
         lines = Path(f"/proc/{self.pid}/{name}").read_text("ascii", errors="replace").split("\n")

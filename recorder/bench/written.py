@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from recorder.bench import paced
 from recorder.bench.acts import ROW_BYTES
 from recorder.bench.figure import Figure
-from recorder.bench.place import forget_pages, settle
+from recorder.bench.place import settle
 from recorder.bench.process import RecorderProcess
 from recorder.client import Recorder
 
@@ -35,7 +35,6 @@ def measure(
     recorder.start()
     with Recorder(recorder.path, client_name="bench") as client:
         settle(recorder, client)
-    forget_pages(recorder)
     for chosen in dict.fromkeys((tuple(names[:1]), tuple(names))):
         tell(f"bytes written for rows of {len(chosen)} actuators at {RATE_HZ} Hz, window {WINDOW_MS} ms")
         found = paced.run(recorder, chosen, RATE_HZ, seconds / 2)
