@@ -32,7 +32,10 @@ def recorder(tmp_path: Path) -> Iterator[RecorderProcess]:
 
 def test_it_floods_until_it_is_ended(recorder: RecorderProcess, tmp_path: Path) -> None:
     """Commits, rows and rubbish from many clients; the recorder answers others meanwhile, and its lineage verifies."""
-    with FloodProcess(recorder.path, 600, tmp_path / "flood.log") as flood, Recorder(recorder.path) as client:
+    with (
+        FloodProcess(recorder.path, 600, tmp_path / "flood.log") as flood,
+        Recorder(recorder.path, timeout_ms=60_000) as client,
+    ):
         before = client.status()["entries"]
         wait_until(lambda: client.status()["entries"] > before + 100)
         did = flood.end()
