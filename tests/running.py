@@ -113,7 +113,7 @@ class Running:
     def stop(self) -> int:
         """SIGTERM and wait."""
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(30)
+        status = self.process.wait(60)
         assert self.process.stderr is not None
         self.said += self.process.stderr.read()
         return status
@@ -164,8 +164,8 @@ def kinds_of(state: Path) -> list[int]:
     return [cbor.decode(split(raw)[1])[2] for raw, _ in records_of(state)]
 
 
-def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
-    """Poll until something holds."""
+def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
+    """Poll until something holds; the bound is for what never comes, not for what comes late."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not come about"

@@ -35,7 +35,7 @@ START_MS = 10_000
 POLL_MS = 10
 MALFORMED_A_TURN = 4
 SEED = 1
-UNDER_WAY = ("commits", "row_messages", "malformed", "recorded")
+UNDER_WAY = ("commits", "row_messages", "malformed", "recorded", "hung_up")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from recorder.bench.process import ProcessError
+from recorder.bench.starting import undisturbed
 
 COMMAND = (sys.executable, "-c", "from recorder.bench.flood import main; main()")
 END_S = 10.0
@@ -60,12 +61,12 @@ class FloodProcess:
         return ProcessError(f"the flood failed: {said[-1] or 'nothing of it was recorded in its time'}")
 
     def __enter__(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 -- our own command
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-            )
-        assert self._process.stdout is not None, "a pipe"
         try:
+            with self._log.open("ab") as log, undisturbed():
+                self._process = subprocess.Popen(  # noqa: S603 -- our own command
+                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+                )
+            assert self._process.stdout is not None, "a pipe"
             began = self._process.stdout.readline()
         except BaseException:  # interrupted; without an entry there is no exit
             self._kill()
@@ -81,7 +82,8 @@ class FloodProcess:
         self._kill()
 
     def _kill(self) -> None:
-        assert self._process is not None, "it was begun"
+        if self._process is None:
+            return
         self._process.kill()  # does nothing to one that was waited for
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

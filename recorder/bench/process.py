@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from recorder.audit.state import SOCKET
+from recorder.bench.starting import undisturbed
 from recorder.client import Recorder, Unavailable
 from recorder.core.errors import LineageError
 from recorder.daemon import interpreter
@@ -86,7 +87,7 @@ class RecorderProcess:
         began = time.monotonic()
         run = ("run", "--state", self.state, "--socket", self.path)
         command, env = interpreter.command(_PROGRAM, str(os.getpid()), *run), interpreter.environment()
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, undisturbed():
             self._process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
         while time.monotonic() - began < START_S:
             if self._process.poll() is not None:

@@ -32,7 +32,10 @@ def recorder(tmp_path: Path) -> Iterator[RecorderProcess]:
 
 def test_it_floods_until_it_is_ended(recorder: RecorderProcess, tmp_path: Path) -> None:
     """Commits, rows and rubbish from many clients; the recorder answers others meanwhile, and its lineage verifies."""
-    with FloodProcess(recorder.path, 600, tmp_path / "flood.log") as flood, Recorder(recorder.path) as client:
+    with (
+        FloodProcess(recorder.path, 600, tmp_path / "flood.log") as flood,
+        Recorder(recorder.path, timeout_ms=60_000) as client,
+    ):
         before = client.status()["entries"]
         wait_until(lambda: client.status()["entries"] > before + 100)
         did = flood.end()
@@ -47,9 +50,18 @@ def test_it_floods_until_it_is_ended(recorder: RecorderProcess, tmp_path: Path) 
 
 def test_it_ends_by_itself(recorder: RecorderProcess, tmp_path: Path) -> None:
     """After the time that it was given, if nobody ends it."""
-    with FloodProcess(recorder.path, 0.1, tmp_path / "flood.log") as flood:
-        wait_until(lambda: has_ended(flood.pid))
-        assert flood.end()["seconds"] >= 0.1
+    seconds = 0.1
+    while True:
+        try:
+            with FloodProcess(recorder.path, seconds, tmp_path / "flood.log") as flood:
+                wait_until(lambda flood=flood: has_ended(flood.pid))
+                assert flood.end()["seconds"] >= seconds
+        except ProcessError as error:
+            assert "nothing of it was recorded in its time" in str(error)
+            assert seconds < 20
+            seconds *= 4  # the machine was busy elsewhere
+        else:
+            break
 
 
 def test_it_ends_with_a_parent_that_was_killed(recorder: RecorderProcess, tmp_path: Path) -> None:

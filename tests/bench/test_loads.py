@@ -30,7 +30,7 @@ def recorder(tmp_path: Path) -> Iterator[RecorderProcess]:
 @pytest.mark.parametrize("name", list(loads.LOADS))
 def test_a_load_counts_what_is_stored(recorder: RecorderProcess, name: str) -> None:
     """As many commits or rows lie in the store as it says, and the lineage verifies."""
-    with Recorder(recorder.path) as client:
+    with Recorder(recorder.path, timeout_ms=60_000) as client:
         before = client.status()["entries"]
         done = loads.LOADS[name](recorder.path, 0.05)
         after = client.status()["entries"]

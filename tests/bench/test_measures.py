@@ -40,7 +40,7 @@ def recorder(tmp_path: Path) -> Iterator[RecorderProcess]:
 
 def test_a_full_disk_and_then_room(recorder: RecorderProcess) -> None:
     """A commit is turned away because nothing can be stored; after the state has ended it is taken again."""
-    with Recorder(recorder.path) as client, opened(client) as cycle:
+    with Recorder(recorder.path, timeout_ms=60_000) as client, opened(client) as cycle:
 
         def is_turned_away() -> bool:
             try:
@@ -64,7 +64,7 @@ def test_a_full_recorder_that_ended_is_started_again(recorder: RecorderProcess) 
     with measure_states.full(recorder, 1) as meanwhile:
         recorder.kill()
     assert meanwhile == {"entries_meanwhile": None, "ended": True}
-    with Recorder(recorder.path) as client:
+    with Recorder(recorder.path, timeout_ms=60_000) as client:
         wait_until(lambda: not client.status()["store_full"])
 
 
@@ -82,7 +82,7 @@ def test_fates_are_counted_in_the_store(recorder: RecorderProcess) -> None:
 
 
 def _given_while_killed(recorder: RecorderProcess, verb: str, count: int) -> Calls:
-    with Recorder(recorder.path, ring_ms=100) as client, opened(client) as cycle:
+    with Recorder(recorder.path, ring_ms=100, timeout_ms=60_000) as client, opened(client) as cycle:
         stream = cycle.stream(ACTUATOR, fields=[("q", "<f4", 1, "rad")], what=WHAT)
         from_seq = client.status()["entries"]
         recorder.kill()

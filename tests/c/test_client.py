@@ -41,7 +41,7 @@ def script(driver: Path, recorder: Running) -> Iterator[Program]:
 
 def _settled(script: Program) -> dict[str, int]:
     """What the client counts once all is delivered; and all of it is."""
-    assert script.do("flush - 20000").startswith("flush ok")
+    assert script.do("flush - 60000").startswith("flush ok")
     counts = script.counts()
     assert counts["rows_pending"] == counts["events_pending"] == counts["losses_pending"] == 0
     return counts
@@ -56,18 +56,18 @@ def _ended(script: Program, recorder: Running) -> None:
 
 def test_a_cycle_its_commits_rows_and_end(script: Program, recorder: Running) -> None:
     """All verbs in the usual order; the rows refer to the cycle's why, and the cycle's end counts them."""
-    opened = script.do("open motion 5000")
+    opened = script.do("open motion 60000")
     assert re.fullmatch(r"open ok .* \d+-[0-9a-f]{8}", opened), opened
     assert re.fullmatch(
-        r"commit ok late=0 rule=1 decision=3 duplicate=0 \d+\.0-[0-9a-f]{8}", script.do("commit 0.25 5000")
+        r"commit ok late=0 rule=1 decision=3 duplicate=0 \d+\.0-[0-9a-f]{8}", script.do("commit 0.25 60000")
     )
     script.do("stream arm 1024")
     assert script.do("push - 100") == "push 100"
     script.do("lane arm 16")
     assert script.do("event curtain 2") == "event 2"
     assert script.do("gap dropout 7").startswith("gap ok")
-    assert script.do("close done 5000").startswith("close ok")
-    assert script.do("close again 5000") == (
+    assert script.do("close done 60000").startswith("close ok")
+    assert script.do("close again 60000") == (
         "close ok late=0 rule=0 decision=-1 duplicate=0 cycle_unknown; no open cycle 2; it has ended"
     ).replace("cycle 2", "cycle " + opened.split()[-1].split("-")[0])
     counts = _settled(script)
@@ -84,26 +84,26 @@ def test_a_cycle_its_commits_rows_and_end(script: Program, recorder: Running) ->
 
 def test_a_refusal_says_why(script: Program, recorder: Running) -> None:
     """Claims that are missing are the recorder's to name; the refusal is on record."""
-    script.do("open motion 5000")
-    refused = script.do("bare - 5000")
+    script.do("open motion 60000")
+    refused = script.do("bare - 60000")
     assert refused.startswith("bare refused ")
     assert refused.endswith(
         "claim_missing: what.target; claim_missing: what.magnitude; claim_missing: what.unit;"
         " claim_missing: what.duration_ms; claim_missing: what.reversibility; claim_missing: what.confirm_by_ms"
     )
-    assert script.do("open hover 5000").startswith("open refused ")
+    assert script.do("open hover 60000").startswith("open refused ")
     _ended(script, recorder)
     assert kinds_of(recorder.state).count(5) == 2
 
 
 def test_a_cycle_can_be_joined(script: Program, recorder: Running, driver: Path) -> None:
     """By its printed id, from another process; a mistyped id joins nothing."""
-    opened = script.do("open motion 5000").split()[-1]
+    opened = script.do("open motion 60000").split()[-1]
     with Program(driver, recorder.socket, "script") as other:
-        assert other.do(f"join {opened[:-1]}{'0' if opened[-1] != '0' else '1'} 5000").startswith("join not_recorded ")
-        assert other.do("join nonsense 5000").startswith("join misuse ")
-        assert other.do(f"join {opened} 5000").startswith("join ok ")
-        assert other.do("commit 3 5000").startswith("commit ok ")
+        assert other.do(f"join {opened[:-1]}{'0' if opened[-1] != '0' else '1'} 60000").startswith("join not_recorded ")
+        assert other.do("join nonsense 60000").startswith("join misuse ")
+        assert other.do(f"join {opened} 60000").startswith("join ok ")
+        assert other.do("commit 3 60000").startswith("commit ok ")
         other.end()
     _ended(script, recorder)
     assert dict(recorded_in(recorder.state).commits) == {3: 1}
@@ -111,12 +111,12 @@ def test_a_cycle_can_be_joined(script: Program, recorder: Running, driver: Path)
 
 def test_a_class_that_holds_does_not_act_without_the_recorder(script: Program, recorder: Running) -> None:
     """Away or stopped: unavailable by the deadline; what the recorder may have got is abandoned, what never left is not."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     recorder.process.send_signal(signal.SIGSTOP)
     stopped = script.do("commit 1 50")
     recorder.process.send_signal(signal.SIGCONT)
     assert stopped.startswith("commit unavailable late=0 rule=1 "), stopped
-    assert script.do("commit 2 5000").startswith("commit ok ")
+    assert script.do("commit 2 60000").startswith("commit ok ")
     recorder.kill()
     wait_until(lambda: "nobody listens" in script.do("trouble"))
     away = script.do("commit 3 50")
@@ -124,7 +124,7 @@ def test_a_class_that_holds_does_not_act_without_the_recorder(script: Program, r
         "commit unavailable late=0 rule=1 decision=-1 duplicate=0 no durable commit: nobody listens"
     ), away
     recorder.restart()
-    assert script.do("commit 4 5000").startswith("commit ok ")
+    assert script.do("commit 4 60000").startswith("commit ok ")
     _ended(script, recorder)
     found = recorded_in(recorder.state)
     # Stopped, it was refused as late by the time the recorder went on, or stands there with an abandonment.
@@ -134,8 +134,8 @@ def test_a_class_that_holds_does_not_act_without_the_recorder(script: Program, r
 
 def test_a_class_that_continues_acts_and_says_so(script: Program, recorder: Running) -> None:
     """At once where nobody is there, at the deadline where nobody answers; each follows as one ungated event."""
-    script.do("open fast 5000")
-    assert script.do("commit 1 5000").startswith("commit ok ")
+    script.do("open fast 60000")
+    assert script.do("commit 1 60000").startswith("commit ok ")
     recorder.process.send_signal(signal.SIGSTOP)
     assert script.do("commit 2 50").startswith("commit ungated_pending late=0 rule=2 ")
     recorder.kill()
@@ -151,7 +151,7 @@ def test_a_class_that_continues_acts_and_says_so(script: Program, recorder: Runn
 
 def test_events_and_rows_outlive_the_recorder(script: Program, recorder: Running) -> None:
     """Given while it is away: kept, and delivered once, in order, when it is back."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream arm 1024")
     script.do("lane arm 64")
     recorder.kill()
@@ -169,7 +169,7 @@ def test_events_and_rows_outlive_the_recorder(script: Program, recorder: Running
 
 def test_times_that_run_backwards_are_kept(script: Program, recorder: Running) -> None:
     """A message holds rows in the order of their times, so there it ends and another begins; none is turned away."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream arm 64")
     script.do("push - 5")
     script.do("back - 5")
@@ -181,7 +181,7 @@ def test_times_that_run_backwards_are_kept(script: Program, recorder: Running) -
 
 def test_what_finds_no_room_is_declared(script: Program, recorder: Running) -> None:
     """A ring of 64 and 100 rows, a lane of 4 and 10 events: the rest stands in the log as gaps with their counts."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream arm 64")
     script.do("lane arm 4")
     recorder.kill()
@@ -202,7 +202,7 @@ def test_what_finds_no_room_is_declared(script: Program, recorder: Running) -> N
 
 def test_what_the_recorder_does_not_take_is_declared(script: Program, recorder: Running) -> None:
     """An actuator that this user may not act for: its rows are lost, and even their gap may not name it."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream wing 64")
     script.do("push - 5")
     script.do("lane wing 4")
@@ -220,7 +220,7 @@ def test_the_answer_lost_with_the_connection_is_the_first_answer(
     script: Program, recorder: Running, driver: Path
 ) -> None:
     """Repeats over reconnects, from a recorder killed with answers on their way: nothing stands in the log twice."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream arm 4096")
     for _ in range(4):
         script.do("push - 200")
@@ -238,7 +238,7 @@ def test_another_recorder_gets_what_the_first_did_not_answer(
     script: Program, recorder: Running, tmp_path: Path
 ) -> None:
     """A store that is gone, a new one in its place: ids begin anew, and nothing that waits is lost."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream arm 1024")
     script.do("push - 10")
     _settled(script)
@@ -254,7 +254,7 @@ def test_another_recorder_gets_what_the_first_did_not_answer(
 
 def test_a_flood_by_others_delays_and_loses_nothing(script: Program, recorder: Running) -> None:
     """Sixteen connections that ask without pause, one of which never reads, and one that sends garbage."""
-    script.do("open motion 5000")
+    script.do("open motion 60000")
     script.do("stream arm 8192")
     over = threading.Event()
 
@@ -276,7 +276,7 @@ def test_a_flood_by_others_delays_and_loses_nothing(script: Program, recorder: R
     try:
         for _ in range(10):
             assert script.do("push - 100") == "push 100"
-            assert script.do("commit 1 20000").startswith("commit ok ")
+            assert script.do("commit 1 60000").startswith("commit ok ")
         _settled(script)
     finally:
         over.set()
@@ -304,16 +304,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stalls_and_loses_nothing(driver: Path, small_disk: Path) -> None:
     """Commits hold, rows and events wait; with room again, all goes on where it stopped."""
     with Running(make_state(small_disk / "s")) as recorder, Program(driver, recorder.socket, "script") as script:
-        script.do("open motion 5000")
+        script.do("open motion 60000")
         script.do("stream arm 65536")
         script.do("lane arm 16")
         pushed = 0
-        while script.do("commit 1 5000").startswith("commit ok "):
+        while script.do("commit 1 60000").startswith("commit ok "):
             assert script.do("push - 2000") == "push 2000"
             pushed += 2000
             script.do("flush - 1000")
             assert pushed < 120_000, "the disk never filled"
-        held = script.do("commit 2 5000")
+        held = script.do("commit 2 60000")
         assert re.match(r"commit unavailable late=0 rule=1 .* store_full", held), held
         assert script.do("push - 100") == "push 100"
         assert script.do("event curtain 3") == "event 3"

@@ -58,7 +58,7 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Picky]:
 @pytest.fixture
 def script(driver: Path, peer: Picky) -> Iterator[Program]:
     with Program(driver, peer.path, "script") as program:
-        assert program.do("open motion 5000").startswith("open ok ")
+        assert program.do("open motion 60000").startswith("open ok ")
         yield program
 
 
@@ -81,7 +81,7 @@ def ticks(peer: Peer) -> list[int]:
 
 
 def settled(script: Program) -> dict[str, int]:
-    assert script.do("flush - 10000").startswith("flush ok")
+    assert script.do("flush - 60000").startswith("flush ok")
     counts = script.counts()
     assert counts["rows_pending"] == counts["events_pending"] == counts["losses_pending"] == 0
     return counts
@@ -90,7 +90,7 @@ def settled(script: Program) -> dict[str, int]:
 def test_a_late_receipt_is_no_permission(script: Program, peer: Picky) -> None:
     """Durable after its deadline: not to be acted on, and abandoned at once."""
     peer.flags = lambda request: Flag.LATE if request.verb == Verb.COMMIT else 0
-    assert script.do("commit 1 5000").startswith("commit unavailable late=1 rule=1 ")
+    assert script.do("commit 1 60000").startswith("commit unavailable late=1 rule=1 ")
     peer.wait_for(lambda: bool(peer.ledger.of(Verb.ABANDON)))
     (commit,) = peer.ledger.of(Verb.COMMIT)
     assert peer.ledger.of(Verb.ABANDON)[0].requests == [request_id(bytes(7) + b"\x01", commit.counter)]
@@ -100,9 +100,9 @@ def test_a_late_receipt_is_no_permission(script: Program, peer: Picky) -> None:
 def test_a_refusal_for_lateness_alone_counts_as_late(script: Program, peer: Picky) -> None:
     """Nothing was admitted, so there is nothing to abandon; the class decides as for any lateness."""
     peer.refuse = lambda request: ["deadline_passed"] if request.verb == Verb.COMMIT else []
-    assert script.do("commit 1 5000").startswith("commit unavailable late=1 rule=1 ")
-    assert script.do("open hover 5000").startswith("open ok ")
-    assert script.do("commit 2 5000").startswith("commit ungated_pending late=1 rule=2 ")
+    assert script.do("commit 1 60000").startswith("commit unavailable late=1 rule=1 ")
+    assert script.do("open hover 60000").startswith("open ok ")
+    assert script.do("commit 2 60000").startswith("commit ungated_pending late=1 rule=2 ")
     settled(script)
     assert script.end()["closed"] == 1
     assert peer.ledger.of(Verb.ABANDON) == []
@@ -126,7 +126,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_bytes(script: Program, p
     assert script.do("push - 100") == "push 100"
     assert script.do("event curtain 3") == "event 3"
     assert script.do("gap dropout 1").startswith("gap ok")
-    answered = script.do("commit 7 5000")
+    answered = script.do("commit 7 60000")
     assert answered.startswith("commit ok late=0 rule=1 decision=3 duplicate=1 "), answered
     counts = settled(script)
     assert (counts["rows_acknowledged"], counts["events_acknowledged"], counts["lost_declared"]) == (100, 4, 0)
@@ -189,7 +189,7 @@ def test_room_is_free_once_all_before_it_is_answered(driver: Path, monkeypatch: 
     with TemporaryDirectory(prefix="lin") as directory:
         peer = Hesitant(Path(directory) / "recorder.sock")
         with Program(driver, peer.path, "script") as script:
-            script.do("open motion 5000")
+            script.do("open motion 60000")
             script.do("stream arm 2048")
             assert script.do("push - 1820") == "push 1820"
             script.do("flush - 50")
@@ -280,7 +280,7 @@ def test_what_cannot_be_stored_is_sent_again_later(script: Program, peer: Picky)
     peer.mute = False
     script.do("push - 50")
     script.do("event curtain 5")
-    held = script.do("commit 2 5000")
+    held = script.do("commit 2 60000")
     assert held.startswith("commit unavailable late=0 rule=1 decision=-1 duplicate=0 store_full; no room"), held
     peer.wait_for(lambda: {Verb.ROWS, Verb.EVENT, Verb.ABANDON} <= {request.verb for request in peer.seen})
     assert script.do("flush - 50").startswith("flush unavailable ")

@@ -123,21 +123,24 @@ def test_one_measure(tmp_path: Path, only: tuple[str, ...], measures: set[str]) 
 def test_an_interrupted_flood_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C while the recorder is flooded: no process goes on, and the directory is gone."""
     process = subprocess.Popen(
-        [*LINEAGE, "bench", "--state", str(tmp_path / "bench"), *SMALL, "--only", "calls"],
+        [*LINEAGE, "bench", "--state", str(tmp_path / "bench"), *SMALL, "--seconds", "12", "--only", "calls"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENV,
     )  # fmt: skip
+    started: dict[int, str] = {}
+
+    def is_flooding() -> bool:
+        started.update(children(process.pid))
+        return any("recorder.bench.flood" in command for command in started.values())
+
     try:
-        wait_until(lambda: any("recorder.bench.flood" in command for command in children(process.pid).values()), 60)
-        started = children(process.pid)
-        assert len(started) == 2, "the recorder and the flood"
+        wait_until(is_flooding)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert (process.returncode, said.strip()) == (130, "lineage: interrupted")
-    # one that was interrupted while it was being started ends by itself: its standard input closes
-    wait_until(lambda: all(has_ended(pid) for pid in started), 30)
+    assert all(has_ended(pid) for pid in started), "each was waited for"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,6 +46,8 @@ def test_progress_shows_on_a_terminal_after_a_second(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at once, not in a pipe, and gone at the end."""
+    assert output.PROGRESS_AFTER_S == 1.0
+    monkeypatch.setattr(output, "PROGRESS_AFTER_S", 3600.0)  # whenever this test gets to its next line
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with output.Progress("verifying") as progress:
         progress(1, 10)

@@ -32,7 +32,7 @@ def rolled(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state with a sealed segment before the live one."""
     state = copied(sound, tmp_path_factory.mktemp("rolled") / "state")
     with Running(state) as running:
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             client.seal()
         assert running.stop() == 0
     return state

@@ -33,7 +33,8 @@ def connect(socket_path: Path) -> Iterator[Callable[..., Recorder]]:
     made: list[Recorder] = []
 
     def make(**settings: object) -> Recorder:
-        made.append(Recorder(socket_path, **settings))  # type: ignore[arg-type]
+        # Not a second, as by default: a test that is descheduled is not a recorder that is away.
+        made.append(Recorder(socket_path, **({"timeout_ms": 60_000} | settings)))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

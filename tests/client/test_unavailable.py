@@ -70,7 +70,7 @@ def test_a_late_receipt_is_no_permission(peer: Peer, connect: Connect) -> None:
     assert caught.value.late
     future = cycle.submit("arm", what=WHAT)
     with pytest.raises(Unavailable):
-        future.result(5)
+        future.result(60)
     peer.wait_for(lambda: sum(len(request.requests) for request in peer.ledger.of(Verb.ABANDON)) == 2)
 
 
@@ -94,9 +94,9 @@ def test_a_class_that_continues_acts_without_the_recorder_and_says_so_later(peer
     receipt = cycle.commit("arm", what=act(1), where={"frame": "base"}, at_mono_ns=5, deadline_ms=60_000)
     assert (receipt.durable, receipt.outcome, receipt.seq) == (False, "ungated_pending", None)
     future = cycle.submit("arm", what=act(2), deadline_ms=20)
-    assert future.result(5).outcome == "ungated_pending"
+    assert future.result(60).outcome == "ungated_pending"
     peer.start()
-    rec.flush(5)
+    rec.flush(60)
     first, second = peer.ledger.of(Verb.EVENT)
     assert (first.action_class, first.actuators, first.at_mono_ns) == ("hover", ["arm"], 5)
     assert (first.what, first.where) == (act(1), {"frame": "base"})
@@ -131,7 +131,7 @@ def test_a_full_disk_is_unavailability(peer: Peer, connect: Connect) -> None:
     assert caught.value.pending is not None
     assert caught.value.pending.events_pending == 1
     peer.fail = lambda request: None
-    rec.flush(5)
+    rec.flush(60)
     assert len(peer.ledger.of(Verb.EVENT)) == 1
     assert peer.ledger.of(Verb.ABANDON) == []
 

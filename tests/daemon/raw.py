@@ -17,7 +17,7 @@ class Raw:
 
     def __init__(self, path: Path, *, hello: bool = True) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(10)
+        self.sock.settimeout(60)
         self.sock.connect(str(path))
         self.counter = 0
         self.welcome: dict[str, Any] = {}
@@ -52,7 +52,7 @@ class Raw:
         """Ask for a cycle."""
         asked: dict[str, Any] = {
             "who": WHO, "why": WHY, "actuators": ["arm", "arm.joint1"], "classes": ["motion"], "max_commits": 100,
-            "valid_ms": 10_000, "supersedes": None, "deadline": None,
+            "valid_ms": 60_000, "supersedes": None, "deadline": None,
         } | changed  # fmt: skip
         return self.ask(Verb.OPEN_CYCLE, *asked.values())
 

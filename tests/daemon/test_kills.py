@@ -14,7 +14,7 @@ from recorder.core.entry import decode
 from recorder.core.errors import LineageError
 from recorder.core.kinds import Kind
 from tests.claims import WHAT, WHO, WHY
-from tests.running import Running, make_state, records_of, verified
+from tests.running import Running, make_state, records_of, verified, wait_until
 
 KILLS_SHORT, KILLS_LONG = 6, 200
 
@@ -56,6 +56,9 @@ def _kill_loop(tmp_path: Path, kills: int, seed: int) -> None:
         driver = threading.Thread(target=_drive, args=(running.socket, acknowledged, stop, failures))
         driver.start()
         for _ in range(kills):
+            # A driver that has no processor commits nothing, and a kill while it stands still shows nothing.
+            committed = len(acknowledged)
+            wait_until(lambda committed=committed: failures or len(acknowledged) > committed)
             stop.wait(chance.uniform(0.02, 0.5))
             running.kill()
             running.restart()

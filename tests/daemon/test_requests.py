@@ -18,9 +18,10 @@ from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind
 from recorder.core.limits import MESSAGE_NESTING_MAX
 from recorder.core.messages import Flag, Status, Verb
-from tests.claims import WHAT, WHO
+from recorder.daemon.loop import MESSAGES_PER_TURN
+from tests.claims import WHAT, WHO, WHY
 from tests.daemon.raw import Raw
-from tests.running import Running, kinds_of, lineage_of, make_state, records_of, verified
+from tests.running import Running, kinds_of, lineage_of, make_state, records_of, verified, wait_until
 
 FIELDS = [["q", "<f4", 2, "rad"]]
 
@@ -103,11 +104,13 @@ def test_what_a_cycle_does_not_admit_is_refused_on_record(
 def test_bounds_of_count_and_time(running: Running) -> None:
     """The commit after the last one, and one after the time, are refused."""
     with Raw(running.socket) as raw:
-        _, opened = raw.open_cycle(max_commits=1, valid_ms=300)
+        _, opened = raw.open_cycle(max_commits=1)
         assert _commit(raw, opened)[0] == Status.OK
         assert _commit(raw, opened)[1][2] == ["cycle_exhausted"]
-        time.sleep(0.35)
-        assert "cycle_expired" in _commit(raw, opened)[1][2]
+        _, opened = raw.open_cycle(valid_ms=1)
+        time.sleep(0.002)
+        late = _commit(raw, opened)[1][2]
+        assert late in (["cycle_expired"], [f"cycle_unknown: {opened[0]}"])  # the latter if we came after its grace
     _stopped(running)
 
 
@@ -255,16 +258,20 @@ def test_claims_nest_as_deep_as_they_may_at_rest_and_no_deeper(running: Running,
 
 
 def test_identical_refusals_are_coalesced(running: Running) -> None:
-    """A thousand refusals of one kind are one entry and, a second later, one fault entry with their count."""
+    """Refusals of one kind within a second are one entry and, later, one fault entry with their count."""
     with Raw(running.socket) as raw:
-        answers = [raw.open_cycle(actuators=["crane"])[1] for _ in range(50)]
+        os.kill(running.process.pid, signal.SIGSTOP)  # so that it meets all of them in one turn, at one time
+        for counter in range(1, MESSAGES_PER_TURN + 1):
+            raw.send([int(Verb.OPEN_CYCLE), counter, WHO, WHY, ["crane"], ["motion"], 5, 1000, None, None])
+        os.kill(running.process.pid, signal.SIGCONT)
+        answers = [raw.receive()[2] for _ in range(MESSAGES_PER_TURN)]
         assert len({(answer[0], answer[1]) for answer in answers}) == 1
     state = _stopped(running)
     kinds = kinds_of(state)
     assert kinds.count(Kind.REFUSAL) == 1
     fault = next(decode(raw).header for raw, _ in records_of(state) if decode(raw).header.kind == Kind.FAULT)
     assert fault.control.fault == "refusals_repeated"
-    assert fault.control.facts[:2] == [answers[0][0], 49]
+    assert fault.control.facts[:2] == [answers[0][0], MESSAGES_PER_TURN - 1]
 
 
 def test_other_entries(running: Running) -> None:
@@ -308,7 +315,7 @@ def test_a_client_that_never_reads_is_cut_off(running: Running) -> None:
     """Its replies pile up to a bound, then its connection ends; others are served all the time."""
     with Raw(running.socket) as deaf, Raw(running.socket) as good:
         deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sock.settimeout(5)
+        deaf.sock.settimeout(60)
         with pytest.raises(OSError, match=r"pipe|reset"):
             for _ in range(20_000):
                 deaf.send([int(Verb.STATUS), 1])
@@ -393,11 +400,12 @@ def test_epochs_rotate(tmp_path: Path) -> None:
     """A new epoch key takes over between two commits of one cycle, and the lineage verifies under both."""
     with Running(make_state(tmp_path / "s", epoch_hours=0.0003)) as running, Raw(running.socket) as raw:
         _, opened = raw.open_cycle()
-        for _ in range(5):
-            assert _commit(raw, opened)[0] == Status.OK
-            time.sleep(0.6)
+        first = _commit(raw, opened)[1][0]
+        wait_until(lambda: raw.ask(Verb.STATUS)[1]["entries"] > first + 1)
+        assert _commit(raw, opened)[0] == Status.OK
         state = _stopped(running)
-    assert kinds_of(state).count(Kind.EPOCH) >= 1
+    kinds = kinds_of(state)
+    assert Kind.EPOCH in kinds[first : len(kinds) - kinds[::-1].index(Kind.ACTUATION)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")

@@ -26,6 +26,7 @@ from tests.running import Running, lineage_of, make_state, records_of, verified,
 SHORT = 'retention = "short"'
 ROOM = '[room]\nspace_left = "{space}MiB"\nadmin_space_left = "{admin}MiB"\n[retention.short]\n{rule}\n'
 HOLDER = '[[controller]]\nuids = [0]\nappend = ["hold"]\n'
+KILLS = 4  # at least; until one has come between a deletion entry and its end
 DISK_MIB = 40  # nine segments of 4 MiB, with what else a file system needs
 
 
@@ -74,6 +75,12 @@ def deletions(entries: list[tuple[Entry, bytes | None]]) -> list[Any]:
     return [entry.header.control for entry, _ in entries if entry.header.kind == Kind.DELETION]
 
 
+def commits_with_claims(state: Path, deletion: Any) -> int:
+    """How many entries with commits, of those that a deletion entry names, still have their claims."""
+    named = entries_of(state)[deletion.first : deletion.last + 1]
+    return sum(claims is not None for entry, claims in named if entry.header.commits)
+
+
 def settled(filler: Filler) -> bool:
     """Nothing is announced and not carried out, and there is room again."""
     room = filler.status()["room"]
@@ -117,7 +124,9 @@ def test_expired_claims_make_room(disk: Path, connect: Connect) -> None:
     assert report.notes["claims_not_held"] > 100
     assert entries[emergency][1] is not None  # class 1y has no rule: kept for ever
     assert all(facts[0] == "expired" for facts in faults(entries, "claims_erased"))
-    assert faults(entries, "disk_space")[0][0] == "space_left"
+    name, free, space_left, admin = faults(entries, "disk_space")[0]  # by then it may be worse than at first
+    assert free < space_left
+    assert name in ("disk_full", "admin_space_left" if free < admin else "space_left")
     kept = [entry.header.kind for entry, claims in entries if claims is not None and entry.header.seq < named[0].last]
     assert {Kind.POLICY, Kind.ACTUATOR} <= set(kept)
 
@@ -317,9 +326,10 @@ def test_kills_while_claims_are_erased(disk: Path, connect: Connect) -> None:
     """Kill -9 at any moment of it: the lineage verifies each time, and a later start has carried out what was announced."""
     state = made(disk, 'keep = "0h"', space=24)
     chosen = random.Random(4)
-    killed_between = 0
+    kills = killed_between = 0
     with Running(state) as running:
-        for _ in range(6):
+        while kills < KILLS or not killed_between:
+            kills += 1
             filler = connect(running)
             filler.fill(2)
             wait_until(lambda filler=filler: filler.status()["room"]["erasing"] or settled(filler))
@@ -332,7 +342,6 @@ def test_kills_while_claims_are_erased(disk: Path, connect: Connect) -> None:
         wait_until(lambda: settled(filler))
         assert running.stop() == 0
     entries = check(state, filler)
-    assert killed_between, "no kill came between a deletion entry and its end"
     for one in deletions(entries):
         gone = [entry.header.seq for entry, claims in entries[one.first : one.last + 1] if claims is None]
         assert gone, one
@@ -344,31 +353,31 @@ def test_what_is_announced_is_carried_out_by_the_next_start(disk: Path, connect:
     """Killed after the deletion entry and before its end, the child with it: the next start goes on, whatever its rules say now."""
     state = made(disk, 'keep = "0h"', space=24)
     with Running(state) as running:
-        filler = connect(running)
-        filler.fill(4)
-        filler.fill(1)
-        wait_until(lambda: filler.status()["room"]["erasing"])
-        sweepers = [pid for pid, line in children(running.process.pid).items() if "sweep" in line]
-        assert len(sweepers) == 1
-        os.kill(sweepers[0], signal.SIGSTOP)
-        running.kill()
-        with suppress(ProcessLookupError):
-            os.kill(sweepers[0], signal.SIGCONT)  # where it had not come so far as to ask to end with us
-        wait_until(lambda: has_ended(sweepers[0]))
+        while True:
+            filler = connect(running)
+            filler.fill(3)
+            wait_until(lambda filler=filler: filler.status()["room"]["erasing"] or settled(filler))
+            sweepers = [pid for pid, line in children(running.process.pid).items() if "sweep" in line]
+            for pid in sweepers:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            running.kill()
+            for pid in sweepers:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)  # where it had not come so far as to ask to end with us
+                wait_until(lambda pid=pid: has_ended(pid))
+            named = deletions(entries_of(state))
+            if named and commits_with_claims(state, named[-1]):
+                break
+            running.restart()  # the child was quicker than we were to stop it
     config = state / "recorder.toml"
     config.write_text(config.read_text().replace('keep = "0h"', 'keep = "forever"'))
-    entries = entries_of(state)
-    last = deletions(entries)[-1]
-    assert any(claims for entry, claims in entries[last.first : last.last + 1] if entry.header.commits)
     with Running(state) as running:
         filler = connect(running)
         wait_until(lambda: not filler.status()["room"]["erasing"])
         assert running.stop() == 0
-    entries = entries_of(state)
-    assert deletions(entries)[-1] == last
-    assert not any(
-        claims for entry, claims in entries[last.first : last.last + 1] if entry.header.kind == Kind.ACTUATION
-    )
+    assert deletions(entries_of(state)) == named
+    assert commits_with_claims(state, named[-1]) == 0
     assert verified(state).integrity == "pass"
 
 
@@ -381,9 +390,14 @@ def test_over_its_maximum_a_class_loses_claims_on_an_ample_disk(tmp_path: Path, 
         filler.fill(1)
         first = filler.acknowledged[0][0]
         assert filler.raw.ask(Verb.READ, first, 60_000)[1][1][0][1] is not None
+
+        def is_erased() -> bool:
+            status, body = filler.raw.ask(Verb.READ, first, 60_000)
+            return status == Status.OK and body[1][0][1] is None  # one that took too long is asked again
+
         filler.fill(4)
         # Whoever reads had that segment open: it is the new file now.
-        wait_until(lambda: filler.raw.ask(Verb.READ, first, 60_000)[1][1][0][1] is None)
+        wait_until(is_erased)
         wait_until(lambda: 0 < filler.status()["room"]["class_bytes"].get("short", 0) <= 8 << 20)
         wait_until(lambda: not filler.status()["room"]["erasing"])
         assert running.stop() == 0

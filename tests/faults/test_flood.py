@@ -25,6 +25,7 @@ from tests.running import make_state, records_of
 
 HOSTILE, FICKLE, DEAF = 15, 8, 1
 HONEST = 64 - HOSTILE - FICKLE - DEAF
+HOSTILE_LEAST = 20  # messages of nonsense from each, however late it got its turn
 HONEST_GAPS = frozenset({"gap_declared"})  # what a mutated request may declare
 
 
@@ -80,7 +81,7 @@ class Flood:
     def _hostile(self, at: int) -> None:
         chance = random.Random(at)
         sent = 0
-        while time.monotonic() < self._until_s:
+        while time.monotonic() < self._until_s or sent < HOSTILE_LEAST:
             with suppress(ConnectionError, HungUp), Raw(self._path, hello=False) as raw:
                 _hello(raw)
                 for counter in range(1, 200):

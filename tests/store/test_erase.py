@@ -32,7 +32,7 @@ Records = list[tuple[int, bytes, bytes]]
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stopped lineage of three segments, most of it rows of class short; a cycle reaches over each seam."""
-    state = make_state(tmp_path_factory.mktemp("erase") / "s", motion=CLASS)
+    state = make_state(tmp_path_factory.mktemp("erase") / "s", motion=CLASS, rows_window_ms=0)
     with Running(state) as running:
         filler = Filler(running.socket)
         filler.fill(2)
