@@ -2,7 +2,8 @@
 
 No indefinite lengths, no duplicate keys, no tags, nesting at most 16, no trailing bytes, 64-bit integers, finite
 floats in their shortest form, simple values false, true and null.  A map has one type of key, text or unsigned
-integer: with mixed keys the length-first order of `cbor2` would differ from the bytewise order of the RFC.
+integer: with mixed keys the length-first order of `cbor2` would differ from the bytewise order of the RFC.  Where a
+caller says `labels`, integer keys may be negative, as some of COSE and CWT are, as long as both orders are the same.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class _NoTags(dict[int, Callable[[object], Never]]):
 _NO_TAGS = _NoTags()
 
 
-def check(value: Value, depth: int = NESTING_MAX) -> None:
+def check(value: Value, depth: int = NESTING_MAX, *, labels: bool = False) -> None:
     """Refuse what has no place in the format.
 
     Raises:
@@ -59,16 +60,16 @@ def check(value: Value, depth: int = NESTING_MAX) -> None:
     # Exact types: bool is an int for Python, and a subclass may encode as something else.
     kind = type(value)
     if kind is list:
-        _check_items(value, depth)
+        _check_items(value, depth, labels=labels)
     elif kind is dict:
         if depth:
-            _check_keys(value)
-        _check_items(value.values(), depth)
+            _check_keys(value, labels=labels)
+        _check_items(value.values(), depth, labels=labels)
     else:
-        _check_items((value,), 1)
+        _check_items((value,), 1, labels=labels)
 
 
-def _check_items(items: Iterable[Value], depth: int) -> None:
+def _check_items(items: Iterable[Value], depth: int, *, labels: bool) -> None:
     if depth == 0:
         raise FormatError(
             ERROR, f"nested deeper than {NESTING_MAX} maps and arrays, or {MESSAGE_NESTING_MAX} in a message"
@@ -84,28 +85,31 @@ def _check_items(items: Iterable[Value], depth: int) -> None:
             if not INT64_MIN <= item <= UINT64_MAX:
                 raise FormatError(ERROR, f"integer {item} does not fit 64 bits")
         elif kind is list or kind is dict:
-            check(item, depth - 1)
+            check(item, depth - 1, labels=labels)
         else:
             raise FormatError(ERROR, f"{kind.__name__} has no place in the format")
 
 
-def _check_keys(value: dict[Any, Value]) -> None:
+def _check_keys(value: dict[Any, Value], *, labels: bool) -> None:
     kinds = set(map(type, value))
     if kinds == {int}:
-        if min(value) < 0 or max(value) > UINT64_MAX:
-            raise FormatError(ERROR, "integer keys are unsigned and fit 64 bits")
+        if min(value) < (INT64_MIN if labels else 0) or max(value) > UINT64_MAX:
+            raise FormatError(ERROR, f"integer keys {'' if labels else 'are unsigned and '}fit 64 bits")
+        negative = [key for key in value if key < 0] if labels else []
+        if negative and len(pack(max(value))) > len(pack(max(negative))):
+            raise FormatError(ERROR, "a label whose place depends on the order: RFC 7049 and RFC 8949 differ")
     elif kinds and kinds != {str}:
         raise FormatError(ERROR, "the keys of a map are all text or all unsigned integers")
 
 
-def encode(value: Value) -> bytes:
+def encode(value: Value, *, labels: bool = False) -> bytes:
     """Encode a value that may come from a user; the only encoding of that value.
 
     Raises:
         FormatError: cbor_malformed, where the value has no place in the format.
 
     """
-    check(value)
+    check(value, labels=labels)
     return _encode(value, canonical=True)
 
 
@@ -155,7 +159,7 @@ def byte_string(data: bytes) -> bytes:
     return head(2, len(data)) + data
 
 
-def decode(data: bytes) -> Value:
+def decode(data: bytes, *, labels: bool = False) -> Value:
     """Decode bytes that are the deterministic encoding of a value, or refuse them.
 
     Raises:
@@ -163,7 +167,7 @@ def decode(data: bytes) -> Value:
 
     """
     value = load(data)
-    check(value)
+    check(value, labels=labels)
     if pack(value) != data:
         raise FormatError(ERROR, "not the deterministic encoding (RFC 8949 section 4.2.1), or bytes left over")
     return value

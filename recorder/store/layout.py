@@ -77,6 +77,29 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """
     temporary = path.with_name(path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    _write(descriptor, content)
+    temporary.rename(path)
+    sync_dir(path.parent)
+
+
+def create_file(path: Path, content: bytes, mode: int) -> None:
+    """Write a small file that must not be there yet, also where hard links do not exist (a USB stick with FAT).
+
+    Raises:
+        FileExistsError: it is there; it stays as it is.
+
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        _write(descriptor, content)
+    except OSError:
+        path.unlink()  # a part of it would look like the whole, and stand in the way
+        raise
+    sync_dir(path.parent)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """Write all of it, make it durable, and close."""
     try:
         view = memoryview(content)
         while view:
@@ -84,8 +107,6 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.rename(path)
-    sync_dir(path.parent)
 
 
 def sync_dir(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Runs in the venv of tests/cose-oracle.lock: reads JSON cases from stdin, says what the library `cwt` makes of each.
 
-A case is [COSE_Sign1, external_aad, public key], in hex; the answer is the payload in hex, or null where it refuses.
+A case is [COSE_Sign1, external_aad, public key], in hex; the answer is the payload in hex, or null where it refuses.  With
+`--claims` the answer is [iss, sub, exp, nbf, iat, cti in hex, key of the subject in hex] of a payload that is a CWT.
 """
 
 from __future__ import annotations
@@ -25,6 +26,20 @@ def opened(raw: bytes, aad: bytes, public_key: bytes) -> str | None:
     return payload.hex()
 
 
+def claimed(raw: bytes, aad: bytes, public_key: bytes) -> list[Any]:
+    """The registered claims of a credential, as `cwt` names them."""
+    import cbor2
+    from cwt import Claims
+
+    payload = opened(raw, aad, public_key)
+    assert payload is not None
+    claims = Claims.new(cbor2.loads(bytes.fromhex(payload)))
+    key = claims.cnf  # the COSE_Key in it
+    assert (key[1], key[-1]) == (1, 6)
+    return [claims.iss, claims.sub, claims.exp, claims.nbf, claims.iat, claims.cti.encode().hex(), key[-2].hex()]
+
+
 if __name__ == "__main__":
     cases = json.load(sys.stdin)
-    json.dump([opened(*map(bytes.fromhex, case)) for case in cases], sys.stdout)
+    answer = claimed if sys.argv[1:] == ["--claims"] else opened
+    json.dump([answer(*map(bytes.fromhex, case)) for case in cases], sys.stdout)

@@ -238,3 +238,36 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_heads(parts: list[bytes]) -> None:
     """The same for bytes that are mostly heads of something."""
     test_any_bytes.hypothesis.inner_test(b"".join(parts))  # type: ignore[attr-defined]
+
+
+labels = (
+    st.integers(-(2**63), 2**64 - 1) | st.integers(-30, 30) | st.sampled_from([-24, -25, -256, -257, -70001, 23, 24])
+)
+
+
+@given(st.dictionaries(labels, st.none() | st.dictionaries(labels, st.none(), max_size=2), max_size=4))
+def test_labels(value: dict[int, Any]) -> None:
+    """Negative keys are taken where labels are asked for and nowhere else, and only in maps that have one order by both RFCs."""
+    data = naive_cbor(value)  # in the order of RFC 8949
+    maps = [value, *(inner for inner in value.values() if inner is not None)]
+    older = [sorted(item, key=lambda key: (len(naive_cbor(key)), naive_cbor(key))) for item in maps]
+    newer = [sorted(item, key=naive_cbor) for item in maps]
+    if older == newer:
+        assert cbor.decode(data, labels=True) == value
+        assert cbor.encode(value, labels=True) == data
+    else:
+        with pytest.raises(FormatError, match="whose place depends on the order"):
+            cbor.decode(data, labels=True)
+        with pytest.raises(FormatError, match="whose place depends on the order"):
+            cbor.encode(value, labels=True)
+    if any(key < 0 for item in maps for key in item):
+        refused(data)
+        with pytest.raises(FormatError, match="unsigned"):
+            cbor.encode(value)
+
+
+def test_labels_of_other_types() -> None:
+    """Where labels are permitted, all else is refused as ever."""
+    for value in ({-1: 1, "a": 2}, {-(2**63) - 1: 1}, {2**64: 1}, {True: 1}, {b"a": 1}):
+        with pytest.raises(FormatError):
+            cbor.encode(value, labels=True)

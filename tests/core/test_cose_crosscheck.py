@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.core import entry
+from recorder.core import entry, sign1
 from recorder.core.keys import SeedSigner, kid, verify
 from tests.core.shapes import KINDS, headers, naive_cbor
+from tests.credential_builder import ROOT, from_root
 
 HERE = Path(__file__).parent
 SIGNER = SeedSigner(bytes(range(1, 33)))
@@ -60,21 +61,26 @@ def oracle(request: pytest.FixtureRequest) -> Path:
 
 def asked(oracle: Path, cases: list[tuple[bytes, bytes, bytes]]) -> list[bytes | None]:
     """What the library makes of (COSE_Sign1, external_aad, public key): the payload, or None where it refuses."""
+    return [None if answer is None else bytes.fromhex(answer) for answer in answers(oracle, cases)]
+
+
+def answers(oracle: Path, cases: list[tuple[bytes, bytes, bytes]], *options: str) -> list[Any]:
+    """What the program cose_oracle.py answers to these cases."""
     question = json.dumps([[part.hex() for part in case] for case in cases])
     # Neither our packages nor coverage's hook belong in there.
     run = subprocess.run(
-        [oracle, "-I", str(HERE / "cose_oracle.py")],
+        [oracle, "-I", str(HERE / "cose_oracle.py"), *options],
         input=question, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    return [None if answer is None else bytes.fromhex(answer) for answer in json.loads(run.stdout)]
+    answered: list[Any] = json.loads(run.stdout)
+    return answered
 
 
 def test_a_cose_library_takes_our_entries(oracle: Path) -> None:
     """`cwt` verifies our entries with our external_aad and gives back the header that we signed."""
     raws = [entry.sign(header, AAD, SIGNER) for header in HEADERS]
-    answers = asked(oracle, [(raw, AAD, SIGNER.public_key) for raw in raws])
-    assert answers == [naive_cbor(header) for header in HEADERS]
+    assert asked(oracle, [(raw, AAD, SIGNER.public_key) for raw in raws]) == [naive_cbor(header) for header in HEADERS]
 
 
 def test_a_cose_library_refuses_what_we_refuse(oracle: Path) -> None:
@@ -88,6 +94,33 @@ def test_a_cose_library_refuses_what_we_refuse(oracle: Path) -> None:
     cases += [(raw, aad, key) for aad in (b"", AAD[:-1], AAD + b"x", AAD.replace(b"arm", b"leg"))]
     cases += [(raw, AAD, other), (raw.replace(b"\xa2\x01\x32", b"\xa2\x01\x33"), AAD, key)]
     assert asked(oracle, [(raw, AAD, key), *cases]) == [naive_cbor(HEADERS[0]), *[None] * len(cases)]
+
+
+def test_a_cose_library_takes_our_credentials(oracle: Path) -> None:
+    """`cwt` verifies what is signed apart from a log under its own label, and under no other one."""
+    cases = [(sign1.sign(SIGNER, use, use.label.encode()), use) for use in sign1.USES]
+    cases.append((from_root("ann").signed.raw, sign1.CREDENTIAL))
+    keys = [SIGNER.public_key] * len(sign1.USES) + [ROOT.public_key]
+    asked_for = [(raw, use.label.encode(), key) for (raw, use), key in zip(cases, keys, strict=True)]
+    assert asked(oracle, asked_for) == [*(use.label.encode() for use in sign1.USES), from_root("ann").signed.payload]
+    wrong = [
+        (raw, other.label.encode(), SIGNER.public_key)
+        for raw, use in cases[:-1]
+        for other in sign1.USES
+        if use != other
+    ]
+    wrong += [(raw, AAD, key) for raw, _, key in asked_for]
+    assert asked(oracle, wrong) == [None] * len(wrong)
+
+
+def test_claims_as_a_cwt_library_reads_them(oracle: Path) -> None:
+    """`cwt` finds the registered claims of a credential (RFC 8392, RFC 8747) under the labels at which we put them."""
+    found = from_root("ann", serial=b"0123456789abcdef")  # the library takes a serial for text
+    said = found.terms
+    claims = answers(oracle, [(found.signed.raw, b"lineage/credential/1\n", ROOT.public_key)], "--claims")
+    assert claims == [[
+        said.issuer, said.subject, said.expires_s, said.not_before_s, said.issued_s, said.serial.hex(), said.key.hex(),
+    ]]  # fmt: skip
 
 
 def test_entries_of_cryptography(oracle: Path) -> None:

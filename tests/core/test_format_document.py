@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import get_args, get_type_hints
 
 from recorder.core.kinds import RULES, Kind
+from recorder.core.scope import Any_, Role, Scope
+from recorder.core.sign1 import USES
 from recorder.core.verdict import FINDINGS
 from tests.documents import rows_of, text_of
 
@@ -36,3 +39,31 @@ def test_errors() -> None:
         for name in names.split():
             listed[name.strip("*`")] = (int(step), not name.startswith("*"))
     assert listed == {name: (finding.step, finding.in_lineage) for name, finding in FINDINGS.items()}
+
+
+def test_uses_of_cose() -> None:
+    """Each use of COSE_Sign1 apart from a log stands in the table with its label, its size and its error."""
+    listed = {}
+    for label, _, size, error in rows_of(TEXT, "| external_aad | what | at most | error |"):
+        listed[label.removesuffix(" LF").strip("`") + "\n"] = (
+            int(size.removesuffix(" bytes").replace(",", "")),
+            error.strip("`"),
+        )
+    assert listed == {use.label: (use.max_bytes, use.error) for use in USES}
+
+
+def test_scopes_and_roles() -> None:
+    """The parts of a scope and the roles stand there as the code has them; "any" where a part may be that."""
+    listed = {part.strip("`"): bool(any_) for part, _, any_ in rows_of(TEXT, '| key | value | `"any"` |')}
+    hints = get_type_hints(Scope)
+    assert listed == {part: Any_ in get_args(hints[part]) for part in Scope.__struct_fields__}
+    roles = next(row[2] for row in rows_of(TEXT, "| label | name | value |") if row[1] == "role")
+    assert tuple(roles.split("`")[1].split()) == get_args(Role)
+
+
+def test_errors_of_chains() -> None:
+    """Each error that a chain can show is explained, and each of step 9 is one of these or of what is read alone."""
+    explained = {name.strip("`") for name, _ in rows_of(TEXT, "| error | |")}
+    assert explained <= FINDINGS.keys()
+    rest = {name for name, finding in FINDINGS.items() if finding.step == 9} - explained
+    assert rest == {"matrix_signature", "matrix_version", "request_signature"}

@@ -2,7 +2,8 @@
 
 A vector is a JSON file; byte strings are hex.  `valid/NAME.json`: origin, identity key, entries with their claims
 and hashes, checkpoints, root, and the exit status that they give.  `broken/ERROR.json`: the same, and in `expected`
-the step, place and name of the first problem.  `bundle/volume.json`: what a volume says of itself.
+the step, place and name of the first problem.  `bundle/volume.json`: what a volume says of itself.  `credential/NAME.json`
+and `credential/broken/ERROR.json`: chains of credentials with what a verifier has beside them, and what they are worth.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from recorder.core.merkle import root_of
 from recorder.core.verdict import FINDINGS
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
+from tests.vectors import credentials
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.valid import VALID
 
@@ -90,12 +92,13 @@ def make() -> dict[str, str]:
     for error, break_it in sorted(BROKEN.items()):
         vectors[f"broken/{error}.json"] = broken_vector(error, break_it.__doc__, break_it())
     vectors["bundle/volume.json"] = volume_vector()
+    vectors |= credentials.vectors()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 
 def on_disk() -> dict[str, str]:
     """The vectors that are checked in."""
-    return {path.relative_to(HERE).as_posix(): path.read_text() for path in HERE.glob("*/*.json")}
+    return {path.relative_to(HERE).as_posix(): path.read_text() for path in HERE.rglob("*.json")}
 
 
 def main(arguments: list[str]) -> int:
@@ -109,7 +112,7 @@ def main(arguments: list[str]) -> int:
     for path in differing:
         target = HERE / path
         if path in made:
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(made[path])
         else:
             target.unlink()
