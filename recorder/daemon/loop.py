@@ -22,6 +22,7 @@ from recorder.daemon.door import Door
 from recorder.daemon.poller import Poller
 from recorder.daemon.reads import Reads
 from recorder.daemon.room import Room
+from recorder.daemon.seals import LOOK_S, Seals
 from recorder.daemon.upkeep import Upkeep
 from recorder.daemon.vitals import Vitals
 from recorder.store.tail import Op
@@ -35,6 +36,7 @@ STOP_WITHIN_S = 5.0  # a flood does not keep the recorder from stopping
 MESSAGES_MAX = 1024  # a transaction
 BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they are there five times before the sync
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
+READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
 _LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
 
 
@@ -71,6 +73,7 @@ class Loop:
         self._poller = Poller()
         self._door = Door(listener, self._poller, config.controllers, own_uid)
         self._reads = Reads(self._journal.store, self._poller, self._send)
+        self._seals = Seals(self._journal.store, desk, self._send)
         self._upkeep = Upkeep(context, desk, vitals, room, randomness, config.recorder.epoch_hours)
         self._waiting: list[Waiting] = []
         self._flush_at_s: float | None = None
@@ -120,7 +123,8 @@ class Loop:
         until_s = self._upkeep.tick_at_s
         if self._flush_at_s is not None:
             until_s = min(until_s, self._flush_at_s)
-        return max(0.0, until_s - time.monotonic())
+        left_s = max(0.0, until_s - time.monotonic())
+        return min(left_s, LOOK_S) if self._seals.is_waiting else left_s
 
     def _round(self, timeout_s: float) -> bool:
         """Poll, drain, write, reply; returns whether anything was received."""
@@ -133,6 +137,8 @@ class Loop:
             self._upkeep.tick(now_s, self._write)
         if self._is_due():
             self._write()
+        if self._seals.is_waiting:
+            self._seals.serve(self._settle)
         if not received:
             self._idle()
         return received
@@ -192,9 +198,17 @@ class Loop:
             self._send(connection, 0, failed(error.error, error.detail))
             return connection.mistakes < MISTAKES_MAX and not connection.closed
         verb = request.verb
-        if verb == Verb.READ and connection.session is not None:
-            self._reads.add(connection, request)
-            return True
+        if verb in READING and connection.session is not None:
+            if not connection.permissions.read:
+                refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
+                self._send(connection, request.counter, refusal)
+                return not connection.closed
+            if verb == Verb.READ:
+                self._reads.add(connection, request)
+                return not connection.closed
+            if verb == Verb.SEAL:
+                self._seals.add(connection, request.counter)
+                return not connection.closed
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
             self._send(connection, request.counter, answer)
@@ -227,11 +241,13 @@ class Loop:
             return self._desk.subscribe(connection)
         if verb == Verb.STATUS:
             return Answer(Status.OK, self._desk.page())
-        if not connection.permissions.read:
-            return failed("not_permitted", f"uid {connection.peer.uid} may not read")
-        if not self._journal.is_empty:  # a checkpoint covers what was asked for before it
+        self._settle()
+        return self._desk.answer_checkpoint(seal=False)
+
+    def _settle(self) -> None:
+        """Write what was drafted: a checkpoint covers what was asked for before it."""
+        if not self._journal.is_empty:
             self._write()
-        return self._desk.answer_checkpoint(seal=verb == Verb.SEAL)
 
     def _is_due(self) -> bool:
         if self._journal.is_empty:
@@ -295,7 +311,4 @@ class Loop:
         """What only runs while no commit waits."""
         if self._reads.serve():
             return
-        if self._desk.is_checkpoint_due() and self._journal.is_empty:
-            self._desk.try_checkpoint()
-        else:
-            gc.collect(1)
+        gc.collect(1)

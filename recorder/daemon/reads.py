@@ -47,7 +47,16 @@ class Reads:
         self._heard_s = 0.0
 
     def add(self, connection: Connection, request: Read) -> None:
-        """Take a request; its answer comes when nothing is more urgent."""
+        """Take a request; its answer comes when nothing is more urgent.
+
+        One a connection, and none while answers wait for the peer to take them: what is asked for ahead is memory.
+        """
+        underway = self._underway is not None and self._underway.connection is connection
+        if underway or connection.wants_to_send or any(one is connection for one, _ in self._queue):
+            self._send(
+                connection, request.counter, failed("busy", "a READ of this connection is not answered or taken yet")
+            )
+            return
         self._queue.append((connection, request))
 
     @property
@@ -80,9 +89,6 @@ class Reads:
             self._end_reader()
 
     def _begin(self, connection: Connection, request: Read) -> None:
-        if not connection.permissions.read:
-            self._send(connection, request.counter, failed("not_permitted", f"uid {connection.peer.uid} may not read"))
-            return
         room = min(request.max_bytes, MESSAGE_MAX_BYTES - READ_FRAME_BYTES)
         if request.seq >= self._store.live_first:
             self._read_live(Underway(connection, request, []), room)

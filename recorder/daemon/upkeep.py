@@ -61,3 +61,7 @@ class Upkeep:
                 write()
             rotate_epoch(self._context, self._randomness)
             self._epoch_since_ns = self._journal.now.mono_ns
+        if self._desk.is_checkpoint_due():  # here and not when idle: under load nothing ever is
+            if not self._journal.is_empty:
+                write()
+            self._desk.try_checkpoint()

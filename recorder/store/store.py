@@ -113,6 +113,20 @@ class Store:
             self._preparer.start(self._ordinal + 1)
 
     @property
+    def is_preparing(self) -> bool:
+        """Whether the next segment is being made."""
+        return self._preparer.is_busy()
+
+    def hurry_next(self) -> None:
+        """Somebody waits for the next segment: make it without pauses."""
+        self._preparer.live_share = 1.0
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether all entries lie in sealed segments."""
+        return self.live_first == self.tail.size
+
+    @property
     def prepare_failure(self) -> str | None:
         """Why the next segment could not be made ahead, if it could not."""
         return self._preparer.failure
@@ -161,7 +175,7 @@ class Store:
             SyncFailedError: whether the roll is durable is not known.
 
         """
-        if self.live_first < self.tail.size:
+        if not self.is_sealed:
             self._roll(self.tail.size)
 
     def _roll(self, first_seq: int, value: bytes | None = None, tiles: Sequence[Tile] = ()) -> None:
