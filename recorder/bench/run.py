@@ -106,14 +106,14 @@ def _with_one_recorder(
     with RecorderProcess(root / "state", socket, log) as recorder:
         seconds, segment_bytes = plan.share_s(*rounds.MEASURES), plan.segment_mib * 2**20
         figures = rounds.measure(recorder, root, segment_bytes, plan.wanted, plan.rounds, seconds, tell)
-        figures.append(_memory(recorder, "after the rounds"))
+        figures += _memory(recorder, "after the rounds")
         if paced.MEASURE in plan.wanted:
             found, rows = paced.measure(recorder, names, WINDOW_MS, plan.share_s(paced.MEASURE), tell)
             figures += found
         if calls.MEASURE in plan.wanted:
             loops = calls.measure(recorder, root, plan.share_s(calls.MEASURE) / calls.SHARE, tell)
             figures += [one.figure() for one in loops]
-            figures.append(_memory(recorder, "after the loops"))
+            figures += _memory(recorder, "after the loops")
         recorder.stop()
     tell("counting in the store what the loops gave")
     return figures, rows, list(zip(loops, fates(loops), strict=True))
@@ -126,5 +126,6 @@ def _written(state: Path, socket: Path, log: Path, plan: Plan, tell: Callable[[s
         return written.measure(recorder, names, plan.share_s(written.MEASURE), tell)
 
 
-def _memory(recorder: RecorderProcess, when: str) -> Figure:
-    return Figure(MEMORY, f"RssAnon {when}", "MiB", recorder.memory_kib()["RssAnon"] / 1024)
+def _memory(recorder: RecorderProcess, when: str) -> list[Figure]:
+    """RssFile counts the pages of the live segment and of our libraries, which the kernel may take back."""
+    return [Figure(MEMORY, f"{name} {when}", "MiB", kib / 1024) for name, kib in recorder.memory_kib().items()]

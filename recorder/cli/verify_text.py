@@ -86,4 +86,12 @@ def _deleted(report: Report) -> list[str]:
     ]
     if (left := report.notes.get("deletions", 0) - len(remarks)) > 0:
         remarks.append(f"and {left:,} more deletion entries account for claims that are gone")
+    if count := report.notes.get("deletions_before_term"):
+        remarks.append(
+            f"{count:,} deletions took claims before their term, as the rules in force permit where room is short"
+        )
+    if count := report.notes.get("deletions_unjudged"):
+        remarks.append(
+            f"{count:,} deletions could not be held against rules: those in force cannot be read, or others authorise"
+        )
     return remarks

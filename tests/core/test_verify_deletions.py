@@ -64,6 +64,8 @@ def test_what_the_rules_permit(rules: dict[str, Any], name: str, errors: list[st
     lineage = ruled(rules)
     delete(lineage, 0, 1, name)
     assert [error for _, error in found(lineage)] == errors
+    early = rules["standard"]["keep_s"] != 0
+    assert verify_lineage(ORIGIN, lineage.records).notes["deletions_before_term"] == (early and not errors)
 
 
 def test_the_rules_in_force_count() -> None:

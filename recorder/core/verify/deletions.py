@@ -23,7 +23,7 @@ class Deletions:
     the oldest in the range were of age.  That there were more than `max_bytes`, or that the disk was full, cannot be.
     """
 
-    __slots__ = ("_found", "_holds", "_rules", "_step", "_times", "unjudged")
+    __slots__ = ("_found", "_holds", "_rules", "_step", "_times", "before_term", "unjudged")
 
     def __init__(self, found: Found) -> None:
         self._found = found
@@ -31,6 +31,7 @@ class Deletions:
         self._holds: dict[int, Hold] = {}
         self._times: list[tuple[int, int]] = []  # seq and utc_ns of every `_step`-th entry
         self._step = 1
+        self.before_term = 0  # deletions of what was not of age, in a class of which the rules let it go
         self.unjudged = 0  # deletions under rules that cannot be read or under an authorisation, holds beyond HOLDS_MAX
 
     def check(self, header: Header, claims: bytes | None) -> None:
@@ -75,16 +76,15 @@ class Deletions:
             return
         name = deletion.retention_class
         rule = self._rules.get(name, FOR_EVER)
-        if rule.max_bytes is not None or rule.rows_may_go:
-            return
-        if rule.keep_s is None:
-            self._found("deletion_early", seq, f"class {name} is kept for ever by the rules in force")
-            return
         age_ns = header.time.utc_ns - self._oldest_utc_ns(deletion)
-        if age_ns < rule.keep_s * NS:
-            self._found(
-                "deletion_early", seq, f"class {name} is kept for {rule.keep_s} s; the oldest was {age_ns // NS} s old"
-            )
+        if rule.keep_s is not None and age_ns >= rule.keep_s * NS:
+            return
+        if rule.max_bytes is not None or rule.rows_may_go:
+            self.before_term += 1
+            return
+        kept = "for ever" if rule.keep_s is None else f"for {rule.keep_s} s"
+        oldest = f"the oldest in the range was {age_ns // NS} s old"
+        self._found("deletion_early", seq, f"class {name} is kept {kept} by the rules in force; {oldest}")
 
     def _oldest_utc_ns(self, deletion: Deletion) -> int:
         """At most the time of the oldest entry in the range; of the known times, the one just below counts too."""

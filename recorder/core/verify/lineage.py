@@ -158,6 +158,7 @@ class Verifier:
                 "refs_unchecked": self._axes.refs_unchecked,
                 "claims_not_held": self._missing.count,
                 "deletions": self._missing.deletions,
+                "deletions_before_term": self._deletions.before_term,
                 "deletions_unjudged": self._deletions.unjudged,
             },
             deleted=self._missing.deleted,
