@@ -28,6 +28,7 @@ FIELDS = [("position_rad", "<f4", 6, "rad"), ("torque_nm", "<f4", 6, "N.m")]
 ROW = ((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
 ROW_BYTES = 8 + 12 * 4  # with its time
 VALID_MS = 60_000
+PATIENCE_MS = 30_000  # a card may pause for longer than a controller waits: that is to be measured, and ends nothing
 
 
 def opened(

@@ -12,7 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
-from recorder.bench.acts import ACTUATOR, FIELDS, ROW, WHAT, opened
+from recorder.bench.acts import ACTUATOR, FIELDS, PATIENCE_MS, ROW, WHAT, opened
 from recorder.bench.figure import Figure, spread
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.bench.states import FILL, FULL, FULL_SEGMENT_MIB, STATES, Facts, State, full
@@ -122,7 +122,7 @@ def _one(
 ) -> Calls:
     name, enter = state
     tell(f"{verb}() at 1 kHz, recorder {name}")
-    client = Recorder(recorder.path, client_name="bench", ring_ms=ceil(seconds * 1000) + 2000)
+    client = Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS, ring_ms=ceil(seconds * 1000) + 2000)
     try:
         cycle = opened(client)
         stream = cycle.stream(ACTUATOR, fields=FIELDS, what=WHAT, where={})

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
-from recorder.bench.acts import ACTUATOR, FIELDS, ROW, ROW_BYTES, WHAT, WHERE, opened
+from recorder.bench.acts import ACTUATOR, FIELDS, PATIENCE_MS, ROW, ROW_BYTES, WHAT, WHERE, opened
 from recorder.bench.place import FIELDS_CLASS, LONG_MS, MANY, WHOLE_CLASS
 from recorder.bench.raw import RawClient
 from recorder.client import Receipt, Recorder
@@ -49,7 +49,7 @@ Load = Callable[[Path, float], Slice]  # the recorder's socket, seconds
 def single(path: Path, seconds: float) -> Slice:
     """Commits, one in flight, by the Python client."""
     each_s: list[float] = []
-    with Recorder(path, client_name="bench") as client, opened(client) as cycle:
+    with Recorder(path, client_name="bench", timeout_ms=PATIENCE_MS) as client, opened(client) as cycle:
         began = time.perf_counter()
         end = began + seconds
         while len(each_s) < SAMPLES_MIN or time.perf_counter() < end:
@@ -64,7 +64,7 @@ def submitted(path: Path, seconds: float) -> Slice:
     flying: deque[Future[Receipt]] = deque()
     count = 0
     with (
-        Recorder(path, client_name="bench", timeout_ms=10_000) as client,
+        Recorder(path, client_name="bench", timeout_ms=PATIENCE_MS) as client,
         opened(client, LONG_MS, action_class=FIELDS_CLASS, max_commits=MANY) as cycle,
     ):
         began = time.perf_counter()
@@ -90,7 +90,7 @@ def raw_fields(path: Path, seconds: float) -> Slice:
 
 def _raw_commits(path: Path, action_class: str, seconds: float) -> Slice:
     with (
-        Recorder(path, client_name="bench") as client,
+        Recorder(path, client_name="bench", timeout_ms=PATIENCE_MS) as client,
         opened(client, LONG_MS, action_class=action_class, max_commits=MANY) as cycle,
         RawClient(path, "bench") as raw,
     ):
@@ -114,7 +114,7 @@ def _where(at: int) -> Claims:
 def raw_rows(path: Path, seconds: float) -> Slice:
     """Rows of several streams in messages as large as they may be, by a bare client."""
     with (
-        Recorder(path, client_name="bench") as client,
+        Recorder(path, client_name="bench", timeout_ms=PATIENCE_MS) as client,
         opened(client, LONG_MS, action_class=FIELDS_CLASS, max_commits=MANY) as cycle,
         RawClient(path, "bench") as raw,
     ):
@@ -135,7 +135,7 @@ def _rows(carrier: int, stream: int) -> Outgoing:
 def recorded_rows(path: Path, seconds: float) -> Slice:
     """Rows by the Python client, one `record` each, from one loop that does nothing else."""
     with (
-        Recorder(path, client_name="bench", ring_ms=2000, timeout_ms=10_000) as client,
+        Recorder(path, client_name="bench", ring_ms=2000, timeout_ms=PATIENCE_MS) as client,
         opened(client, LONG_MS, action_class=FIELDS_CLASS, max_commits=MANY) as cycle,
     ):
         streams = [

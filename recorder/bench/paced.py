@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recorder.bench import floors
-from recorder.bench.acts import ACTUATOR, FIELDS, ROW, ROW_BYTES, WHAT, opened
+from recorder.bench.acts import ACTUATOR, FIELDS, PATIENCE_MS, ROW, ROW_BYTES, WHAT, opened
 from recorder.bench.figure import Figure, median_spread
 from recorder.bench.place import FIELDS_CLASS, LONG_MS, MANY, settle, used_bytes, written_bytes
 from recorder.bench.process import ProcessError, RecorderProcess
@@ -84,7 +84,7 @@ def run(recorder: RecorderProcess, names: Sequence[str], rate_hz: int, seconds: 
 
     """
     with (
-        Recorder(recorder.path, client_name="bench", timeout_ms=10_000) as client,
+        Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS) as client,
         opened(client, LONG_MS, *names, action_class=FIELDS_CLASS, max_commits=MANY) as cycle,
     ):
         settle(recorder, client)

@@ -8,6 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from recorder.bench import floors
+from recorder.bench.acts import PATIENCE_MS
 from recorder.bench.figure import Figure, rates, times
 from recorder.bench.floors import Bare, RawFile, Sample
 from recorder.bench.loads import LOADS, Slice
@@ -108,7 +109,7 @@ def _warmed_up(
     tell("warming up, and reading back the bytes to compare with")
     recorder.start()
     spans = {}
-    with Recorder(recorder.path, client_name="bench") as client:
+    with Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS) as client:
         for name in names:
             before = client.status()["entries"]
             LOADS[name](recorder.path, seconds)
@@ -121,7 +122,7 @@ def _round(
     recorder: RecorderProcess, raw: RawFile, bare: Bare, samples: dict[str, list[Sample]], slice_s: float
 ) -> _Round:
     done = _Round([], [], {}, {})
-    with Recorder(recorder.path, client_name="bench") as client:
+    with Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS) as client:
         for name, found in samples.items():
             settle(recorder, client)
             if name == SINGLE:

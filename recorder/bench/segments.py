@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from recorder.bench import loads, place
-from recorder.bench.acts import ACTUATOR
+from recorder.bench.acts import ACTUATOR, PATIENCE_MS
 from recorder.bench.figure import Figure, times
 from recorder.bench.filling import filling, seal, write_some
 from recorder.bench.process import RecorderProcess, short_socket
@@ -64,6 +64,6 @@ def _with_segments(
     socket = stack.enter_context(short_socket(state))
     recorder = stack.enter_context(RecorderProcess(state, socket, log))
     recorder.start()
-    with Recorder(recorder.path, client_name="bench") as client:
+    with Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS) as client:
         place.settle(recorder, client)
     return recorder

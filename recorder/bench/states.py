@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from recorder.bench.acts import VALID_MS, WHAT, opened
+from recorder.bench.acts import PATIENCE_MS, VALID_MS, WHAT, opened
 from recorder.bench.flood_process import FloodProcess
 from recorder.bench.process import ProcessError, RecorderProcess
 from recorder.client import Recorder, Stream, Unavailable
@@ -77,8 +77,9 @@ def full(recorder: RecorderProcess, _seconds: float) -> Iterator[Facts]:
     before = _fill(recorder)
     facts: Facts = {"entries_meanwhile": None, "ended": False}
     yield facts
-    with Recorder(recorder.path, client_name="bench") as client, suppress(Unavailable):
-        facts["entries_meanwhile"] = client.status()["entries"] - before
+    if recorder.is_running:
+        with Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS) as client, suppress(Unavailable):
+            facts["entries_meanwhile"] = client.status()["entries"] - before
     facts["ended"] = not recorder.is_running
     if facts["ended"]:
         recorder.start()
@@ -98,7 +99,7 @@ def _fill(recorder: RecorderProcess) -> int:
 
     """
     until = time.monotonic() + FILL_S
-    client = Recorder(recorder.path, client_name="fill")
+    client = Recorder(recorder.path, client_name="fill", timeout_ms=PATIENCE_MS)
     try:
         stream = opened(client, VALID_MS, FILL).stream(FILL, fields=FILL_FIELDS, what=WHAT)
         while not (page := client.status())["store_full"]:

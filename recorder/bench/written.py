@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from recorder.bench import paced
-from recorder.bench.acts import ROW_BYTES
+from recorder.bench.acts import PATIENCE_MS, ROW_BYTES
 from recorder.bench.figure import Figure
 from recorder.bench.place import settle
 from recorder.bench.process import RecorderProcess
@@ -33,7 +33,7 @@ def measure(
     """
     figures = []
     recorder.start()
-    with Recorder(recorder.path, client_name="bench") as client:
+    with Recorder(recorder.path, client_name="bench", timeout_ms=PATIENCE_MS) as client:
         settle(recorder, client)
     for chosen in dict.fromkeys((tuple(names[:1]), tuple(names))):
         tell(f"bytes written for rows of {len(chosen)} actuators at {RATE_HZ} Hz, window {WINDOW_MS} ms")

@@ -99,7 +99,7 @@ def ran(state: Path, commits: int = 3) -> Path:
     with Running(state) as running:
         with (
             Recorder(running.socket, timeout_ms=60_000) as client,
-            client.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"]) as cycle,
+            client.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], valid_ms=60_000) as cycle,
         ):
             for _ in range(commits):
                 cycle.commit("arm", what=WHAT)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recorder.core.kinds import Kind
-from recorder.core.messages import Verb
+from recorder.core.messages import Status, Verb
 from recorder.daemon.growth import YOUNG_S
 from tests.cli.states import OTHER_UID, Running, as_another, as_root, lineage, made, one_line, parsed
 from tests.daemon.filling import Filler
@@ -141,7 +141,12 @@ def test_show_names_the_deletion(state: Path) -> None:
         filler = Filler(running.socket)
         filler.fill(3)
         first = filler.acknowledged[0][0]
-        wait_until(lambda: filler.status()["room"]["freed_bytes"] and not filler.status()["room"]["erasing"])
+
+        def is_gone() -> bool:
+            status, body = filler.raw.ask(Verb.READ, first, 60_000)
+            return status == Status.OK and body[1][0][1] is None
+
+        wait_until(is_gone)
         filler.close()
         assert running.stop() == 0
     report = parsed(lineage("verify", state, "--json"))
