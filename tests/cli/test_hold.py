@@ -154,5 +154,7 @@ def test_show_names_the_deletion(state: Path) -> None:
     assert deletion["first"] <= first <= deletion["last"]
     shown = parsed(lineage("show", str(first), "--state", state, "--json"))
     assert shown["claims_deleted_by"].startswith(f"{deletion['seq']}-")
-    assert f"were deleted: entry {deletion['seq']}" in lineage("verify", state).stdout
+    said = lineage("verify", state).stdout
+    assert f"were deleted: entry {deletion['seq']}" in said
+    assert f"{report['notes']['deletions_before_term']} deletions took claims before their term" in said
     assert "claims_deleted_by" not in parsed(lineage("show", "1", "--state", state, "--json"))
