@@ -16,6 +16,7 @@ from recorder.core import cbor, sign1
 from recorder.core.errors import FormatError
 from recorder.core.keys import Signer
 from recorder.core.kinds import UNCLASSED, UNCLASSIFIED, Hash, Name, Uint
+from recorder.core.limits import UINT64_MAX
 from recorder.core.policy_classes import ClassName, ClassRules, RetentionRule, faults_between
 from recorder.core.sign1 import POLICY, Sign1
 
@@ -32,6 +33,7 @@ InputType = Literal["bool", "int", "double", "string", "list<double>"]
 ClauseId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Code = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,62}\Z")]
 Effect = Literal["permit", "forbid", "deviate"]
+Seconds = Annotated[int, Meta(ge=0, le=UINT64_MAX // 10**9)]  # UTC; their nanoseconds fit 64 bits
 Condition = Annotated[str, Meta(min_length=1, max_length=CONDITION_MAX)]
 
 
@@ -73,8 +75,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["lineage/policy/1"]
     name: ClassName
     version: Uint  # of one name: only grows
-    nbf: Uint  # s UTC
-    exp: Uint  # s UTC; not in force from exactly then
+    nbf: Seconds
+    exp: Seconds  # not in force from exactly then
     issuer: Hash | None  # of the issuer's credential; None where a root signs
     engine: Literal["cel"]
     inputs: Annotated[dict[InputName, Input], Meta(max_length=INPUTS_MAX)]

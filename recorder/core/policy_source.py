@@ -58,6 +58,7 @@ _RETENTION: Mapping[str, Any] = {"keep": "forever", "max_bytes": None, "rows_may
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*clause[ \t]*\]\]", re.MULTILINE)
 _WHEN = re.compile(r"^[ \t]*when[ \t]*=[ \t]*", re.MULTILINE)
+_TOML_PLACE = re.compile(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", re.DOTALL)
 _INDEXED = re.compile(r"`\$\.clauses\[([0-9]+)\]")
 
 
@@ -116,7 +117,7 @@ def parse(text: str, issuer: bytes | None = None) -> Source:
     try:
         written = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SourceError([f"not TOML: {error}"]) from None
+        raise SourceError([_toml_fault(str(error))]) from None
     except RecursionError:
         raise SourceError(["not TOML that can be read: it nests too deep"]) from None
     if unknown := written.keys() - _KEYS:
@@ -145,6 +146,12 @@ def parse(text: str, issuer: bytes | None = None) -> Source:
     if found := [source.line(fault) for fault in faults(read)]:
         raise SourceError(found)
     return source
+
+
+def _toml_fault(error: str) -> str:
+    """What tomllib says, its place first as in every other fault."""
+    match = _TOML_PLACE.fullmatch(error)
+    return f"{match[2]}:{match[3]}: not TOML: {match[1]}" if match else f"not TOML: {error}"
 
 
 # What is not of the right type goes through as it is: the conversion refuses it, with its place.

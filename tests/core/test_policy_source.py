@@ -48,6 +48,7 @@ def test_what_is_left_out_has_the_value_of_the_configuration() -> None:
     ("text", "fault"),
     [
         ("name = ", "not TOML: Invalid value (at end of document)"),
+        ("a = 1\nb == 2\n", "2:4: not TOML: Invalid value"),
         ("a" * 1_000_001, "1000001 characters, at most 1000000 are allowed"),
         ("x = " + "[" * 5000, "not TOML that can be read: it nests too deep"),
         (source(head="x = 1\n" + HEAD), "'x' is none of name, version, valid_from, valid_until, engine, input, class, clause, at_risk, retention"),
