@@ -79,6 +79,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
     **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
     **_findings(10, "incarnation_unnamed", **_COMPLETENESS, **_APART),
+    **_findings(11, "policy_malformed replay_malformed", **_AUTHORITY, **_APART),
     **_findings(10, "selection_partial loss_declared", **_LOSSY, **_APART),
 }
 
