@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +15,16 @@ from recorder.audit.describe import plain
 from recorder.audit.span import time_text
 from recorder.cli import EXIT_MISUSE, output
 from recorder.cli.options import json_option
+from recorder.core import matrix as matrices
 from recorder.core import policy as policies
-from recorder.core import sign1
+from recorder.core.credential import Credential
+from recorder.core.credential import read as read_credential
+from recorder.core.delegation import Moment, require_role
 from recorder.core.errors import Misuse
 from recorder.core.policy import ANY, Policy, PolicyBundle
+from recorder.core.policy_issue import Issued, judge
 from recorder.core.policy_source import Source, SourceError, parse
-from recorder.core.sign1 import CREDENTIAL, POLICY
+from recorder.core.sign1 import CREDENTIAL, MATRIX, POLICY
 from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
 from recorder.daemon import identity
 from recorder.gate.cel import Cel
@@ -30,13 +35,6 @@ EXIT_FAILED = 1
 _PATH = click.Path(path_type=Path, readable=False)
 _PLACED = re.compile(r"[0-9]+:[0-9]+: ")
 _NS = 1_000_000_000
-
-
-class Signature(NamedTuple):
-    """What is known of a bundle's signature."""
-
-    holds: bool | None  # None: nobody checked it
-    words: str
 
 
 @click.group("policy", epilog="Example: lineage policy check configs/policies/arm.toml")
@@ -74,13 +72,15 @@ def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json
     """Check a policy's source and sign it."""
     if out.exists():
         raise Misuse(f"{out} exists; a bundle is not overwritten: choose another name, or remove it first")
-    issuer = None
-    if credential is not None:
-        issuer = sign1.read(_bytes(credential, CREDENTIAL.max_bytes), CREDENTIAL).hash
-    read, faults = _read(source, issuer)
+    signer = identity.load_key(key, "name the key file of a root or of an authority")
+    issuer = None if credential is None else _credential(credential)
+    if issuer is not None:
+        require_role(issuer, "authority")
+        if issuer.terms.key != signer.public_key:
+            raise Misuse(f"{credential} is of another key than {key}: name the credential of who signs")
+    read, faults = _read(source, issuer and issuer.hash)
     if read is None or faults:
         return _said(source, faults, as_json=False)
-    signer = identity.load_key(key, "name the key file of a root or of an authority")
     raw = policies.sign(read.policy, signer)
     replace_file(out, raw, 0o644)
     bundle = policies.read(raw)
@@ -92,19 +92,27 @@ def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json
     return 0
 
 
-@command.command("show", epilog="Example: lineage policy show arm-1.policy --trust trust.txt")
+@command.command(
+    "show",
+    epilog="Examples: lineage policy show arm-1.policy --trust trust.txt; of an intermediate: "
+    "--credential intermediate.cose besides, and --matrix matrix.cose where no root issued it",
+)
 @click.argument("bundle", type=_PATH, metavar="FILE")
-@click.option("--trust", type=_PATH, metavar="FILE", help="Trust file whose roots may have signed it.")
+@click.option("--trust", type=_PATH, metavar="FILE", help="Trust file; without one nobody checks the signature.")
+@click.option(
+    "--credential", "credentials", type=_PATH, multiple=True, metavar="FILE", help="Of who signed, or above that one."
+)
+@click.option("--matrix", type=_PATH, metavar="FILE", help="Recognition matrix.")
 @json_option
-def show(*, bundle: Path, trust: Path | None, as_json: bool) -> int:
-    """Print a signed bundle; exit status 1 where its signature is not that of a root of the trust file."""
+def show(*, bundle: Path, trust: Path | None, credentials: tuple[Path, ...], matrix: Path | None, as_json: bool) -> int:
+    """Print a signed bundle; exit status 1 where who signed it may not, or it is not in force now."""
     read = policies.read(_bytes(bundle, POLICY.max_bytes))
-    signature = _signature(read, trust)
+    judged = None if trust is None else _judged(read, trust, credentials, matrix)
     if as_json:
-        output.json_text({**_shown(read), "signature_holds": signature.holds, "signature": signature.words})
+        output.json_text({**_shown(read), "issued": judged and plain(judged)})
     else:
-        _print(read, signature)
-    return EXIT_FAILED if signature.holds is False else 0
+        _print(read, judged)
+    return EXIT_FAILED if judged is not None and judged.verdict != "valid" else 0
 
 
 def _read(path: Path, issuer: bytes | None = None) -> tuple[Source | None, list[str]]:
@@ -150,17 +158,17 @@ def _signer(bundle: PolicyBundle) -> str:
     return f"signed by kid {bundle.signed.kid.hex()} {under}"
 
 
-def _signature(bundle: PolicyBundle, trust: Path | None) -> Signature:
-    if trust is None:
-        return Signature(holds=None, words="not checked: name a trust file with --trust")
-    if bundle.policy.issuer is not None:
-        return Signature(
-            holds=None, words="not checked: it needs the issuer's credential, which `lineage verify` follows to a root"
-        )
-    for root in parse_trust(_bytes(trust, TRUST_MAX_BYTES)).roots:
-        if sign1.verify(bundle.signed, root.public_key):
-            return Signature(holds=True, words=f"holds, by root {root.name}")
-    return Signature(holds=False, words=f"no root of {trust} made it")
+def _credential(path: Path) -> Credential:
+    return read_credential(_bytes(path, CREDENTIAL.max_bytes))
+
+
+def _judged(bundle: PolicyBundle, trust: Path, credentials: tuple[Path, ...], matrix: Path | None) -> Issued:
+    """What the signature is worth now; revocations are in a lineage, and `verify` knows them."""
+    roots = parse_trust(_bytes(trust, TRUST_MAX_BYTES)).roots
+    recognising = None if matrix is None else matrices.read(_bytes(matrix, MATRIX.max_bytes), roots)
+    pool = {one.hash: one for one in map(_credential, credentials)}
+    now_ns = time.time_ns()
+    return judge(bundle, pool, recognising, roots, {}, Moment(now_ns, now_ns, None))
 
 
 def _shown(bundle: PolicyBundle) -> dict[str, Any]:
@@ -171,11 +179,16 @@ def _shown(bundle: PolicyBundle) -> dict[str, Any]:
     }
 
 
-def _print(bundle: PolicyBundle, signature: Signature) -> None:
+def _print(bundle: PolicyBundle, judged: Issued | None) -> None:
     policy = bundle.policy
     output.say(_words(policy))
     output.say(f"bundle {bundle.hash.hex()}, {_signer(bundle)}")
-    output.say(f"signature {signature.words}")
+    if judged is None:
+        output.say("signature not checked: name a trust file with --trust")
+    else:
+        output.say(f"{judged.verdict} now, issued by {judged.by or 'nobody known'}")
+        for reason in judged.reasons:
+            output.say(f"  {reason.error}: {reason.detail}")
     for title, columns, rows in _tables(policy):
         output.say()
         output.say(title)

@@ -195,12 +195,14 @@ def read(raw: bytes) -> PolicyBundle:
     return PolicyBundle(signed, signed.hash, decode(signed.payload))
 
 
-def reasons_against(new: Policy, old: Policy | None) -> list[str]:
-    """Why `new` cannot follow the bundle in force; empty where it can.  Time and issuer are the caller's to judge."""
-    if old is None:
-        return []
-    if new.name != old.name:
-        return [f"policy_name: {new.name} does not follow {old.name}"]
-    if new.version <= old.version:
-        return [f"policy_older: version {new.version} of {new.name} does not follow version {old.version}"]
-    return []
+def require_newer(new: Policy, old: Policy) -> None:
+    """Check that a policy may follow the one in force; issuer and time are for `policy_issue.judge`.
+
+    Raises:
+        FormatError: policy_older.
+
+    """
+    if new.name != old.name or new.version <= old.version:
+        raise FormatError(
+            "policy_older", f"{new.name} version {new.version} does not follow {old.name} version {old.version}"
+        )

@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import pytest
 
 from recorder.core import policy as policies
 from recorder.core import sign1
+from recorder.core.credential import issue
 from recorder.core.keys import SeedSigner
 from recorder.core.note import ED25519, VerifierKey
-from recorder.core.sign1 import CREDENTIAL
+from recorder.core.policy_source import parse
 from recorder.daemon import identity
 from tests.cli.states import ENV, lineage, one_line, parsed
+from tests.credential_builder import ARM, EVERYTHING, terms
 from tests.policies import EXAMPLE, clause, source
 
 
@@ -108,30 +111,72 @@ def test_signed_and_shown(tmp_path: Path, key: Path) -> None:
 
 
 def test_whose_signature_it_is(tmp_path: Path, key: Path) -> None:
-    """A root of the trust file holds; another key's bundle is told, with status 1."""
+    """A root of the trust file is named; another key's bundle is told, with status 1."""
     out = tmp_path / "arm.policy"
-    assert lineage("policy", "sign", EXAMPLE, "--key", key, "--out", out).returncode == 0
+    now = time.gmtime()
+    current = tmp_path / "current.toml"
+    text = (
+        EXAMPLE.read_text()
+        .replace("2026-11-01", f"{now.tm_year - 1}-01-01")
+        .replace("2027-11-01", f"{now.tm_year + 1}-01-01")
+    )
+    current.write_text(text)
+    assert lineage("policy", "sign", current, "--key", key, "--out", out).returncode == 0
     trust = trust_file(tmp_path / "trust.txt", key)
     done = lineage("policy", "show", out, "--trust", trust)
     assert done.returncode == 0
-    assert "signature holds, by root fleet-root" in done.stdout
+    assert "valid now, issued by fleet-root\n" in done.stdout
     forged = tmp_path / "forged.policy"
     forged.write_bytes(policies.sign(policies.read(out.read_bytes()).policy, SeedSigner(bytes(32))))
     done = lineage("policy", "show", forged, "--trust", trust)
     assert done.returncode == 1
-    assert f"signature no root of {trust} made it" in done.stdout
-    assert parsed(lineage("policy", "show", out, "--trust", trust, "--json"))["signature_holds"] is True
+    assert "invalid now, issued by nobody known\n  policy_signature: kid " in done.stdout
+    assert parsed(lineage("policy", "show", out, "--trust", trust, "--json"))["issued"]["verdict"] == "valid"
+
+
+def test_what_is_over_is_told(tmp_path: Path, key: Path) -> None:
+    """A bundle past its time is not valid, and status 1 says so."""
+    past, out = tmp_path / "past.toml", tmp_path / "past.policy"
+    past.write_text(
+        EXAMPLE.read_text().replace("2027-11-01", "2026-11-01").replace("= 2026-11-01T00", "= 2020-11-01T00", 1)
+    )
+    assert lineage("policy", "sign", past, "--key", key, "--out", out).returncode == 0
+    done = lineage("policy", "show", out, "--trust", trust_file(tmp_path / "trust.txt", key))
+    assert done.returncode == 1
+    assert "policy_expired: expired at " in done.stdout
 
 
 def test_an_intermediate_names_its_credential(tmp_path: Path, key: Path) -> None:
-    """The bundle names the credential by the hash of its bytes, and a root's signature over it is not looked for."""
-    credential, out = tmp_path / "intermediate.cose", tmp_path / "arm.policy"
-    raw = sign1.sign(SeedSigner(bytes(32)), CREDENTIAL, b"\xa0")
-    credential.write_bytes(raw)
-    said = parsed(lineage("policy", "sign", EXAMPLE, "--key", key, "--credential", credential, "--out", out, "--json"))
-    assert said["policy"]["issuer"] == sha256(raw).hexdigest()
-    shown = lineage("policy", "show", out, "--trust", trust_file(tmp_path / "trust.txt", key))
-    assert "signature not checked: it needs the issuer's credential" in shown.stdout
+    """The bundle names the credential by its hash; shown with it, the signature leads to the root."""
+    root = SeedSigner(bytes(32))
+    own = terms(
+        "site", "fleet-root", "authority", EVERYTHING, key=identity.load_key(key, "").public_key, expires_s=2**33
+    )
+    files = {name: tmp_path / name for name in ("site.cose", "operator.cose", "other.cose")}
+    said = {
+        "site.cose": own,
+        "operator.cose": own._replace(role="operator", scope=ARM),
+        "other.cose": own._replace(key=root.public_key),
+    }
+    for name, path in files.items():
+        path.write_bytes(issue(said[name], root))
+    out = tmp_path / "arm.policy"
+    signing = ("policy", "sign", EXAMPLE, "--key", key, "--out", out, "--credential")
+    assert "role_mismatch: credential" in one_line(lineage(*signing, files["operator.cose"]))
+    assert "is of another key than" in one_line(lineage(*signing, files["other.cose"]))
+    signed = parsed(lineage(*signing, files["site.cose"], "--json"))
+    assert signed["policy"]["issuer"] == sha256(files["site.cose"].read_bytes()).hexdigest()
+    trust = tmp_path / "trust.txt"
+    trust.write_text(f"root {VerifierKey.derive('fleet-root', ED25519, root.public_key)}\nquorum none\n")
+    showing = ("policy", "show", out, "--trust", trust, "--json")
+    assert parsed(lineage(*showing, "--credential", files["site.cose"]), 1 - in_force())["issued"]["by"] == "site"
+    assert parsed(lineage(*showing), 1)["issued"]["reasons"][-1]["error"] == "parent_unknown"
+
+
+def in_force() -> bool:
+    """Whether the example's time is now."""
+    read = parse(EXAMPLE.read_text()).policy
+    return read.nbf <= time.time() < read.exp
 
 
 def test_what_is_not_signed(tmp_path: Path, key: Path) -> None:
