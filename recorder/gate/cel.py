@@ -1,4 +1,4 @@
-"""CEL by Google's C++ implementation (cel-expr-python, extra `[gate]`): 14 MB, not loaded before a bundle is compiled.
+"""CEL by Google's C++ implementation (cel-expr-python, extra `[gate]`), not loaded before a bundle is compiled.
 
 Conditions are evaluated as one list expression, which costs a third of one call each.  Where that goes wrong, each is
 evaluated alone, to name the one that did.  The engine bounds what a condition may cost: 10,000 steps of comprehensions,

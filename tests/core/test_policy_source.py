@@ -90,6 +90,7 @@ def test_places() -> None:
     text = source(
         '[[clause]]\nid = "one"\neffect = "forbid"\nreason = "r"\n  when   =  "input.force_n > 1.0"\n',
         "[[clause]]\nid = \"two\"\neffect = \"forbid\"\nreason = \"r\"\nwhen = '''\ntrue\n  && input.force_n > 1.0'''\n",
+        "[[clause]]\nid = \"half\"\neffect = \"forbid\"\nreason = \"r\"\nwhen = '''true\n   && input.force_n > 1.0'''\n",
         '[[clause]]\nid = "three"\neffect = "forbid"\nreason = "r"\nwhen = "\\u0074rue"\n',
     )
     read = parse(text)
@@ -104,8 +105,11 @@ def test_places() -> None:
     second = lines.index("  && input.force_n > 1.0'''") + 1
     assert shown(1, 2, 6) == f"{second}:6: clause two: wrong"
     assert lines[second - 1][5] == "i"
-    assert shown(2, 1, 1) == "clause three: 1:1 of its condition: wrong"
-    assert read.line(Fault("wrong", 2)) == "clause three: wrong"
+    third = lines.index("   && input.force_n > 1.0'''") + 1
+    assert shown(2, 1, 2) == f"{third - 1}:12: clause half: wrong"
+    assert shown(2, 2, 7) == f"{third}:7: clause half: wrong"
+    assert shown(3, 1, 1) == "clause three: 1:1 of its condition: wrong"
+    assert read.line(Fault("wrong", 3)) == "clause three: wrong"
     assert read.line(Fault("wrong")) == "wrong"
 
 

@@ -13,6 +13,7 @@ from recorder.gate.engine import ConditionFault, Unfit
 TYPES = {"a.d": "double", "a.i": "int", "a.s": "string", "a.l": "list<double>", "a.b": "bool", "given.a.d": "bool"}
 VALUES = {"a.d": 2.0, "a.i": 1, "a.s": "xx(", "a.l": [1.0] * 200, "a.b": True}
 ENGINE = Cel()
+DEEP = "Expression recursion limit exceeded. limit: 32"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ ENGINE = Cel()
         ("a.d", 1, 1, "a condition is a bool, and this is of type double"),
         ("a.b)", 1, 4, "Syntax error: extraneous input ')' expecting <EOF>"),
         ("a.b), (a.b", 1, 4, "Syntax error: mismatched input ')' expecting <EOF>"),
-        ("!" + "(" * 40 + "a.b" + ")" * 40, 1, 1, "Expression recursion limit exceeded. limit: 32"),
+        ("!" + "(" * 40 + "a.b" + ")" * 40, 1, 1, DEEP),
     ],
 )
 def test_what_is_refused(condition: str, line: int, column: int, text: str) -> None:
@@ -106,6 +107,19 @@ def test_what_a_condition_mentions(condition: str, mentioned: set[str]) -> None:
             ENGINE.compile(rest, [condition])
 
 
+def test_a_condition_that_nests_as_deep_as_it_may_alone() -> None:
+    """Among others it lies two levels deeper: refused at check, and not when the bundle is put in force."""
+    for depth in range(20, 40):
+        condition = "(" * depth + "a.b" + ")" * depth
+        try:
+            compiled = ENGINE.compile(TYPES, ["a.b", condition])
+        except Unfit as refused:
+            assert depth > 25
+            assert [(one.condition, one.text) for one in refused.faults] == [(1, DEEP)]
+        else:
+            assert list(compiled.evaluate(VALUES)) == [True, True]
+
+
 def test_no_conditions() -> None:
     """A policy without clauses is compiled too."""
     assert list(ENGINE.compile(TYPES, []).evaluate({})) == []
@@ -118,7 +132,7 @@ def test_the_engine_names_itself() -> None:
 
 
 def test_the_library_is_not_loaded_before_it_is_needed() -> None:
-    """The gate's modules cost no daemon 14 MB: the library comes with the first engine that is made."""
+    """The gate's modules cost no daemon 4 MB: the library comes with the first engine that is made."""
     program = (
         "import sys, recorder.daemon, recorder.gate.program, recorder.gate.cel as gate\n"
         "before = 'cel_expr_python' in sys.modules\ngate.Cel()\nprint(before, 'cel_expr_python' in sys.modules)"
