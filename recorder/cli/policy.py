@@ -13,6 +13,8 @@ from msgspec import to_builtins
 
 from recorder.audit.describe import plain
 from recorder.audit.span import time_text
+from recorder.authority.directory import ROOT_TITLE
+from recorder.authority.holder import TITLE as HOLDER_TITLE
 from recorder.cli import EXIT_MISUSE, output
 from recorder.cli.options import json_option
 from recorder.core import matrix as matrices
@@ -21,15 +23,16 @@ from recorder.core.credential import Credential
 from recorder.core.credential import read as read_credential
 from recorder.core.delegation import Moment, require_role
 from recorder.core.errors import Misuse
+from recorder.core.keys import SeedSigner
 from recorder.core.policy import ANY, Policy, PolicyBundle
 from recorder.core.policy_issue import Issued, judge
 from recorder.core.policy_source import Source, SourceError, parse
 from recorder.core.sign1 import CREDENTIAL, MATRIX, POLICY
 from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
-from recorder.daemon import identity
 from recorder.gate.cel import Cel
 from recorder.gate.program import compile_faults
-from recorder.store.layout import replace_file
+from recorder.store import keyfile
+from recorder.store.layout import create_file
 
 EXIT_FAILED = 1
 _PATH = click.Path(path_type=Path, readable=False)
@@ -60,19 +63,17 @@ def check(*, source: Path, as_json: bool) -> int:
 
 @command.command(
     "sign",
-    epilog="Example: lineage policy sign arm.toml --key authority/root.key --out arm-1.policy; "
-    "an intermediate names its own credential besides: --credential authority/intermediate.cose",
+    epilog="Example: lineage policy sign arm.toml --key authority/root-1.key --out arm-1.policy; "
+    "an authority below it names its own credential besides: --key holder.key --credential holder.cose",
 )
 @source_argument
-@click.option("--key", type=_PATH, required=True, metavar="FILE", help="Key file of who signs.")
+@click.option("--key", type=_PATH, required=True, metavar="FILE", help="Of a root; with --credential, the holder's.")
 @click.option("--credential", type=_PATH, metavar="FILE", help="Of who signs; without one the key is a root's.")
 @click.option("--out", type=_PATH, required=True, metavar="FILE", help="Where the bundle goes; not overwritten.")
 @json_option
 def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json: bool) -> int:
     """Check a policy's source and sign it."""
-    if out.exists():
-        raise Misuse(f"{out} exists; a bundle is not overwritten: choose another name, or remove it first")
-    signer = identity.load_key(key, "name the key file of a root or of an authority")
+    signer = _signer(key, ROOT_TITLE if credential is None else HOLDER_TITLE)
     issuer = None if credential is None else _credential(credential)
     if issuer is not None:
         require_role(issuer, "authority")
@@ -82,13 +83,16 @@ def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json
     if read is None or faults:
         return _said(source, faults, as_json=False)
     raw = policies.sign(read.policy, signer)
-    replace_file(out, raw, 0o644)
+    try:
+        create_file(out, raw, 0o644)
+    except FileExistsError:
+        raise Misuse(f"{out} exists; a bundle is not overwritten: choose another name, or remove it first") from None
     bundle = policies.read(raw)
     if as_json:
         output.json_text({"file": str(out), **_shown(bundle)})
         return 0
     output.say(f"{out}: {_words(read.policy)}")
-    output.say(f"bundle {bundle.hash.hex()}, {_signer(bundle)}")
+    output.say(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
     return 0
 
 
@@ -152,10 +156,19 @@ def _utc(seconds: int) -> str:
     return time_text(seconds * _NS)
 
 
-def _signer(bundle: PolicyBundle) -> str:
+def _signed_by(bundle: PolicyBundle) -> str:
     issuer = bundle.policy.issuer
     under = "as a root" if issuer is None else f"under credential {issuer.hex()}"
     return f"signed by kid {bundle.signed.kid.hex()} {under}"
+
+
+def _signer(path: Path, title: str) -> SeedSigner:
+    try:
+        return SeedSigner(keyfile.read(path, title).seed)
+    except FileNotFoundError:
+        raise Misuse(
+            f"{path} is missing; a root signs with its root-N.key, an authority with the key of its --credential"
+        ) from None
 
 
 def _credential(path: Path) -> Credential:
@@ -182,7 +195,7 @@ def _shown(bundle: PolicyBundle) -> dict[str, Any]:
 def _print(bundle: PolicyBundle, judged: Issued | None) -> None:
     policy = bundle.policy
     output.say(_words(policy))
-    output.say(f"bundle {bundle.hash.hex()}, {_signer(bundle)}")
+    output.say(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
     if judged is None:
         output.say("signature not checked: name a trust file with --trust")
     else:

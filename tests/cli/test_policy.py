@@ -12,28 +12,33 @@ from pathlib import Path
 
 import pytest
 
+from recorder.authority.directory import ROOT_TITLE
+from recorder.authority.holder import TITLE as HOLDER_TITLE
 from recorder.core import policy as policies
 from recorder.core import sign1
 from recorder.core.credential import issue
 from recorder.core.keys import SeedSigner
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.policy_source import parse
-from recorder.daemon import identity
+from recorder.store import keyfile
+from recorder.store.layout import create_file
 from tests.cli.states import ENV, lineage, one_line, parsed
 from tests.credential_builder import ARM, EVERYTHING, terms
 from tests.policies import EXAMPLE, clause, source
 
+ROOT, HOLDER = SeedSigner(bytes(range(32))), SeedSigner(bytes(range(1, 33)))
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """A key file."""
-    identity.make(tmp_path)
-    return tmp_path / "identity.key"
+    """The key file of a root."""
+    path = tmp_path / "root-1.key"
+    create_file(path, keyfile.text_of(ROOT_TITLE, bytes(range(32)), keyfile.NO_BOARD), 0o600)
+    return path
 
 
-def trust_file(path: Path, key: Path, name: str = "fleet-root") -> Path:
-    public = identity.load_key(key, "").public_key
-    path.write_text(f"root {VerifierKey.derive(name, ED25519, public)}\nquorum none\n")
+def trust_file(path: Path) -> Path:
+    path.write_text(f"root {VerifierKey.derive('fleet-root', ED25519, ROOT.public_key)}\nquorum none\n")
     return path
 
 
@@ -97,7 +102,7 @@ def test_signed_and_shown(tmp_path: Path, key: Path) -> None:
     raw = out.read_bytes()
     assert said["bundle"] == sha256(raw).hexdigest()
     assert stat.S_IMODE(out.stat().st_mode) == 0o644
-    assert sign1.verify(policies.read(raw).signed, identity.load_key(key, "").public_key)
+    assert sign1.verify(policies.read(raw).signed, ROOT.public_key)
     shown = lineage("policy", "show", out).stdout
     assert said["bundle"] in shown
     assert "signature not checked: name a trust file with --trust" in shown
@@ -122,7 +127,7 @@ def test_whose_signature_it_is(tmp_path: Path, key: Path) -> None:
     )
     current.write_text(text)
     assert lineage("policy", "sign", current, "--key", key, "--out", out).returncode == 0
-    trust = trust_file(tmp_path / "trust.txt", key)
+    trust = trust_file(tmp_path / "trust.txt")
     done = lineage("policy", "show", out, "--trust", trust)
     assert done.returncode == 0
     assert "valid now, issued by fleet-root\n" in done.stdout
@@ -141,34 +146,32 @@ def test_what_is_over_is_told(tmp_path: Path, key: Path) -> None:
         EXAMPLE.read_text().replace("2027-11-01", "2026-11-01").replace("= 2026-11-01T00", "= 2020-11-01T00", 1)
     )
     assert lineage("policy", "sign", past, "--key", key, "--out", out).returncode == 0
-    done = lineage("policy", "show", out, "--trust", trust_file(tmp_path / "trust.txt", key))
+    done = lineage("policy", "show", out, "--trust", trust_file(tmp_path / "trust.txt"))
     assert done.returncode == 1
     assert "policy_expired: expired at " in done.stdout
 
 
-def test_an_intermediate_names_its_credential(tmp_path: Path, key: Path) -> None:
+def test_an_authority_names_its_credential(tmp_path: Path, key: Path) -> None:
     """The bundle names the credential by its hash; shown with it, the signature leads to the root."""
-    root = SeedSigner(bytes(32))
-    own = terms(
-        "site", "fleet-root", "authority", EVERYTHING, key=identity.load_key(key, "").public_key, expires_s=2**33
-    )
+    holder = tmp_path / "holder.key"
+    create_file(holder, keyfile.text_of(HOLDER_TITLE, bytes(range(1, 33)), keyfile.NO_BOARD), 0o600)
+    own = terms("site", "fleet-root", "authority", EVERYTHING, key=HOLDER.public_key, expires_s=2**33)
     files = {name: tmp_path / name for name in ("site.cose", "operator.cose", "other.cose")}
     said = {
         "site.cose": own,
         "operator.cose": own._replace(role="operator", scope=ARM),
-        "other.cose": own._replace(key=root.public_key),
+        "other.cose": own._replace(key=ROOT.public_key),
     }
     for name, path in files.items():
-        path.write_bytes(issue(said[name], root))
+        path.write_bytes(issue(said[name], ROOT))
     out = tmp_path / "arm.policy"
-    signing = ("policy", "sign", EXAMPLE, "--key", key, "--out", out, "--credential")
-    assert "role_mismatch: credential" in one_line(lineage(*signing, files["operator.cose"]))
-    assert "is of another key than" in one_line(lineage(*signing, files["other.cose"]))
-    signed = parsed(lineage(*signing, files["site.cose"], "--json"))
+    signing = ("policy", "sign", EXAMPLE, "--key", holder, "--out", out)
+    assert "holder.key holds no root key" in one_line(lineage(*signing))
+    assert "role_mismatch: credential" in one_line(lineage(*signing, "--credential", files["operator.cose"]))
+    assert "is of another key than" in one_line(lineage(*signing, "--credential", files["other.cose"]))
+    signed = parsed(lineage(*signing, "--credential", files["site.cose"], "--json"))
     assert signed["policy"]["issuer"] == sha256(files["site.cose"].read_bytes()).hexdigest()
-    trust = tmp_path / "trust.txt"
-    trust.write_text(f"root {VerifierKey.derive('fleet-root', ED25519, root.public_key)}\nquorum none\n")
-    showing = ("policy", "show", out, "--trust", trust, "--json")
+    showing = ("policy", "show", out, "--trust", trust_file(tmp_path / "trust.txt"), "--json")
     assert parsed(lineage(*showing, "--credential", files["site.cose"]), 1 - in_force())["issued"]["by"] == "site"
     assert parsed(lineage(*showing), 1)["issued"]["reasons"][-1]["error"] == "parent_unknown"
 
@@ -186,10 +189,12 @@ def test_what_is_not_signed(tmp_path: Path, key: Path) -> None:
     done = lineage("policy", "sign", faulty, "--key", key, "--out", out)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 2
-    done = lineage("policy", "sign", EXAMPLE, "--key", key, "--credential", EXAMPLE, "--out", out)
+    holder = tmp_path / "holder.key"
+    create_file(holder, keyfile.text_of(HOLDER_TITLE, bytes(32), keyfile.NO_BOARD), 0o600)
+    done = lineage("policy", "sign", EXAMPLE, "--key", holder, "--credential", EXAMPLE, "--out", out)
     assert "credential_malformed" in one_line(done)
     done = lineage("policy", "sign", EXAMPLE, "--key", tmp_path / "none.key", "--out", out)
-    assert "none.key is missing; name the key file of a root or of an authority" in one_line(done)
+    assert "none.key is missing; a root signs with its root-N.key" in one_line(done)
     key.chmod(0o640)
     assert "others can read it" in one_line(lineage("policy", "sign", EXAMPLE, "--key", key, "--out", out))
     assert not out.exists()
