@@ -25,7 +25,7 @@ if [ "${1:-}" != --upgrade ] && [ -f requirements.lock ]; then
     cp requirements.lock "$work/all"
 fi
 compile "$work/all" --all-extras --group build --group lint --group test --group peers pyproject.toml
-compile "$work/run" --extra cli --extra export --extra sim --group build --constraint "$work/all" pyproject.toml
+compile "$work/run" --extra cli --extra export --extra gate --extra sim --group build --constraint "$work/all" pyproject.toml
 
 # A package's block starts at `name==` and ends before the next one; the development part is every block whose name is not in the first.
 awk 'FNR == NR { if (/^[a-z0-9]/) { split($1, part, "=="); run[part[1]] = 1 }; next }

@@ -12,11 +12,11 @@ from msgspec import Meta, Struct
 
 from recorder.core.errors import LineageError, Misuse
 from recorder.core.kinds import UNCLASSED, UNCLASSIFIED, Kind
+from recorder.core.policy_classes import Milliseconds, OnFull, OnUnavailable, faults_between
 from recorder.core.quantities import Amount, amount, term_s
 from recorder.store.layout import CONFIG
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-NEVER_GATED = ("emergency_stop", "braking", "landing")
 # Kinds that a controller may append as such; all others come about by verbs of their own or by the recorder itself.
 APPENDABLE = {
     kind.name.lower(): kind
@@ -25,8 +25,6 @@ APPENDABLE = {
         Kind.HOLD, Kind.CREDENTIAL,
     )
 }  # fmt: skip
-
-Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 
 
 class ConfigError(LineageError):
@@ -74,15 +72,15 @@ class ClassSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """One action class."""
 
     gated: bool
-    on_unavailable: Literal["hold", "continue_ungated"]
+    on_unavailable: OnUnavailable
     retention: str = "1y"
     claims: Literal["fields", "whole"] = "fields"
     max_commits: Annotated[int, Meta(ge=1)] = 1_000_000
     max_valid_ms: Milliseconds = 60_000
-    disk_full_action: Literal["refuse", "notify", "halt"] | None = None  # refuse; notify where it is not gated
+    disk_full_action: OnFull | None = None  # refuse; notify where it is not gated
 
     @property
-    def on_full(self) -> Literal["refuse", "notify", "halt"]:
+    def on_full(self) -> OnFull:
         """What becomes of this class when no room is left (`writer.full`)."""
         return self.disk_full_action or ("refuse" if self.gated else "notify")
 
@@ -163,15 +161,10 @@ def _check(config: Config, path: Path) -> None:
 def _check_class(name: str, settings: ClassSettings, path: Path) -> None:
     if not NAME.fullmatch(name):
         raise ConfigError(f"{path}: [class.{name}]: lower-case letters, digits, '.', '_' and '-', at most 63")
-    if name in NEVER_GATED and settings.gated:
-        raise ConfigError(f"{path}: [class.{name}] cannot be gated: refusing it would be the hazard")
-    if not settings.gated and settings.on_full != "notify":
-        raise ConfigError(f'{path}: [class.{name}] is not gated: its disk_full_action can only be "notify"')
-    if settings.on_full == "halt" and settings.on_unavailable != "hold":
-        raise ConfigError(
-            f"{path}: [class.{name}] halts when the disk is full, and goes on when the recorder is away: "
-            f'on_unavailable = "hold", or disk_full_action = "refuse"'
-        )
+    for fault in faults_between(
+        name, gated=settings.gated, on_unavailable=settings.on_unavailable, on_full=settings.on_full
+    ):
+        raise ConfigError(f"{path}: {fault}")
 
 
 def _check_room(config: Config, path: Path) -> None:

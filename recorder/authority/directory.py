@@ -37,10 +37,11 @@ from recorder.store import keyfile
 from recorder.store.layout import create_file, replace_file, sync_dir
 
 MATRIX, REVOKED, ISSUED = "matrix.cose", "revoked.cose", "issued"
+ROOT_TITLE = "lineage root key 1"
 DAY_S = 86_400
 LAG_S = 300  # nbf lies so far before iat: the clocks of devices lag
 
-_ROOT_TITLE, _ISSUER_TITLE = "lineage root key 1", "lineage issuer key 1"
+_ISSUER_TITLE = "lineage issuer key 1"
 _VKEY = re.compile(r"root-([1-9][0-9]{0,5})\.vkey")
 _NUMBER = re.compile(r"(.+)/(?:root|issuer)-([1-9][0-9]{0,5})")
 ALL = Scope(ANY, ANY, ANY, ANY, ANY, None, DELEGATIONS_MAX, frozenset(get_args(Role)))
@@ -71,7 +72,7 @@ class Authority(NamedTuple):
 
         """
         path = self.path / f"root-{_number(self.matrix.root.name)}.key"
-        return _signer(path, _ROOT_TITLE, self.matrix.root.public_key)
+        return _signer(path, ROOT_TITLE, self.matrix.root.public_key)
 
     def issuer_signer(self) -> SeedSigner:
         """The issuer's key.
@@ -265,7 +266,7 @@ def _sign_list(authority: Authority, held: RevocationList | None, revoked: Itera
 
 
 def _new_root(path: Path, name: str, number: int) -> SeedSigner:
-    signer = _new_key(path / f"root-{number}.key", _ROOT_TITLE)
+    signer = _new_key(path / f"root-{number}.key", ROOT_TITLE)
     vkey = VerifierKey.derive(f"{name}/root-{number}", ED25519, signer.public_key)
     replace_file(path / f"root-{number}.vkey", f"{vkey}\n".encode(), 0o640)
     return signer

@@ -16,7 +16,7 @@ from recorder.core.scope import Scope
 from recorder.store import keyfile
 from recorder.store.layout import create_file
 
-_TITLE = "lineage holder key 1"
+TITLE = "lineage holder key 1"
 
 
 def key_at(path: Path) -> tuple[SeedSigner, bool]:
@@ -28,10 +28,10 @@ def key_at(path: Path) -> tuple[SeedSigner, bool]:
 
     """
     try:
-        return SeedSigner(keyfile.read(path, _TITLE).seed), False
+        return SeedSigner(keyfile.read(path, TITLE).seed), False
     except FileNotFoundError:
         seed = secrets.token_bytes(SEED_BYTES)
-        create_file(path, keyfile.text_of(_TITLE, seed, keyfile.NO_BOARD), 0o600)
+        create_file(path, keyfile.text_of(TITLE, seed, keyfile.NO_BOARD), 0o600)
         return SeedSigner(seed), True
 
 

@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "walk": Verb("recorder.cli.walk", "Entries along the temporal, an actuator's or a policy's axis."),
     "mark": Verb("recorder.cli.mark", "Mark an incident in a running recorder's lineage."),
     "hold": Verb("recorder.cli.hold", "Exempt entries from deletion: add, list, release."),
+    "policy": Verb("recorder.cli.policy", "Policies: check a source, sign it, show a bundle."),
     "extract": Verb("recorder.cli.extract", "Take the lineage, or a part of it with proofs, to a .lineage file."),
     "export": Verb("recorder.cli.export", "Write it as MCAP for Foxglove and PlotJuggler, the bundle attached."),
     "verify": Verb("recorder.cli.verify", "Check a state directory or a .lineage file; four separate verdicts."),

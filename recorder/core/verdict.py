@@ -77,9 +77,11 @@ FINDINGS: dict[str, Finding] = {
     **_findings(9, "credential_signature issuer_unknown issuer_mismatch parent_unknown", **_AUTHORITY, **_APART),
     **_findings(9, "delegation_role delegation_scope delegation_validity delegation_depth", **_AUTHORITY, **_APART),
     **_findings(9, "credential_early credential_expired credential_revoked role_mismatch", **_AUTHORITY, **_APART),
+    **_findings(9, "policy_signature policy_scope policy_early policy_expired policy_older", **_AUTHORITY, **_APART),
     **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
     **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
     **_findings(10, "incarnation_unnamed", **_COMPLETENESS, **_APART),
+    **_findings(11, "replay_malformed", **_AUTHORITY, **_APART),
     **_findings(10, "selection_partial loss_declared", **_LOSSY, **_APART),
 }
 

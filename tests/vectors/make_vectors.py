@@ -4,6 +4,7 @@ A vector is a JSON file; byte strings are hex.  `valid/NAME.json`: origin, ident
 and hashes, checkpoints, root, and the exit status that they give.  `broken/ERROR.json`: the same, and in `expected`
 the step, place and name of the first problem.  `bundle/volume.json`: what a volume says of itself.  `credential/NAME.json`
 and `credential/broken/ERROR.json`: chains of credentials with what a verifier has beside them, and what they are worth.
+`policy/policy.json`: a policy bundle with decisions; `policy/malformed.json`: bundles that are refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
 from tests.vectors import credentials
 from tests.vectors.broken import BROKEN, Broken
+from tests.vectors.policies import malformed_vector, policy_vector
 from tests.vectors.valid import VALID
 
 HERE = Path(__file__).parent
@@ -93,6 +95,8 @@ def make() -> dict[str, str]:
         vectors[f"broken/{error}.json"] = broken_vector(error, break_it.__doc__, break_it())
     vectors["bundle/volume.json"] = volume_vector()
     vectors |= credentials.vectors()
+    vectors["policy/policy.json"] = policy_vector()
+    vectors["policy/malformed.json"] = malformed_vector()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 
