@@ -13,7 +13,8 @@ from recorder.client.recorder import Recorder
 from recorder.core.kinds import Kind
 from recorder.core.messages import Head
 
-TIMEOUT_MS = 5000  # a roll on a slow card; reads wait while commits do
+TIMEOUT_MS = 5000  # reads wait while commits do
+SEAL_MS = 60_000  # the next segment has to be made first, on a slow card that others write to
 
 
 class Logged(NamedTuple):
@@ -80,6 +81,7 @@ class LiveRecorder:
             Unavailable: nobody answers there.
 
         """
+        self._socket = socket
         self._client = Recorder(socket, client_name="lineage", timeout_ms=TIMEOUT_MS)
         try:
             self._hello = self._client.hello
@@ -99,7 +101,8 @@ class LiveRecorder:
         return self._client.checkpoint()
 
     def seal(self) -> bytes:
-        return self._client.seal()
+        with Recorder(self._socket, client_name="lineage", timeout_ms=SEAL_MS) as patient:
+            return patient.seal()
 
     def read(self, seq: int) -> Page:
         return self._client.read(seq)
