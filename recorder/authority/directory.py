@@ -6,9 +6,9 @@
     revoked.cose                the revocation list, once there is one
     issued/HASH.cose            every credential
 
-The root signs matrices and revocations and nothing else, so its key can lie in a safe on most days: take `root-N.key`
-away, and what needs it says so.  An issuer's key is used until the next rotation; the highest number that the matrix
-recognises is the one in force, so a rotation that is cut short has changed nothing.
+The root signs matrices, revocations and policies that name no other issuer, so its key can lie in a safe on most
+days: take `root-N.key` away, and what needs it says so. An issuer's key is used until the next rotation; the highest
+number that the matrix recognises is the one in force, so a rotation that is cut short has changed nothing.
 """
 
 from __future__ import annotations
