@@ -24,10 +24,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def lineage(*arguments: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def lineage(
+    *arguments: str | Path, prefix: tuple[str, ...] = (), timeout_s: float = 100.0
+) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [*prefix, *LINEAGE, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENV, timeout=100,
+        [*prefix, *LINEAGE, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENV, timeout=timeout_s,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -17,6 +17,8 @@ from tests.cli.states import ENV, LINEAGE, lineage, one_line, parsed
 from tests.running import wait_until
 
 SMALL = ("--seconds", "4", "--rounds", "2", "--actuators", "2", "--segment-mib", "4", "--segments", "3")
+TIMEOUT_S = 600  # it takes half a minute alone, and starts twenty recorders: minutes on a busy machine
+pytestmark = pytest.mark.timeout(TIMEOUT_S + 60)
 STATES = ("running", "killed", "stopped", "flooded", "disk full")
 
 
@@ -24,7 +26,7 @@ STATES = ("running", "killed", "stopped", "flooded", "disk full")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What it measured."""
     root = tmp_path_factory.mktemp("bench")
-    printed = parsed(lineage("bench", "--state", root / "bench", *SMALL, "--json"))
+    printed = parsed(lineage("bench", "--state", root / "bench", *SMALL, "--json", timeout_s=TIMEOUT_S))
     assert list(root.iterdir()) == [], "it removes what it made"
     return printed
 
