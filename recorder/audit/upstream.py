@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.deleted import accounted
 from recorder.audit.describe import kind_name, values_of, withheld_of
-from recorder.audit.links import KEY, WHO, Link, links_of, who_links
+from recorder.audit.links import CREDENTIALS, KEY, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, entry_at, identity_key, kind_of
 from recorder.core.entry import Entry, Header, decode, entry_hash, external_aad
 from recorder.core.errors import FormatError
@@ -25,8 +25,7 @@ from recorder.store.errors import StoreError
 NODES_MAX = 1_000  # a chain of cycles that supersede each other may be as long as the lineage
 _TARGETS = {
     "cycle": Kind.CYCLE, "policy": Kind.POLICY, "actuator": Kind.ACTUATOR, "schema": Kind.SCHEMA,
-    "delegation": Kind.CREDENTIAL, "credential": Kind.CREDENTIAL, "delegated_from": Kind.CREDENTIAL,
-    "confirms": Kind.ACTUATION, "ends": Kind.CYCLE,
+    "confirms": Kind.ACTUATION, "ends": Kind.CYCLE, **dict.fromkeys(CREDENTIALS, Kind.CREDENTIAL),
 }  # fmt: skip
 
 Place = tuple[int, bool]  # seq, and whether only its claims of who are meant
@@ -215,7 +214,7 @@ class _Read:
         return Step(link, to, fault, bool(fault))
 
     def _undeclared(self, link: Link) -> Step:
-        if link.relation in ("delegation", "credential", "delegated_from"):
+        if link.relation in CREDENTIALS:
             return Step(link, None, f"no credential entry {link.of[:16]} below")
         return Step(link, None, f"nothing below declares {link.of[:16] or 'its key'}", is_broken=self._source.is_whole)
 

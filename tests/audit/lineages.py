@@ -62,6 +62,7 @@ class Authorised(NamedTuple):
     confirmation: int  # of the second one of `commits`
     end: int  # of the first cycle
     other: int  # cycle of somebody else, without a delegation
+    delegation: bytes  # hash of `credential`
 
 
 def authorised(**options: Any) -> Authorised:
@@ -92,7 +93,7 @@ def authorised(**options: Any) -> Authorised:
     lineage.commit(other)
     return Authorised(
         lineage, parent, credential, sensed, used, first.carrier, commits, second.carrier, commit, confirmation, end,
-        other.carrier,
+        other.carrier, bob.hash,
     )  # fmt: skip
 
 

@@ -97,3 +97,40 @@ def test_why_exits_1_where_something_does_not_hold(lineage: Any, tmp_path: Path)
     assert said.status == 1
     assert any("DOES NOT HOLD: signature_invalid" in line for line in said.lines)
     assert said.lines[-1].startswith("DOES NOT HOLD: ")
+
+
+# --- impact
+
+
+def test_impact_lists_and_counts(lineage: Any, places: Places) -> None:
+    """The first ones, by which link and to what; then how many of each kind, and by which links."""
+    said = lineage("impact", printed(MADE.sensed), "--state", places.state, "-n", 2)
+    assert said.status == 0
+    assert said.lines[0].split()[:3] == [printed(MADE.first), "input", str(MADE.sensed)]
+    assert said.lines[1].split()[:3] == [printed(MADE.commits), "cycle", str(MADE.first)]
+    assert said.lines[2:] == [
+        "... and 5 more (-n)",
+        "7 entries: 2 cycle, 2 actuation, 2 cycle_end, 1 confirmation",
+        "3 commits and 0 rows acted",
+        "led by: confirms 1, cycle 2, ends 2, input 1, supersedes 1",
+    ]
+    found = lineage("impact", MADE.delegation.hex(), "--bundle", places.bundle, "--json").json
+    assert (found["brought"], found["commits"], found["is_whole"]) == ([MADE.credential], 3, True)
+    assert [(one["seq"], one["relation"]) for one in found["listed"]][:2] == [
+        (MADE.first, "delegation"), (MADE.commits, "cycle"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [("99999", "no entry 99999"), ("9-00000000", "id_mismatch"), ("twelve", "id_malformed"), ("COMMIT.2", "2 commits")],
+)
+@pytest.mark.parametrize("verb", ["why", "impact"])
+def test_what_is_not_there_is_one_line_and_status_2(
+    lineage: Any, places: Places, verb: str, wanted: str, said: str
+) -> None:
+    """As with every verb."""
+    asked = printed(MADE.commits, 2) if wanted == "COMMIT.2" else wanted
+    found = lineage(verb, asked, "--state", places.state)
+    assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
+    assert said in found.err
