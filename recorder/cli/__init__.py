@@ -41,6 +41,9 @@ VERBS: dict[str, Verb] = {
     "walk": Verb("recorder.cli.walk", "Entries along the temporal, an actuator's or a policy's axis."),
     "why": Verb("recorder.cli.why", "All that an entry or a commit stands on, upstream to inputs, policy and keys."),
     "impact": Verb("recorder.cli.impact", "All that leads to an entry, a commit, a policy bundle or a credential."),
+    "query": Verb(
+        "recorder.cli.query", "Entries by operator, task, actuator, decision; counts; do links close both ways."
+    ),
     "mark": Verb("recorder.cli.mark", "Mark an incident in a running recorder's lineage."),
     "hold": Verb("recorder.cli.hold", "Exempt entries from deletion: add, list, release."),
     "extract": Verb("recorder.cli.extract", "Take the lineage, or a part of it with proofs, to a .lineage file."),

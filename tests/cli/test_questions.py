@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from recorder.core.ids import entry_id
+from recorder.core.kinds import Kind
 from tests.audit.lineages import authorised, small, to_bundle, write_state
 from tests.cli.test_reading import lineage
 
@@ -134,3 +135,73 @@ def test_what_is_not_there_is_one_line_and_status_2(
     found = lineage(verb, asked, "--state", places.state)
     assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
     assert said in found.err
+
+
+# --- query
+
+
+def test_query_lists_and_counts(lineage: Any, places: Places) -> None:
+    """Filters together, the first ones listed, everything counted."""
+    said = lineage("query", "--state", places.state, "--operator", "bob", "--task", "pick", "-n", 1)
+    assert said.status == 0
+    assert said.lines[0].split()[0] == printed(MADE.first)
+    assert "bob  pick" in said.lines[0]
+    assert said.lines[1:] == ["... and 3 more (-n)", "4 entries with 3 commits and 0 rows"]
+    found = lineage(
+        "query", "--bundle", places.bundle, "--actuator", "joint2", "--decision", "admitted", "--kind", "actuation",
+        "--since", MADE.first, "--until", MADE.commits, "--json",
+    ).json  # fmt: skip
+    assert (found["entries"], found["commits"], [one["seq"] for one in found["listed"]]) == (1, 1, [MADE.commits])
+    assert found["listed"][0]["asked_by"]["operator"] == "bob"
+    assert lineage("query", "--state", places.state, "--since", 9999).err.startswith("lineage: no entries")
+
+
+def test_query_counts_by_a_field(lineage: Any, places: Places) -> None:
+    """As a table, the most first, and as JSON."""
+    said = lineage("query", "--state", places.state, "--count-by", "actuator", "--kind", "actuation", "-n", 0)
+    assert [line.split() for line in said.lines[:3]] == [
+        ["actuator", "entries", "commits", "rows"], ["joint1", "3", "3", "0"], ["joint2", "1", "1", "0"],
+    ]  # fmt: skip
+    found = lineage("query", "--state", places.state, "--count-by", "task", "--kind", "cycle", "--json").json
+    assert found["by_value"]["pick"] == {"entries": 2, "commits": 0, "rows": 0}
+
+
+def test_query_links_exits_1_where_one_does_not_close(lineage: Any, places: Places, tmp_path: Path) -> None:
+    """What was looked at, or what is missing, where."""
+    said = lineage("query", "--links", "--state", places.state)
+    assert (said.status, said.lines[-1]) == (0, "all links close")
+    broken = small()
+    broken.control(Kind.CYCLE_END, 1, 0, "closed")
+    state = write_state(tmp_path / "s", broken)
+    said = lineage("query", "--links", "--state", state)
+    assert said.status == 1
+    assert said.lines[0] == f"entry {broken.seq - 1}: cycle_missing: it names entry 1, which is no cycle below"
+    assert said.lines[-1] == "1 links DO NOT CLOSE"
+    said = lineage("query", "--links", "--state", state, "--json")
+    assert (said.status, said.json["listed"][0]["error"]) == (1, "cycle_missing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--links", "--operator", "ann"], "leave out filters"),
+        (["--links", "--since", "1h"], "leave out filters"),
+        (["--actuator", "gripper"], "joint1, joint2"),
+        (["--since", "noon"], "is not a seq"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_one_line_and_status_2(
+    lineage: Any, places: Places, arguments: list[str], said: str
+) -> None:
+    """It says what to leave out, or what there is."""
+    found = lineage("query", "--state", places.state, *arguments)
+    assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
+    assert said in found.err
+
+
+@pytest.mark.parametrize("verb", ["why", "impact", "query"])
+def test_each_question_shows_an_example(lineage: Any, verb: str) -> None:
+    """In its help."""
+    said = lineage(verb, "--help")
+    assert said.status == 0
+    assert f"lineage {verb}" in said.out.split("Example")[1]
