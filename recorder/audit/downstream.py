@@ -1,5 +1,7 @@
 """What an entry, a commit, a bundle or a credential has touched: all that leads to it, by however many steps.
 
+What only supersedes an entry is told, and what was done under it is not: that was decided anew.
+
 One pass upwards: links lead to entries below, so whatever a link can lead to has been judged before. Kept are the seqs
 of what was found and what was declared, so memory grows with the answer and not with the lineage. A link is taken by
 seq; that its hash is the right one is for `lineage verify`, and for `lineage why` of what is listed.
@@ -14,7 +16,7 @@ from typing import NamedTuple
 
 from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.describe import values_of
-from recorder.audit.links import BY_DIGEST, WHO, Link, links_of, who_links
+from recorder.audit.links import BY_DIGEST, SUPERSEDES, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.core.entry import Header, decode_in_order
 from recorder.core.errors import FormatError
@@ -94,11 +96,11 @@ class _Search:
             self._gone += 1
         if any(self._leads(link, header) for link in who_links(header, values, self._declared)):
             self._whos.add(header.seq)
-        for link in links_of(header, values, self._declared):
-            if self._leads(link, header):
-                self._count(header, link)
-                listed(held, link.relation, link.seq)
-                return
+        leading = [link for link in links_of(header, values, self._declared) if self._leads(link, header)]
+        if leading:
+            link = next((one for one in leading if one.relation != SUPERSEDES), leading[0])
+            self._count(header, link)
+            listed(held, link.relation, link.seq)
 
     def found(self) -> Impact:
         """What there was."""
@@ -132,7 +134,8 @@ class _Search:
         return link.seq in (self._whos if link.relation == WHO else self._touched)
 
     def _count(self, header: Header, link: Link) -> None:
-        self._touched.add(header.seq)
+        if link.relation != SUPERSEDES:
+            self._touched.add(header.seq)
         self._kinds[header.kind] += 1
         self._relations[link.relation] += 1
         if header.kind == Kind.ACTUATION:

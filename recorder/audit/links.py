@@ -19,6 +19,7 @@ from recorder.core.limits import HASH_BYTES
 WHO = "who"  # leads to the claims of who beside an entry, and to nothing else of it
 KEY = "key"
 INPUT = "input"
+SUPERSEDES = RefType.SUPERSEDES.name.lower()  # what replaces another entry does not stand on it: told, not followed
 CREDENTIALS = frozenset({"delegation", "credential", "delegated_from"})  # relations to a credential entry
 BY_DIGEST = CREDENTIALS | {"policy"}  # whose `of` is the digest that they name
 _HEX = 2 * HASH_BYTES

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.deleted import accounted
 from recorder.audit.describe import kind_name, values_of, withheld_of
-from recorder.audit.links import CREDENTIALS, KEY, WHO, Link, links_of, who_links
+from recorder.audit.links import CREDENTIALS, KEY, SUPERSEDES, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, entry_at, identity_key, kind_of
 from recorder.core.entry import Entry, Header, decode, entry_hash, external_aad
 from recorder.core.errors import FormatError
@@ -22,7 +22,7 @@ from recorder.core.verify.disclosure import carries_claims
 from recorder.core.verify.job import Job, check_job
 from recorder.store.errors import StoreError
 
-NODES_MAX = 1_000  # a chain of cycles that supersede each other may be as long as the lineage
+NODES_MAX = 1_000  # entries that each use the one before may be as many as the lineage has
 _TARGETS = {
     "cycle": Kind.CYCLE, "policy": Kind.POLICY, "actuator": Kind.ACTUATOR, "schema": Kind.SCHEMA,
     "confirms": Kind.ACTUATION, "ends": Kind.CYCLE, **dict.fromkeys(CREDENTIALS, Kind.CREDENTIAL),
@@ -95,7 +95,7 @@ def why(source: LineageSource, held: Held, index: int | None = None) -> Why:
 
 
 def _place(link: Link, below: int) -> Place | None:
-    if link.seq is None or link.is_foreign or link.seq >= below:
+    if link.seq is None or link.is_foreign or link.seq >= below or link.relation == SUPERSEDES:
         return None
     return link.seq, link.relation == WHO
 
@@ -210,7 +210,7 @@ class _Read:
             return Step(link, None, f"entry {link.seq} is not here", is_broken=self._source.is_whole)
         fault = self._fault(link, header, held)
         if to not in known:
-            return Step(link, None, fault or "not followed", bool(fault))
+            return Step(link, None, fault or f"{entry_id(entry_hash(held.raw), held.seq)}, not followed", bool(fault))
         return Step(link, to, fault, bool(fault))
 
     def _undeclared(self, link: Link) -> Step:

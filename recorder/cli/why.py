@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from recorder.audit.describe import described, line, plain
+from recorder.audit.links import KEY
 from recorder.audit.rowview import row_of
 from recorder.audit.source import entry_named
 from recorder.audit.state import actuator_in
@@ -17,6 +18,7 @@ from recorder.audit.upstream import Node, Place, Step, Why, why
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options
 from recorder.core.errors import Misuse
+from recorder.core.ids import DIGITS, EntryId
 from recorder.core.kinds import Kind
 
 EXIT_BROKEN = 1
@@ -91,12 +93,12 @@ def _leads(node: Node, tree: Why) -> list[dict[str, Any]]:
 
 
 def _named(step: Step, tree: Why) -> str | None:
-    """The printed id that a link leads to, its place in the entry included."""
-    if step.to is None:
+    """The printed id that a link leads to, its place in the entry included; None where nothing says its hash."""
+    link = step.link
+    digits = tree.nodes[step.to].id.split("-")[1] if step.to is not None else link.digits[:DIGITS]
+    if link.seq is None or not digits:
         return None
-    seq, digits = tree.nodes[step.to].id.split("-")
-    parts = [seq, *(str(part) for part in (step.link.index, step.link.row) if part is not None)]
-    return f"{'.'.join(parts)}-{digits}"
+    return str(EntryId(link.seq, link.index, link.row, digits))
 
 
 # --- As text
@@ -115,6 +117,8 @@ def _print(tree: Why, shown: dict[Place, dict[str, Any]], names: Mapping[int, st
             if relation not in _TOLD_ONCE:
                 output.say(f"{label}{head}  {sort}, above")
             continue
+        if relation == "actuator" and depth > 1 and _says_nothing_more(node):
+            continue
         printed.add(place)
         output.say(f"{label}{asked if place == tree.root and asked else head}  {sort}  {at}".rstrip())
         for text in _facts(node, shown[place], gist, only_who=place[1]):
@@ -128,6 +132,11 @@ def _print(tree: Why, shown: dict[Place, dict[str, Any]], names: Mapping[int, st
     if tree.is_cut:
         output.say(f"cut after {len(tree.nodes)} entries; ask again of the last ones")
     output.say(f"{'holds' if tree.holds else 'DOES NOT HOLD'}: {len(tree.nodes)} entries, signatures, claims and links")
+
+
+def _says_nothing_more(node: Node) -> bool:
+    """An actuator of a cycle: the line of the cycle has its name."""
+    return not (node.found or node.claims_gone or node.withheld or any(one.link.relation != KEY for one in node.steps))
 
 
 def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> Iterator[str]:

@@ -129,6 +129,15 @@ def test_a_cycle_that_may_be_used_yet_is_open(tmp_path: Path) -> None:
     assert (findings, closed.open, closed.ended) == ([], 0, 1)
 
 
+def test_a_cycle_with_commits_needs_no_end(tmp_path: Path) -> None:
+    """Its commits are what came of it, long after its bound too."""
+    lineage = LineageBuilder().setup(1)
+    lineage.commit(lineage.cycle(valid_ns=10 * MS))
+    lineage.clock.pass_ns(2 * CLOSING_NS)
+    lineage.stop()
+    assert checked(lineage, tmp_path)[0] == []
+
+
 def test_a_commit_that_was_confirmed_late_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond those that are at hand."""
     monkeypatch.setattr("recorder.audit.linkcheck.RECENT_MAX", 0)

@@ -89,7 +89,9 @@ def test_carriers_that_were_forgotten_are_read_again(tmp_path: Path, monkeypatch
     lineage._who = [_digest_of_who(lineage, cycles[0].carrier), cycles[0].carrier]
     last = lineage.commit(cycles[0])
     lineage._who = shared
-    assert asked(lineage, tmp_path, {"operator": "ann"})[0] == [cycles[0].carrier, cycles[0].carrier + 1, last]
+    seqs, query = asked(lineage, tmp_path, {"operator": "ann"})
+    assert seqs == [cycles[0].carrier, cycles[0].carrier + 1, last]
+    assert list(query._carriers) == [cycles[0].carrier]
 
 
 def _digest_of_who(lineage: LineageBuilder, seq: int) -> bytes:

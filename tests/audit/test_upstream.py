@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from recorder.audit.deleted import accounted
 from recorder.audit.opening import open_source
 from recorder.audit.source import LineageSource, entry_at
 from recorder.audit.state import open_state
 from recorder.audit.upstream import NODES_MAX, Why, why
+from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.store.layout import StateLock
 from tests.audit.lineages import LiveLineage, authorised, to_bundle, write_state
@@ -80,17 +82,32 @@ def test_all_commits_of_an_entry_lead_to_all_their_actuators(tmp_path: Path) -> 
 
 
 def test_a_who_that_is_shared_brings_nothing_else_of_its_carrier(tmp_path: Path) -> None:
-    """The second cycle has the first one's who, and not its inputs but through the reference that supersedes it."""
+    """The second cycle has the first one's who and not its inputs, though it supersedes it: that is told, and no more."""
     made = authorised()
     lineage = made.lineage
     tree = why_of(lineage, made.second, tmp_path)
-    assert ("supersedes", made.first) in led(tree, made.second)
+    assert ("supersedes", None) in led(tree, made.second)
+    assert (made.first, False) not in tree.nodes
+    remarks = {step.link.relation: step.remark for step in tree.nodes[made.second, False].steps}
+    assert remarks["supersedes"].startswith(f"{made.first}-")
     assert ("uses", made.used) in led(tree, made.second)
     third = LineageBuilder().setup(1)
     carrier = third.cycle(why={**WHY, "inputs": [{"name": "x", "entry": f"2-{third.hash_of(2).hex()[:8]}"}]}).carrier
     tree = why_of(third, third.commit(third.cycle()), tmp_path / "third")
     assert led(tree, carrier, who=True) == [("key", 0)]
     assert (carrier, False) not in tree.nodes
+
+
+def test_a_deletion_accounts_for_entries_below_it_only(tmp_path: Path) -> None:
+    """Whatever range it names."""
+    lineage = LineageBuilder().setup(1)
+    cycle = lineage.cycle()
+    below = lineage.commit(cycle)
+    deletion = lineage.control(Kind.DELETION, 0, 99, "standard", None)
+    above = lineage.commit(cycle)
+    with opened("state", lineage, tmp_path) as source:
+        missing = {seq: decode(lineage.records[seq].raw).header for seq in (below, above)}
+        assert {seq: by.seq for seq, by in accounted(source, missing).items()} == {below: deletion}
 
 
 def test_a_confirmation_leads_to_its_commit(tmp_path: Path) -> None:
@@ -218,11 +235,11 @@ def test_of_a_selection_what_is_not_here_breaks_nothing(tmp_path: Path) -> None:
 
 
 def test_a_chain_without_end_is_cut(tmp_path: Path) -> None:
-    """Cycles that each supersede the one before: as many entries as a tree may have, and it says so."""
+    """Cycles that each use the one before: as many entries as a tree may have, and it says so."""
     lineage = LineageBuilder().setup(1)
     before = lineage.cycle().carrier
     for _ in range(NODES_MAX):
-        reference = {4: [[None, before, lineage.hash_of(before)]]}
+        reference = {3: [[None, before, lineage.hash_of(before)]]}
         lineage.breaking(lambda header, reference=reference: header.update({12: reference}))  # type: ignore[misc]
         before = lineage.cycle().carrier
     tree = why_of(lineage, before, tmp_path)

@@ -110,10 +110,10 @@ def test_impact_lists_and_counts(lineage: Any, places: Places) -> None:
     assert said.lines[0].split()[:3] == [printed(MADE.first), "input", str(MADE.sensed)]
     assert said.lines[1].split()[:3] == [printed(MADE.commits), "cycle", str(MADE.first)]
     assert said.lines[2:] == [
-        "... and 5 more (-n)",
-        "7 entries: 2 cycle, 2 actuation, 2 cycle_end, 1 confirmation",
-        "3 commits and 0 rows acted",
-        "led by: confirms 1, cycle 2, ends 2, input 1, supersedes 1",
+        "... and 3 more (-n)",
+        "5 entries: 2 cycle, 1 actuation, 1 confirmation, 1 cycle_end",
+        "2 commits and 0 rows acted",
+        "led by: confirms 1, cycle 1, ends 1, input 1, supersedes 1",
     ]
     found = lineage("impact", MADE.delegation.hex(), "--bundle", places.bundle, "--json").json
     assert (found["brought"], found["commits"], found["is_whole"]) == ([MADE.credential], 3, True)
