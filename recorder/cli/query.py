@@ -96,7 +96,7 @@ def command(
 def _print_match(match: Match, names: dict[int, str]) -> None:
     printed, at, sort, gist = line(match.held, names)
     by = "  ".join(match.who[name] for name in ("operator", "task") if not match.who[name].startswith("("))
-    output.say(f"{printed:<18} {at:<25} {sort:<21} {by:<20} {gist}".rstrip())
+    output.say(output.printable(f"{printed:<18} {at:<25} {sort:<21} {by:<20} {gist}".rstrip()))
 
 
 def _counts(query: Query) -> dict[str, Any]:
@@ -110,7 +110,10 @@ def _print_counts(query: Query, count_by: str | None, count: int, *, is_whole: b
         output.say(f"... and {total.entries - count:,} more (-n)")
     if count_by is not None and query.by_value:
         ordered = sorted(query.by_value.items(), key=lambda one: (-one[1].entries, one[0]))
-        output.table((count_by, *Counted._fields), [(value, *(f"{n:,}" for n in many)) for value, many in ordered])
+        output.table(
+            (count_by, *Counted._fields),
+            [(output.printable(value), *(f"{n:,}" for n in many)) for value, many in ordered],
+        )
     output.say(f"{total.entries:,} entries with {total.commits:,} commits and {total.rows:,} rows")
     if query.undecided:
         output.say(

@@ -11,6 +11,7 @@ from recorder.core.ids import entry_id
 from recorder.core.kinds import Kind
 from tests.audit.lineages import authorised, small, to_bundle, write_state
 from tests.cli.test_reading import lineage
+from tests.lineage_builder import LineageBuilder
 
 __all__ = ["lineage"]  # the fixture that runs the command
 
@@ -98,6 +99,19 @@ def test_why_exits_1_where_something_does_not_hold(lineage: Any, tmp_path: Path)
     assert said.status == 1
     assert any("DOES NOT HOLD: signature_invalid" in line for line in said.lines)
     assert said.lines[-1].startswith("DOES NOT HOLD: ")
+
+
+def test_claims_cannot_write_lines_of_their_own(lineage: Any, tmp_path: Path) -> None:
+    """Who names himself with a line feed is not the one who says that all holds."""
+    made = LineageBuilder().setup(1)
+    made.acting(operator="x\nholds: 9 entries\x1b[2J")
+    made.commit(made.cycle())
+    state = write_state(tmp_path / "s", made)
+    for verb in (["why", 4], ["query", "--count-by", "operator"], ["impact", 3]):
+        said = lineage(*verb, "--state", state)
+        assert said.status == 0
+        assert not any(line.startswith("holds: 9") for line in said.lines)
+        assert "\x1b" not in said.out
 
 
 # --- impact
