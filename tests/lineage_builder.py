@@ -67,6 +67,7 @@ class LineageBuilder:
     transport: bool = False  # claims beside entries in transport form instead of at rest
     withhold: Sequence[str] = ()  # in transport: keys of which only the hash is given
     records: list[Record] = field(default_factory=list)
+    who_claims: dict[str, Any] = field(default_factory=lambda: WHO)
 
     def __post_init__(self) -> None:
         self.identity = self.signer("identity")
@@ -313,9 +314,13 @@ class LineageBuilder:
         """Key 8 of the next entry, and its claims if it is the one that carries them."""
         if self._who is not None:
             return self._who, {}
-        digest, held = self.family("who", WHO)
+        digest, held = self.family("who", self.who_claims)
         self._who = [digest, self.seq]
         return self._who, {8: held}
+
+    def acting(self, **changed: Any) -> None:
+        """Have somebody else ask from now on."""
+        self.who_claims, self._who = {**WHO, **changed}, None
 
     def actuator_axis(self, actuators: Iterable[int]) -> dict[int, Any]:
         """Key 6."""

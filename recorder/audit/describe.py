@@ -55,6 +55,18 @@ def values_of(held: bytes) -> dict[str, Any]:
     return found
 
 
+def withheld_of(held: bytes) -> list[str]:
+    """Claims of which only the hash is here, as `family.key`; those of commits as `INDEX.family.key`."""
+    try:
+        record = cbor.decode(held) if held else {}
+        families = [(name, record[key]) for key, name in _FAMILIES.items() if key in record]
+        for at, item in enumerate(record.get(10, ())):
+            families += [(f"{at}.what", item[0]), (f"{at}.where", item[1])]
+        return [f"{name}.{key}" for name, family in families for key in claims.withheld(family)]
+    except (FormatError, AttributeError, TypeError, IndexError):
+        return []  # `values_of` says that they cannot be read
+
+
 def described(held: Held, names: Mapping[int, str]) -> dict[str, Any]:
     """An entry with its claims, for `--json`."""
     leaf = entry_hash(held.raw)

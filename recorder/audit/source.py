@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from recorder.core import cbor, entry, ids
@@ -12,6 +13,8 @@ from recorder.core.kinds import IDENTITY_SIGNED
 from recorder.core.tlogproof import TlogProof
 from recorder.core.verdict import Problem
 from recorder.store.errors import StoreError
+
+GROUP = 256  # entries: a tile's width, so that no tile of a bundle is decoded twice
 
 
 class Held(NamedTuple):
@@ -113,6 +116,22 @@ def entry_at(source: LineageSource, seq: int) -> Held:
     if held is None or held.seq != seq:
         raise StoreError(f"no entry {seq} in this {f'lineage of {source.size}' if source.is_whole else 'selection'}")
     return held
+
+
+def groups_of(source: LineageSource, first: int, last: int) -> Iterator[list[Held]]:
+    """Entries from `first` to `last` in groups; between two of them no read is open, so others can be looked up.
+
+    Raises:
+        StoreError, FormatError, OSError, Unavailable: it cannot be read on.
+
+    """
+    while first <= last:
+        with closing(source.read(first)) as entries:
+            read = list(islice(entries, GROUP - first % GROUP))
+        if not read:
+            return
+        yield [held for held in read if held.seq <= last]
+        first = read[-1].seq + 1
 
 
 def entry_named(source: LineageSource, text: str) -> tuple[Held, ids.EntryId | None]:

@@ -39,6 +39,11 @@ VERBS: dict[str, Verb] = {
     "log": Verb("recorder.cli.log", "The latest entries; follows a running recorder like tail -f."),
     "show": Verb("recorder.cli.show", "One entry, commit or row: claims, proof, neighbours on the axes."),
     "walk": Verb("recorder.cli.walk", "Entries along the temporal, an actuator's or a policy's axis."),
+    "why": Verb("recorder.cli.why", "All that an entry or a commit stands on, upstream to inputs, policy and keys."),
+    "impact": Verb("recorder.cli.impact", "All that leads to an entry, a commit, a policy bundle or a credential."),
+    "query": Verb(
+        "recorder.cli.query", "Entries by operator, task, actuator, decision; counts; do links close both ways."
+    ),
     "mark": Verb("recorder.cli.mark", "Mark an incident in a running recorder's lineage."),
     "hold": Verb("recorder.cli.hold", "Exempt entries from deletion: add, list, release."),
     "policy": Verb("recorder.cli.policy", "Policies: check a source, sign it, show a bundle."),

@@ -23,6 +23,11 @@ def say(text: str = "") -> None:
     click.echo(text)
 
 
+def printable(text: str) -> str:
+    """Text of others on one line: what would move the cursor or begin a line is spelled out."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def note(text: str) -> None:
     """One line on standard error."""
     click.echo(f"lineage: {text}", err=True)

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from recorder.audit.extract import Extracted, extract
 from recorder.audit.live import Logged
@@ -14,12 +15,14 @@ from recorder.audit.target import VOLUME_BYTES
 from recorder.client.answers import Page
 from recorder.client.errors import NotRecorded
 from recorder.core.entry import entry_hash
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Kind
 from recorder.core.messages import Head
 from recorder.store.layout import CURRENT, HEAD, lineage_dir
 from recorder.store.opening import create_store
 from recorder.store.store import SEGMENT_MIN_BYTES
-from tests.lineage_builder import ORIGIN, LineageBuilder
+from tests.credential_builder import delegated, from_root
+from tests.lineage_builder import ORIGIN, WHY, LineageBuilder
 
 NOW_NS = 1_760_000_100_000_000_000
 
@@ -42,6 +45,56 @@ def small(commits: int = 20, *, origin: str = ORIGIN) -> LineageBuilder:
     lineage.commit(cycle, [1])
     lineage.end(cycle)
     return lineage
+
+
+class Authorised(NamedTuple):
+    """A lineage with all that an act can stand on, and the seqs of what is in it."""
+
+    lineage: LineageBuilder
+    parent: int  # credential
+    credential: int  # delegated from it
+    sensed: int  # observation, an input of cycle `first` by its printed id
+    used: int  # observation, which cycle `second` names in key 12
+    first: int  # cycle under the credential, which carries who
+    commits: int  # two of it
+    second: int  # cycle that supersedes it, with the same who
+    commit: int  # of it
+    confirmation: int  # of the second one of `commits`
+    end: int  # of the first cycle
+    other: int  # cycle of somebody else, without a delegation
+    delegation: bytes  # hash of `credential`
+
+
+def authorised(**options: Any) -> Authorised:
+    """Credentials, observations, cycles that use them, commits, a confirmation, and somebody else's cycle."""
+    lineage = LineageBuilder(**options).setup(1, 2)
+    ann = from_root("ann")
+    bob = delegated(ann, "bob")
+    parent, credential = [
+        lineage.control(Kind.CREDENTIAL, one.hash, body={"credential": one.signed.raw}) for one in (ann, bob)
+    ]
+    sensed, used = [lineage.control(Kind.OBSERVATION, bytes([at]) * 32, body={"nearest_m": 0.5 + at}) for at in (1, 2)]
+    lineage.acting(operator="bob", delegation=bob.hash.hex(), task="pick")
+    named = str(entry_id(lineage.hash_of(sensed), sensed))
+    first = lineage.cycle((1, 2), why={**WHY, "inputs": [{"name": "lidar.nearest_m", "value": 1.5, "entry": named}]})
+    commits = lineage.commit(first, (1, 2))
+    references = {
+        3: [[None, used, lineage.hash_of(used)]],
+        4: [[None, first.carrier, lineage.hash_of(first.carrier)]],
+    }
+    second = lineage.breaking(lambda header: header.update({12: references})).cycle()
+    commit = lineage.commit(second)
+    confirmed = {2: [[None, commits, lineage.hash_of(commits), 1]]}
+    confirmation = lineage.control(Kind.CONFIRMATION, bytes(32), body={"frames": b"\x01"}, refs=confirmed)
+    end = lineage.end(first)
+    lineage.end(second)
+    lineage.acting(operator="eve")
+    other = lineage.cycle()
+    lineage.commit(other)
+    return Authorised(
+        lineage, parent, credential, sensed, used, first.carrier, commits, second.carrier, commit, confirmation, end,
+        other.carrier, bob.hash,
+    )  # fmt: skip
 
 
 def write_state(

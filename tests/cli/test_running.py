@@ -78,7 +78,7 @@ def lineage(*arguments: object) -> tuple[int, str, str]:
 
 
 def test_everything_can_be_asked_of_a_recorder_that_is_working(recorder: Running, tmp_path: Path) -> None:
-    """Log, walk, show, verify and extract while commits go on; the bundle holds the receipt and verifies."""
+    """Log, walk, show, questions, verify and extract while commits go on; the bundle holds the receipt and verifies."""
     commit(recorder, 10)
     state = recorder.state
     with driven(recorder):
@@ -93,6 +93,14 @@ def test_everything_can_be_asked_of_a_recorder_that_is_working(recorder: Running
         status, out, _ = lineage("walk", "--state", state, "--axis", "actuator", "--of", "arm", "--since", "1m")
         assert (status, "BROKEN" in out) == (0, False)
         assert out
+        status, out, err = lineage("query", "--state", state, "--kind", "actuation", "-n", 1, "--json")
+        assert status == 0, err
+        commit_id = json.loads(out)["listed"][0]["id"]
+        assert lineage("why", commit_id, "--state", state)[0] == 0
+        status, out, err = lineage("impact", json.loads(out)["listed"][0]["why"]["carrier"], "--state", state)
+        assert (status, "commits and" in out) == (0, True), err
+        status, out, err = lineage("query", "--links", "--state", state)
+        assert status == 0, out + err
         status, out, err = lineage("extract", "--state", state, "--to", tmp_path / "a.lineage")
         assert status == 0, err
         assert "logged this extraction as entry" in out

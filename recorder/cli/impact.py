@@ -1,0 +1,104 @@
+"""`lineage impact`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recorder.audit.carried import BundleSource
+from recorder.audit.describe import described, kind_name, line
+from recorder.audit.downstream import Impact, Origin, impact
+from recorder.audit.links import digest_of
+from recorder.audit.source import Held, entry_named
+from recorder.audit.state import StateSource
+from recorder.cli import output
+from recorder.cli.options import json_option, opened, source_options
+from recorder.core.entry import decode
+from recorder.core.errors import FormatError, Misuse
+
+
+@click.command(
+    "impact",
+    epilog="Examples: lineage impact 1205-4f09ab77 --state /var/lib/lineage; lineage impact DIGEST -n 0 --json",
+)
+@click.argument("wanted", metavar="ID|DIGEST")
+@click.option("-n", "count", type=click.IntRange(min=0), default=20, show_default=True, help="Entries to list.")
+@source_options
+@json_option
+def command(
+    *, wanted: str, count: int, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool
+) -> None:
+    """Print what leads to an entry by references, inputs, carriers, declarations and keys, by however many steps.
+
+    DIGEST is the 64 hex digits of a policy bundle or a credential, and means it whichever entries brought it; an ID is
+    the entry alone, or a commit or row of it.
+    """
+    with opened(state, bundle, socket) as source:
+        of = _origin(source, wanted)
+        names = dict(source.actuators())
+        shown: list[dict[str, Any]] = []
+        left = count
+
+        def listed(held: Held, relation: str, via: int | None) -> None:
+            nonlocal left
+            if not left:
+                return
+            left -= 1
+            if as_json:
+                shown.append(described(held, names) | {"relation": relation, "via": via})
+            else:
+                _print_entry(held, relation, via, names)
+
+        found = impact(source, of, listed)
+    if as_json:
+        counts = found._asdict() | {"kinds": {kind_name(kind): many for kind, many in sorted(found.kinds.items())}}
+        output.json_text({"asked": wanted, **counts, "is_whole": source.is_whole, "listed": shown})
+    else:
+        _print(found, min(count, found.entries), is_whole=source.is_whole)
+
+
+def _origin(source: StateSource | BundleSource, wanted: str) -> Origin:
+    if (digest := digest_of(wanted)) is not None:
+        return Origin(None, digest=digest)
+    held, named = entry_named(source, wanted)
+    if named is None or named.index is None:
+        return Origin(held.seq)
+    try:
+        commits = decode(held.raw).header.commits or []
+    except FormatError:
+        commits = []
+    if named.index >= len(commits):
+        raise Misuse(f"entry {held.seq} has {len(commits)} commits, none with index {named.index}")
+    rows = getattr(commits[named.index], "rows_root", None) and commits[named.index].count
+    if named.row is not None and (not isinstance(rows, int) or named.row >= rows):
+        raise Misuse(f"commit {held.seq}.{named.index} has {rows or 'no'} rows, none with number {named.row}")
+    return Origin(held.seq, named.index, named.row)
+
+
+def _print_entry(held: Held, relation: str, via: int | None, names: Mapping[int, str]) -> None:
+    printed, at, sort, gist = line(held, names)
+    led = relation if via is None else f"{relation} {via}"
+    output.say(output.printable(f"{printed:<18} {led:<18} {at:<25} {sort:<21} {gist}".rstrip()))
+
+
+def _print(found: Impact, listed: int, *, is_whole: bool) -> None:
+    if listed < found.entries:
+        output.say(f"... and {found.entries - listed:,} more (-n)")
+    kinds = ", ".join(
+        f"{many:,} {kind_name(kind)}" for kind, many in sorted(found.kinds.items(), key=lambda one: -one[1])
+    )
+    output.say(f"{found.entries:,} entries{f': {kinds}' if kinds else ''}")
+    output.say(f"{found.commits:,} commits and {found.rows:,} rows acted")
+    if found.relations:
+        output.say(f"led by: {', '.join(f'{relation} {many:,}' for relation, many in sorted(found.relations.items()))}")
+    if found.brought:
+        output.say(f"brought by: {', '.join(map(str, found.brought))}")
+    if found.gone:
+        output.say(f"of {found.gone:,} entries the claims are gone: inputs and delegation in them cannot be told")
+    if found.unread:
+        output.say(f"{found.unread:,} entries cannot be read; run `lineage verify`")
+    if not is_whole:
+        output.say("a selection: what was left out of it cannot be told")
