@@ -66,4 +66,4 @@ def test_errors_of_chains() -> None:
     explained = {name.strip("`") for name, _ in rows_of(TEXT, "| error | |")}
     assert explained <= FINDINGS.keys()
     rest = {name for name, finding in FINDINGS.items() if finding.step == 9} - explained
-    assert rest == {"matrix_signature", "matrix_version", "request_signature"}
+    assert rest == {"matrix_signature", "matrix_version", "request_signature", "observation_signature"}

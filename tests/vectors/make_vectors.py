@@ -4,6 +4,7 @@ A vector is a JSON file; byte strings are hex.  `valid/NAME.json`: origin, ident
 and hashes, checkpoints, root, and the exit status that they give.  `broken/ERROR.json`: the same, and in `expected`
 the step, place and name of the first problem.  `bundle/volume.json`: what a volume says of itself.  `credential/NAME.json`
 and `credential/broken/ERROR.json`: chains of credentials with what a verifier has beside them, and what they are worth.
+`observation/NAME.json` and `observation/broken/ERROR.json`: signed observations, the key to check them with, what they say.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from recorder.core.merkle import root_of
 from recorder.core.verdict import FINDINGS
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
-from tests.vectors import credentials
+from tests.vectors import credentials, observations
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.valid import VALID
 
@@ -93,6 +94,7 @@ def make() -> dict[str, str]:
         vectors[f"broken/{error}.json"] = broken_vector(error, break_it.__doc__, break_it())
     vectors["bundle/volume.json"] = volume_vector()
     vectors |= credentials.vectors()
+    vectors |= observations.vectors()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 
