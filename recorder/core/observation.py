@@ -5,6 +5,8 @@ The signature is the observer's and not the recorder's: a reading that goes thro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, ValidationError, convert
@@ -82,6 +84,14 @@ def verify(observed: Observed, public_key: bytes) -> None:
             "observation_signature",
             f"{observed.says.name}, sequence {observed.says.sequence}: not signed by {public_key.hex()}",
         )
+
+
+def named_by(digest: bytes | None, body: Mapping[str, cbor.Value]) -> bool:
+    """Tell whether the observation among these body claims, if there is one, is that of the digest in control."""
+    if CLAIM not in body:
+        return True
+    raw = body[CLAIM]
+    return isinstance(raw, bytes) and sha256(raw).digest() == digest
 
 
 def _read_payload(payload: bytes) -> Observation:
