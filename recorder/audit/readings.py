@@ -13,7 +13,7 @@ from msgspec import ValidationError, convert
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.core import cbor, claims, delegation, observation
 from recorder.core.credential import Credential
-from recorder.core.delegation import Moment
+from recorder.core.delegation import Chain, Moment
 from recorder.core.entry import Entry, decode
 from recorder.core.errors import FormatError
 from recorder.core.ids import entry_id
@@ -21,6 +21,7 @@ from recorder.core.kinds import Kind
 from recorder.core.matrix import Matrix
 from recorder.core.note import VerifierKey
 from recorder.core.observation import CLAIM, Observation, Observed
+from recorder.core.revocation import RevocationList, may_revoke
 
 _BODY = 11  # in a claims record
 
@@ -50,12 +51,14 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Observers:
-    """What a reader knows of observers: credentials with their roots, and keys that it trusts without one."""
+    """What a reader knows of observers: credentials, with what stands above and against them, and keys without one."""
 
     pinned: Sequence[VerifierKey] = ()
     credentials: Mapping[bytes, Credential] = field(default_factory=dict)  # by hash
     matrix: Matrix | None = None
     roots: Sequence[VerifierKey] = ()
+    revocations: Sequence[RevocationList] = ()  # those by nobody above a credential do not touch it
+    _traced: dict[bytes, tuple[Chain, dict[bytes, int]]] = field(default_factory=dict, init=False, compare=False)
 
     def judge(self, observed: Observed, recorded_utc_ns: int) -> Signer:
         """Say who signed it.
@@ -75,11 +78,25 @@ class Observers:
         if fault := _fault(observed, credential.terms.key):
             return Signer("unverified", None, kid, fault)
         moment = Moment(min(at_ns, recorded_utc_ns), max(at_ns, recorded_utc_ns), None)
-        found = delegation.judge(credential, self.credentials, self.matrix, self.roots, {}, moment)
+        found = delegation.stand(*self._chain_of(credential), moment)
         if found.verdict != "valid":
             errors = ", ".join(dict.fromkeys(reason.error for reason in found.reasons))
             return Signer("unverified", None, kid, f"its credential is {found.verdict}: {errors}")
         return Signer("verified", credential.terms.subject, kid, "")
+
+    def _chain_of(self, credential: Credential) -> tuple[Chain, dict[bytes, int]]:
+        """A chain and the links of it that are revoked; traced once, since its signatures stay what they are."""
+        if credential.hash not in self._traced:
+            chain = delegation.trace(credential, self.credentials, self.matrix, self.roots)
+            revoked: dict[bytes, int] = {}
+            for at, link in enumerate(chain.links):
+                below = chain._replace(links=chain.links[at:])
+                for listed in self.revocations:
+                    names = any(item.credential == link.hash for item in listed.revoked)
+                    if names and may_revoke(listed, below, self.roots):
+                        revoked[link.hash] = 0  # no seq of one log is one of another: what is known counts
+            self._traced[credential.hash] = chain, revoked
+        return self._traced[credential.hash]
 
 
 class Readings(NamedTuple):

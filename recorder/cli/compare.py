@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,7 +17,7 @@ from recorder.audit.readings import Observers, Reading, Readings, read_observati
 from recorder.audit.span import parse_mark, time_text
 from recorder.cli import output
 from recorder.cli.options import json_option, opened
-from recorder.core import credential, matrix
+from recorder.core import credential, matrix, revocation
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.note import VerifierKey
 from recorder.core.trust import Trust, parse_trust
@@ -27,7 +27,7 @@ FAILED = 1
 SHOWN_MAX = 20  # pairs in full; --json has them all
 VALUE_CHARS = 80
 _FILE = click.Path(path_type=Path)
-_NO_TRUST = Trust((), {}, {}, None, ())
+_Read = TypeVar("_Read")
 
 
 @click.command(
@@ -46,6 +46,9 @@ _NO_TRUST = Trust((), {}, {}, None, ())
     "--credential", "credentials", type=_FILE, multiple=True, metavar="FILE", help="An observer's, or one above it."
 )
 @click.option("--matrix", "matrix_path", type=_FILE, metavar="FILE", help="Recognition matrix of a root you trust.")
+@click.option(
+    "--revoked", "revoked", type=_FILE, multiple=True, metavar="FILE", help="Revocation list; else nothing is revoked."
+)
 @click.option("--observer", "observers", multiple=True, metavar="VKEY", help="An observer's key, without a credential.")
 @json_option
 @click.pass_context
@@ -59,6 +62,7 @@ def command(
     trust: Path | None,
     credentials: tuple[Path, ...],
     matrix_path: Path | None,
+    revoked: tuple[Path, ...],
     observers: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -73,7 +77,14 @@ def command(
         raise Misuse(f"--within {within[:40]!r} is no time span; write it as 100ms, 5s or 2m")
     allowed = parse_tolerances(tolerances)
     trusted = parse_trust(trust.read_bytes()) if trust is not None else None
-    known = _known(trusted or _NO_TRUST, credentials, matrix_path, observers)
+    roots = () if trusted is None else trusted.roots
+    known = Observers(
+        [VerifierKey.parse(text) for text in observers],
+        {item.hash: item for item in _each(credentials, credential.read)},
+        None if matrix_path is None else matrix.read(matrix_path.read_bytes(), roots),
+        roots,
+        _each(revoked, revocation.read),
+    )
     sides = [_read(path, trusted, known) for path in (a, b)]
     if any(report.integrity == "fail" for _, report in sides):
         ctx.exit(FAILED)
@@ -86,16 +97,7 @@ def command(
     ctx.exit(FAILED if any(pair.outcome == "contradicted" for pair in pairs) else 0)
 
 
-def _known(
-    trust: Trust, credentials: tuple[Path, ...], matrix_path: Path | None, observers: tuple[str, ...]
-) -> Observers:
-    read = _named(credentials, credential.read)
-    recognised = None if matrix_path is None else matrix.read(matrix_path.read_bytes(), trust.roots)
-    pinned = [VerifierKey.parse(text) for text in observers]
-    return Observers(pinned, {item.hash: item for item in read}, recognised, trust.roots)
-
-
-def _named(paths: tuple[Path, ...], read: Callable[[bytes], credential.Credential]) -> list[credential.Credential]:
+def _each(paths: Iterable[Path], read: Callable[[bytes], _Read]) -> list[_Read]:
     found = []
     for path in paths:
         try:

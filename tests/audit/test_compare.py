@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from recorder.audit.compare import Tolerance, compare, parse_tolerances
 from recorder.audit.opening import open_source
 from recorder.audit.readings import UNSIGNED, Observers, Reading, Readings, Signer, read_observations
-from recorder.core import observation
+from recorder.core import observation, revocation
 from recorder.core.errors import Misuse
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.observation import Observation
+from recorder.core.revocation import Revoked
 from tests.audit.lineages import to_bundle, write_state
 from tests.audit.observed import BEGIN_NS, MS, Said, observer, reading, recorded
 from tests.credential_builder import DAY_S, DEPOT, EVERYTHING, NS, ROOT, issued, recognised, signer, terms
@@ -145,6 +146,17 @@ def test_a_signer_with_a_credential() -> None:
     camera = issued(DEPOT, terms("camera", DEPOT, role="platform"))
     known = Observers(credentials={camera.hash: camera}, matrix=recognised((DEPOT, EVERYTHING)), roots=[ROOT])
     assert judged(reading(1, credential=camera.hash), "camera", observers=known)[:2] == ("verified", "camera")
+
+
+@pytest.mark.parametrize(("by", "standing"), [(ROOT.name, "unverified"), ("mallory", "verified")])
+def test_a_signer_whose_credential_was_revoked(by: str, standing: str) -> None:
+    """A list by a root counts, and the reason is said; anybody else's does not."""
+    listed = revocation.read(revocation.make(1, [Revoked(LIDAR.hash, 0, "stolen")], signer(by)))
+    known = Observers(credentials=OBSERVERS.credentials, roots=[ROOT], revocations=[listed])
+    for _ in range(2):  # the second time the chain is remembered
+        found = judged(reading(1, credential=LIDAR.hash), observers=known)
+        assert found.standing == standing
+        assert ("credential_revoked" in found.detail) == (standing == "unverified")
 
 
 EXPIRED = BEGIN_NS + DAY_S * NS

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from recorder.client import Recorder
+from recorder.core import revocation
 from recorder.core.note import ED25519, VerifierKey
+from recorder.core.revocation import Revoked
 from tests.audit.lineages import to_bundle, write_state
 from tests.audit.observed import OTHER, observer, reading, recorded
 from tests.cli.states import Running, lineage, made, one_line, parsed
@@ -93,6 +95,16 @@ def test_without_a_contradiction(sides: Path) -> None:
     found = parsed(lineage("compare", sides / "a", sides / "a.lineage", "--observer", str(key), "--json"))
     assert found["a"]["signers"] == {"verified": 3, "unsigned": 1}
     assert (found["agreed"], found["contradicted"], found["not_verified"]) == (4, 0, 1)
+
+
+def test_a_revoked_observer(sides: Path) -> None:
+    """With the authority's list its readings are unverified, and it is said why; the contradiction stays one."""
+    listed = revocation.make(1, [Revoked(LIDAR.hash, 0, "stolen")], signer(ROOT.name))
+    (sides / "revoked.cose").write_bytes(listed)
+    asked = ("compare", sides / "a", sides / "b", *trusting(sides), "--revoked", sides / "revoked.cose", "--json")
+    found = parsed(lineage(*asked), 1)
+    assert found["a"]["signers"] == {"unverified": 3, "unsigned": 1}
+    assert "credential_revoked" in found["contradictions"][-1]["a"]["signer"]["detail"]
 
 
 def test_a_lineage_that_fails_verification_is_not_compared(sides: Path) -> None:
