@@ -174,6 +174,7 @@ def test_errors_and_reasons() -> None:
         "cbor_malformed",
         "message_malformed",
         "schema_malformed",
+        "observation_malformed",
     }
     assert {row[0] for row in rows_of(TEXT, "| error | when | do |")} == said
     source = "\n".join((ROOM / name).read_text() for name in ("gate/table.py", "writer/cycles.py", "writer/commits.py"))

@@ -50,6 +50,7 @@ VERBS: dict[str, Verb] = {
     "extract": Verb("recorder.cli.extract", "Take the lineage, or a part of it with proofs, to a .lineage file."),
     "export": Verb("recorder.cli.export", "Write it as MCAP for Foxglove and PlotJuggler, the bundle attached."),
     "verify": Verb("recorder.cli.verify", "Check a state directory or a .lineage file; four separate verdicts."),
+    "compare": Verb("recorder.cli.compare", "Whether the observations of two lineages agree; names contradictions."),
     "authority": Verb("recorder.cli.authority", "Issue, revoke and rotate a fleet's credentials."),
     "identity": Verb("recorder.cli.identity", "Ask for a credential for a key, or pass on a part of one."),
     "bench": Verb("recorder.cli.bench", "Measure what this machine and its disk can do."),

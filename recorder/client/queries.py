@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from recorder.client.answers import Page, Receipt
@@ -11,6 +12,7 @@ from recorder.client.control import Control, Waiting
 from recorder.client.errors import Unavailable
 from recorder.client.session import Answer, Outgoing
 from recorder.client.statement import request
+from recorder.core import observation
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
 from recorder.core.messages import Verb
@@ -35,7 +37,21 @@ class Queries:
         refs: dict[int, list[list[Any]]] | None = None,
     ) -> Receipt:
         """Append an entry of another kind, as far as the recorder permits this user."""
-        return receipt_from(self.query(Verb.APPEND, int(kind), body, control, refs))
+        # It has no commits: with index 0 the id would name the first of them.
+        return receipt_from(self.query(Verb.APPEND, int(kind), body, control, refs))._replace(index=None)
+
+    def observe(self, signed: bytes) -> Receipt:
+        """Record an observation as its observer signed it (`recorder.core.observation`), durable on return.
+
+        A later why refers to it by `entry_id` in its `inputs`, an entry with references by `[None, seq, entry_hash]`.
+
+        Raises:
+            FormatError: observation_malformed; nothing was sent.
+
+        """
+        observation.read(signed)
+        digest = sha256(signed).digest()
+        return self.append(Kind.OBSERVATION, body={observation.CLAIM: signed}, control=[digest])
 
     def read(self, seq: int, max_bytes: int = READ_MAX_BYTES) -> Page:
         """Read stored entries from `seq` on, with their claims."""

@@ -1,4 +1,4 @@
-"""COSE_Sign1 for what is signed apart from a log: credentials, the recognition matrix, policies (FORMAT.md section 6).
+"""COSE_Sign1 for what is signed apart from a log: credentials, policies, observations and more (FORMAT.md section 6).
 
 The spelling is that of entries, and the external_aad is a label for each use, so that a signature made for one use is
 never one for another, nor one for an entry.  Entries keep a path of their own in `core/entry`: it is the hot one, and
@@ -38,7 +38,8 @@ MATRIX = Use("lineage/matrix/1\n", 49_152, "matrix_malformed")
 POLICY = Use("lineage/policy/1\n", 49_152, "policy_malformed")
 REQUEST = Use("lineage/request/1\n", 2048, "request_malformed")
 REVOCATION = Use("lineage/revocation/1\n", 49_152, "revocation_malformed")
-USES = (CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION)
+OBSERVATION = Use("lineage/observation/1\n", 8192, "observation_malformed")
+USES = (CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION, OBSERVATION)
 
 
 class Sign1(NamedTuple):
@@ -107,4 +108,5 @@ def _to_be_signed(use: Use, signer_kid: bytes, payload: bytes) -> bytes:
 
 
 def _named(use: Use) -> str:
-    return use.label.strip().removesuffix("/1").replace("lineage/", "a ")
+    name = use.label.strip().removesuffix("/1").removeprefix("lineage/")
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -6,10 +6,11 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from recorder.core import cbor, rows
+from recorder.core import cbor, claims, observation, rows
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
-from recorder.core.kinds import RULES, Hold, Kind, Ref
+from recorder.core.kinds import RULES, Fact, Hold, Kind, Ref
+from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
 from recorder.core.required import missing
 from recorder.store.errors import StoreError
@@ -89,7 +90,7 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     rule = RULES[kind]
     control = None
     fields: dict[int, Any] = {}
-    claims: dict[int, Any] = {}
+    held: dict[int, Any] = {}
     present = {key for key, value in ((11, asked.body), (12, asked.refs), (15, asked.control)) if value is not None}
     if not rule.required <= present <= rule.permitted:
         return failed("header_keys", f"{kind.name.lower()} takes keys {sorted(rule.required)} of 11, 12 and 15")
@@ -104,15 +105,33 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
             holds.check(context, control, asked.refs)
     except (ValidationError, StoreError) as error:
         return failed("header_value", f"{kind.name.lower()}: {error}")
+    if kind == Kind.OBSERVATION and (wrong := _wrong_observation(asked.body, control)):
+        return wrong
     if asked.body is not None:
         body = context.journal.family("body", asked.body)
         fields[11] = body.digest
-        claims[11] = body.claims
+        held[11] = body.claims
     seq = context.journal.next_seq
-    context.journal.draft(kind, fields, claims)
+    context.journal.draft(kind, fields, held)
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
+
+
+def _wrong_observation(body: dict[str, Any] | None, control: Fact | None) -> Answer | None:
+    """Refuse a signed observation that `verify` would find fault with, or that no reader could read.
+
+    Who signed it is judged where it is used: a recorder may hear of an observer later than of its readings.
+    """
+    opened = claims.disclosed("body", [bytes(SALT_BYTES), body or {}])  # as it will be opened, also under the key "*"
+    if not observation.named_by(control and control.digest, opened):
+        return failed("observation_digest", "control is not the SHA-256 of the bytes in the claim `observation`")
+    try:
+        if observation.CLAIM in opened:
+            observation.read(opened[observation.CLAIM])
+    except FormatError as error:
+        return failed(error.error, error.detail)
+    return None
 
 
 def _check_refs(context: Context, refs: dict[int, list[list[Any]]]) -> None:

@@ -207,7 +207,9 @@ def test_queries(peer: Peer, connect: Connect) -> None:
     assert rec.status() == {"entries": 0}
     assert rec.read(0).entries == [(b"entry", None)]
     assert rec.declare_actuator("arm.joint3") == 1
-    assert rec.append(23, body={"note": "x"}).outcome == "recorded"
+    appended = rec.append(23, body={"note": "x"})
+    assert appended.outcome == "recorded"
+    assert appended.entry_id == f"{appended.seq}-{(appended.entry_hash or b'').hex()[:8]}"
     assert next(rec.subscribe()).first == 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from recorder.core.scope import Act, Area, Counts, Scope, Times, to_value
-from tests.core.shapes import bytes16, hashes, names, reasons, uints
+from tests.core.shapes import bytes16, hashes, names, reasons, texts, uints
 
 ROLES = [
     "authority",
@@ -93,4 +93,13 @@ def _by_key(items: st.SearchStrategy[list[Any]]) -> st.SearchStrategy[list[Any]]
 
 matrices = st.fixed_dictionaries({"version": uints, "issued_utc_s": uints, "issuers": _by_key(_issuers)})
 requests = st.fixed_dictionaries({"key": hashes, "name": names, "role": st.sampled_from(ROLES)})
+_numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+_readings = st.booleans() | _numbers | texts | st.lists(_numbers, max_size=3)
+observations = st.fixed_dictionaries(
+    {
+        "name": names, "value": _readings, "unit": st.none() | st.text("abc", min_size=1, max_size=64),
+        "frame": st.none() | names, "at_utc_ns": uints, "at_mono_ns": st.none() | uints, "sequence": uints,
+        "subject": st.none() | names, "credential": st.none() | hashes,
+    }
+)  # fmt: skip
 revocations = st.tuples(uints, _by_key(_revoked)).map(list)

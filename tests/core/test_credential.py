@@ -1,4 +1,4 @@
-"""Credentials, matrices, requests and revocation lists: one encoding each, every byte counts, and no bytes raise anything else."""
+"""Credentials, matrices, requests, revocation lists, observations: one encoding each, every byte counts, and no bytes raise anything else."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.core import credential, matrix, request, revocation, sign1
+from recorder.core import credential, matrix, observation, request, revocation, sign1
 from recorder.core.delegation import trace
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import SeedSigner
 from recorder.core.matrix import Issuer
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.revocation import Revoked
-from recorder.core.sign1 import CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION, USES, Use
+from recorder.core.sign1 import CREDENTIAL, MATRIX, OBSERVATION, POLICY, REQUEST, REVOCATION, USES, Use
 from recorder.core.verdict import FINDINGS
-from tests.core.credential_shapes import cwts, matrices, requests, revocations
+from tests.core.credential_shapes import cwts, matrices, observations, requests, revocations
 from tests.core.shapes import mangled, mutated, naive_cbor, values
 from tests.credential_builder import (
     ARM,
@@ -60,6 +60,10 @@ def remake_revocation(raw: bytes) -> bytes:
     return revocation.make(read.version, read.revoked[::-1], SIGNER)
 
 
+def remake_observation(raw: bytes) -> bytes:
+    return observation.make(observation.read(raw).says, SIGNER)
+
+
 class Format(NamedTuple):
     """One of the formats that are signed apart from a log."""
 
@@ -73,6 +77,7 @@ FORMATS = [
     Format(MATRIX, matrices, remake_matrix),
     Format(REQUEST, requests, remake_request),
     Format(REVOCATION, revocations, remake_revocation),
+    Format(OBSERVATION, observations, remake_observation),
 ]
 formats = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.use.error.partition("_")[0])
 

@@ -12,19 +12,32 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import recorder
-from recorder.core import cbor, credential, matrix, request, revocation, sign1
+from recorder.core import cbor, credential, matrix, observation, request, revocation, sign1
 from recorder.core.errors import FormatError
-from recorder.core.sign1 import CREDENTIAL, MATRIX, REQUEST, REVOCATION
-from tests.core.credential_shapes import cwts, matrices, requests, revocations
+from recorder.core.sign1 import CREDENTIAL, MATRIX, OBSERVATION, REQUEST, REVOCATION
+from tests.core.credential_shapes import cwts, matrices, observations, requests, revocations
 from tests.core.shapes import mutated, naive_cbor
 from tests.credential_builder import ROOT, signer
 
 CDDL = Validator(Path(recorder.__file__).with_name("format.cddl").read_text(encoding="utf-8"))
 SIGNER = signer(ROOT.name)
-USES = {"credential": CREDENTIAL, "matrix": MATRIX, "request": REQUEST, "revocation": REVOCATION}
-RULES = {"credential": "cwt", "matrix": "matrix", "request": "credential-request", "revocation": "revocation-list"}
+USES = {
+    "credential": CREDENTIAL,
+    "matrix": MATRIX,
+    "request": REQUEST,
+    "revocation": REVOCATION,
+    "observation": OBSERVATION,
+}
+RULES = {
+    "credential": "cwt",
+    "matrix": "matrix",
+    "request": "credential-request",
+    "revocation": "revocation-list",
+    "observation": "observed",
+}
 PAYLOADS: dict[str, st.SearchStrategy[Any]] = {
     "credential": cwts(), "matrix": matrices, "request": requests, "revocation": revocations,
+    "observation": observations,
 }  # fmt: skip
 sorts = pytest.mark.parametrize("sort", RULES)
 
@@ -39,6 +52,8 @@ def reads(sort: str, payload: Any) -> bool:
             matrix.read(raw, [ROOT])
         elif sort == "request":
             request.read(raw)
+        elif sort == "observation":
+            observation.read(raw)
         else:
             revocation.read(raw)
     except FormatError as error:
@@ -86,7 +101,7 @@ def combines(sort: str, payload: Any) -> bool:
         return ordered(item[0] for item in payload["issuers"]) and all(
             scope_fits(item[2]) for item in payload["issuers"]
         )
-    return sort == "request" or ordered(item[0] for item in payload[1])
+    return sort in ("request", "observation") or ordered(item[0] for item in payload[1])
 
 
 @sorts

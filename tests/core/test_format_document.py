@@ -67,4 +67,4 @@ def test_errors_of_chains() -> None:
     assert explained <= FINDINGS.keys()
     rest = {name for name, finding in FINDINGS.items() if finding.step == 9} - explained
     of_policies = {f"policy_{what}" for what in ("signature", "scope", "early", "expired", "older")}
-    assert rest == {"matrix_signature", "matrix_version", "request_signature"} | of_policies
+    assert rest == {"matrix_signature", "matrix_version", "request_signature", "observation_signature"} | of_policies

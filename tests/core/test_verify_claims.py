@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -111,6 +113,37 @@ def test_a_policy_entry_shows_its_bundle(body: dict[str, Any], error: str) -> No
     lineage.boot()
     lineage.control(Kind.POLICY, bytes(32), body=body)
     assert errors(lineage) == {error: 1}
+
+
+@pytest.mark.parametrize("builder", [LineageBuilder(), LineageBuilder(transport=True), WholeBuilder()])
+@pytest.mark.parametrize(
+    ("control", "body", "found"),
+    [
+        ([sha256(b"signed").digest()], {"observation": b"signed"}, {}),
+        ([sha256(b"signed").digest()], {"battery_v": 23.5}, {}),
+        ([], {"battery_v": 23.5}, {}),
+        ([bytes(32)], {"observation": b"signed"}, {"observation_digest": 1}),
+        ([], {"observation": b"signed"}, {"observation_digest": 1}),
+        ([sha256(b"signed").digest()], {"observation": "signed"}, {"observation_digest": 1}),
+        ([sha256(b"signed").digest()], {"observation": None}, {"observation_digest": 1}),
+    ],
+)
+def test_an_observation_entry_names_what_was_signed(
+    builder: LineageBuilder, control: list[Any], body: dict[str, Any], found: dict[str, int]
+) -> None:
+    """Where the claim is there, it is bytes and what control says; without it, control may say anything or nothing."""
+    lineage = deepcopy(builder)
+    lineage.boot()
+    lineage.control(Kind.OBSERVATION, *control, body=body)
+    assert errors(lineage) == found
+
+
+def test_an_observation_withheld() -> None:
+    """Its digest still stands in control."""
+    lineage = LineageBuilder(transport=True, withhold=("observation",))
+    lineage.boot()
+    lineage.control(Kind.OBSERVATION, bytes(32), body={"observation": b"signed"})
+    assert errors(lineage) == {}
 
 
 def test_a_bundle_withheld() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from recorder.core.kinds import Kind
 from tests.lineage_builder import MS, LineageBuilder
+from tests.vectors import observations
 from tests.vectors.breaking import (
     OTHER_ORIGIN,
     Broken,
@@ -103,6 +104,12 @@ def bundle_digest() -> Broken:
     lineage = LineageBuilder()
     lineage.boot()
     return Broken(lineage, lineage.breaking(setting(15, [bytes(32)])).policy())
+
+
+@vector
+def observation_digest() -> Broken:
+    lineage = LineageBuilder().setup(1)
+    return Broken(lineage, lineage.control(Kind.OBSERVATION, bytes(32), body={"observation": observations.made()}))
 
 
 @vector

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from recorder.core.kinds import Kind
 from tests.lineage_builder import MS, LineageBuilder
+from tests.vectors import observations
 
 
 def minimal() -> LineageBuilder:
@@ -30,6 +31,8 @@ def every_kind() -> LineageBuilder:
     at = [None, commit, lineage.hash_of(commit), 1]
     lineage.control(Kind.CONFIRMATION, digest, body={"frames": b"\x01"}, refs={2: [at]})
     lineage.control(Kind.OBSERVATION, digest, body={"battery_v": 23.5}, refs={3: [["acme/arm-8/ff", 4, digest]]})
+    signed = observations.made()
+    lineage.control(Kind.OBSERVATION, sha256(signed).digest(), body={"observation": signed})
     lineage.control(Kind.CREDENTIAL, digest)
     lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "was": "planner"})
     lineage.control(Kind.EVIDENCE, body={"cosignatures": []})

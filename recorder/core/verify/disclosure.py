@@ -10,7 +10,7 @@ from collections.abc import Collection
 from hashlib import sha256
 from typing import Any
 
-from recorder.core import cbor, rows
+from recorder.core import cbor, observation, rows
 from recorder.core.claims import MALFORMED, WHOLE, digest_of, disclosed
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
@@ -140,6 +140,11 @@ def _keys_of(family: list[Any] | dict[str, Any]) -> Collection[str] | None:
 
 
 def _check_body(header: Header, family: list[Any] | dict[str, Any], found: Found) -> None:
+    if header.kind == Kind.OBSERVATION:
+        digest = None if header.control is None else header.control.digest
+        if not observation.named_by(digest, disclosed("body", family)):
+            stated = "there is none" if digest is None else f"it is {digest.hex()}"
+            found("observation_digest", header.seq, f"control does not have the digest of the observation: {stated}")
     if header.kind != Kind.POLICY:
         return
     _check_required(header.seq, POLICY_BODY, family, found)
