@@ -20,7 +20,7 @@ from recorder.core.errors import LineageError
 from recorder.daemon import identity
 from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.survey import damage
-from recorder.store.errors import StoreError
+from recorder.store.errors import ForeignStoreError, StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
@@ -102,9 +102,12 @@ def store(state: Path, socket: Path) -> Finding:
     try:
         current = read_current(state)
         config = configs.load(state)
+        identity.load(state)
         lock = StateLock(state)
     except configs.ConfigError:
         return Finding("store", WARN, "not looked at", "correct the configuration first")
+    except identity.IdentityError:
+        return Finding("store", WARN, "not looked at", "put the identity key right first")
     except StoreError as error:
         return _in_use(state, socket, error)
     try:
@@ -112,6 +115,8 @@ def store(state: Path, socket: Path) -> Finding:
             return Finding("store", OK, "nothing recorded yet")
         lineage = lineage_dir(state, current)
         wrong = damage(state, lineage, f"{config.platform.fleet}/{config.platform.name}/{current}")
+    except ForeignStoreError as error:
+        return Finding("store", FAIL, str(error))
     finally:
         lock.close()
     if wrong is not None:

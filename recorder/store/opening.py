@@ -12,7 +12,7 @@ from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED
 from recorder.store import prepare
-from recorder.store.errors import StoreDamagedError, StoreError
+from recorder.store.errors import ForeignStoreError, StoreDamagedError, StoreError
 from recorder.store.layout import DATA, SEGMENTS, ordinals, segment_dir, sync_dir
 from recorder.store.segment import Segment
 from recorder.store.store import LIVE_MODE, SEALED_MODE, SEGMENT_BYTES, Store
@@ -62,7 +62,8 @@ def open_store(lineage: Path, origin: str, known: Checkpoint | None, segment_byt
         segment_bytes: of segments made from now on.
 
     Raises:
-        StoreError: not there, not ours.
+        StoreError: not there.
+        ForeignStoreError: not ours.
         StoreDamagedError: what is wrong and at which entry.
 
     """
@@ -102,7 +103,7 @@ def _replayed(live: Segment, first: int, snapshot: list[Any], origin: str, known
     except FormatError as error:
         raise StoreDamagedError(f"{live.path}: {error.detail}", first) from error
     if tail.origin != origin:
-        raise StoreError(f"{live.path} belongs to {tail.origin}, not to {origin}: a foreign store")
+        raise ForeignStoreError(f"{live.path} belongs to {tail.origin}, not to {origin}: a foreign store")
     at, last = first, b""
     for seq, record in live.records(first):
         if seq != at:

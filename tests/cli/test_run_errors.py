@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from recorder.core.keys import kid
+from recorder.daemon import identity
 from tests.cli.states import Running, as_another, as_root, copied, lineage, made, one_line, tree
 
 
@@ -52,9 +54,13 @@ def test_no_state_directory(tmp_path: Path) -> None:
 
 
 def test_missing_key(state: Path) -> None:
-    """Without the identity key nothing is signed."""
+    """Without the identity key nothing is signed; what it signed can be continued with that key only."""
     (state / "identity.key").unlink()
-    assert "identity.key is missing" in refused(state)
+    said = refused(state)
+    assert "identity.key is missing; restore it from your backup" in said
+    assert "holds what it signed" in said
+    shutil.rmtree(state / "lineages")
+    assert "nothing was recorded" in refused(state)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
@@ -72,14 +78,29 @@ def test_key_that_is_none(state: Path, content: str) -> None:
 
 
 def test_foreign_store(state: Path, tmp_path: Path) -> None:
-    """A lineage of another platform or another identity is not continued."""
+    """A lineage of another platform or another identity is not continued, and what is to be put back is named.
+
+    Not `recover`: it would give up a sound lineage.  With a head file or, as after a power cut, without one.
+    """
     path = state / "recorder.toml"
-    path.write_text(path.read_text().replace('"arm-7"', '"arm-8"'))
-    assert "acme/arm-8" in refused(state)
     other = made(tmp_path / "other")
-    path.write_text(path.read_text().replace('"arm-8"', '"arm-7"'))
-    shutil.copy(other / "identity.key", state / "identity.key")
-    assert "lineage recover" in refused(state)
+    text, key = path.read_text(), (state / "identity.key").read_bytes()
+    heads = list(state.glob("lineages/*/head"))
+    assert heads
+    for _ in range(2):
+        path.write_text(text.replace('"arm-7"', '"arm-8"'))
+        said = refused(state)
+        assert "acme/arm-8" in said
+        assert "another platform's recorder.toml; put the right one back" in said
+        assert "lineage recover" not in said
+        path.write_text(text)
+        shutil.copy(other / "identity.key", state / "identity.key")
+        said = refused(state)
+        assert f"is {kid(identity.load(state).public_key).hex()}; restore that identity.key from your backup" in said
+        assert "lineage recover" not in said
+        (state / "identity.key").write_bytes(key)
+        for head in heads:
+            head.unlink(missing_ok=True)
 
 
 def test_damaged_store(state: Path) -> None:
