@@ -167,6 +167,11 @@ def _check_class(name: str, settings: ClassSettings, path: Path) -> None:
         raise ConfigError(f"{path}: [class.{name}] cannot be gated: refusing it would be the hazard")
     if not settings.gated and settings.on_full != "notify":
         raise ConfigError(f'{path}: [class.{name}] is not gated: its disk_full_action can only be "notify"')
+    if name in NEVER_GATED and settings.on_unavailable != "continue_ungated":
+        raise ConfigError(
+            f"{path}: [class.{name}] cannot wait for a recorder: holding it back would be the hazard; "
+            f'on_unavailable = "continue_ungated"'
+        )
     if settings.on_full == "halt" and settings.on_unavailable != "hold":
         raise ConfigError(
             f"{path}: [class.{name}] halts when the disk is full, and goes on when the recorder is away: "

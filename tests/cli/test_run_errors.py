@@ -41,6 +41,17 @@ def test_bad_configuration(state: Path, old: str, new: str, said: str) -> None:
     assert said in refused(state)
 
 
+@pytest.mark.parametrize("name", ["emergency_stop", "braking", "landing"])
+def test_what_may_never_wait(state: Path, name: str) -> None:
+    """A recorder that is away must not hold an emergency stop, braking or a landing."""
+    path = state / "recorder.toml"
+    before, after = path.read_text().split(f"[class.{name}]")
+    path.write_text(f"{before}[class.{name}]{after.replace('continue_ungated', 'hold', 1)}")
+    assert f'[class.{name}] cannot wait for a recorder: holding it back would be the hazard; on_unavailable = "con' in (
+        refused(state)
+    )
+
+
 def test_no_configuration(state: Path) -> None:
     """The line says who makes one."""
     (state / "recorder.toml").unlink()

@@ -61,6 +61,7 @@ def test_rules_are_part_of_the_bundle() -> None:
         ("", "[retention.1y]\nrows = true", "rows"),
         ('disk_full_action = "ignore"', "", "disk_full_action"),
         ("", '[class.braking]\ngated = false\non_unavailable = "hold"\ndisk_full_action = "refuse"', "is not gated"),
+        ("", '[class.landing]\ngated = false\non_unavailable = "hold"', "[class.landing] cannot wait for a recorder"),
         (
             "",
             '[class.x]\ngated = true\non_unavailable = "continue_ungated"\ndisk_full_action = "halt"',
