@@ -28,6 +28,24 @@ class RowView(NamedTuple):
     holds: bool  # the rows that are here lead to the root in the header
 
 
+def rows_named(entry: Entry, index: int, row: int) -> Rows:
+    """The message of rows of which `row` is one, by the header alone.
+
+    Raises:
+        Misuse: no such commit or row.
+
+    """
+    seq, commits = entry.header.seq, entry.header.commits or []
+    if index >= len(commits):
+        raise Misuse(f"entry {seq} has {len(commits)} commits, none with index {index}")
+    commit = commits[index]
+    if not isinstance(commit, Rows):
+        raise Misuse(f"commit {seq}.{index} is a single one, it has no rows")
+    if row >= commit.count:
+        raise Misuse(f"commit {seq}.{index} has {commit.count} rows, none with number {row}")
+    return commit
+
+
 def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int) -> RowView:
     """Look at one row.
 
@@ -36,14 +54,7 @@ def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int
         FormatError: rows_malformed, claims_malformed: what lies beside the entry cannot be read.
 
     """
-    commits = entry.header.commits or []
-    if index >= len(commits):
-        raise Misuse(f"entry {held.seq} has {len(commits)} commits, none with index {index}")
-    commit = commits[index]
-    if not isinstance(commit, Rows):
-        raise Misuse(f"commit {held.seq}.{index} is a single one, it has no rows")
-    if row >= commit.count:
-        raise Misuse(f"commit {held.seq}.{index} has {commit.count} rows, none with number {row}")
+    commit = rows_named(entry, index, row)
     fields = _schema(source, commit.schema, held.seq)
     row_bytes = None if fields is None else rows.size_of(rows.struct_format(fields))
     try:

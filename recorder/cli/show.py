@@ -12,7 +12,7 @@ from recorder.audit.axis import Neighbours, neighbours
 from recorder.audit.carried import BundleSource
 from recorder.audit.deleted import deletion_of
 from recorder.audit.describe import described, plain, values_of
-from recorder.audit.rowview import row_of
+from recorder.audit.rowview import row_of, rows_named
 from recorder.audit.source import Held, entry_at, entry_named
 from recorder.audit.state import StateSource
 from recorder.cli import output
@@ -42,10 +42,10 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
         shown = described(held, names)
         if "unreadable" not in shown:
             entry = decode(held.raw)
-            _narrow(source, shown, held, entry, named)
-            _carried(source, shown, entry)
             if (deletion := deletion_of(source, entry.header, held)) is not None:
                 shown["claims_deleted_by"] = str(entry_id(_hash(deletion), deletion.seq))
+            _narrow(source, shown, held, entry, named)
+            _carried(source, shown, entry)
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])
         shown["proof"] = None if proof is None else proof.encode().decode()
@@ -67,8 +67,13 @@ def _narrow(
         raise StoreError(f"entry {held.seq} has {len(commits)} commits, none with index {named.index}")
     shown["commits"] = [commits[named.index]]
     if named.row is not None:
-        view = row_of(source, held, entry, named.index, named.row)
-        shown["row"] = {"id": str(named), **plain(view)}
+        commit = rows_named(entry, named.index, named.row)
+        if held.claims:
+            facts = plain(row_of(source, held, entry, named.index, named.row))
+        else:
+            gone = f"deleted, by {shown['claims_deleted_by']}" if "claims_deleted_by" in shown else "not here"
+            facts = {"row": named.row, "rows": commit.count, "missing": gone}
+        shown["row"] = {"id": str(named), **facts}
 
 
 def _carried(source: StateSource | BundleSource, shown: dict[str, Any], entry: Entry) -> None:

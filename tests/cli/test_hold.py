@@ -10,7 +10,7 @@ from recorder.core.kinds import Kind
 from recorder.core.messages import Verb
 from recorder.daemon.growth import YOUNG_S
 from tests.cli.states import OTHER_UID, Running, as_another, as_root, lineage, made, one_line, parsed
-from tests.daemon.filling import Filler
+from tests.daemon.filling import ROWS_A_MESSAGE, Filler
 from tests.running import kinds_of, records_of, verified, wait_until
 
 
@@ -133,7 +133,7 @@ def test_hours_in_words() -> None:
 
 
 def test_show_names_the_deletion(state: Path) -> None:
-    """Of an entry whose claims are gone, the entry that says so; and `verify` lists it."""
+    """Of an entry or a row whose claims are gone, the entry that says so; and `verify` lists it."""
     config = state / "recorder.toml"
     text = config.read_text().replace('# max_bytes = "4GiB"', 'max_bytes = "1MiB"   #')
     config.write_text(text.replace("rows_window_ms = 50", "rows_window_ms = 0"))
@@ -141,7 +141,8 @@ def test_show_names_the_deletion(state: Path) -> None:
         filler = Filler(running.socket)
         filler.fill(3)
         first = filler.acknowledged[0][0]
-        wait_until(lambda: filler.status()["room"]["freed_bytes"] and not filler.status()["room"]["erasing"])
+        # More than what the unused ends of sealed segments give back.
+        wait_until(lambda: filler.status()["room"]["freed_bytes"] > 1 << 20 and not filler.status()["room"]["erasing"])
         filler.close()
         assert running.stop() == 0
     report = parsed(lineage("verify", state, "--json"))
@@ -149,5 +150,15 @@ def test_show_names_the_deletion(state: Path) -> None:
     assert deletion["first"] <= first <= deletion["last"]
     shown = parsed(lineage("show", str(first), "--state", state, "--json"))
     assert shown["claims_deleted_by"].startswith(f"{deletion['seq']}-")
+    row = shown["commits"][0]["id"].replace(".0-", ".0.3-")
+    found = parsed(lineage("show", row, "--state", state, "--json"))["row"]
+    assert found == {
+        "id": row,
+        "row": 3,
+        "rows": ROWS_A_MESSAGE,
+        "missing": f"deleted, by {shown['claims_deleted_by']}",
+    }
+    assert f"missing: deleted, by {deletion['seq']}-" in lineage("show", row, "--state", state).stdout
+    assert "has 12 rows" in one_line(lineage("show", row.replace(".3-", ".12-"), "--state", state))
     assert f"were deleted: entry {deletion['seq']}" in lineage("verify", state).stdout
     assert "claims_deleted_by" not in parsed(lineage("show", "1", "--state", state, "--json"))
