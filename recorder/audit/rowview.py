@@ -22,7 +22,10 @@ class RowView(NamedTuple):
     rows: int  # in this message
     at_mono_ns: int | None  # None where the row is withheld
     values: dict[str, Any] | None  # None where it is withheld or its schema is not here
-    leaf: bytes
+    fields: list[list[Any]] | None  # of the schema, whose hash the entry holds; None where it is not here
+    salt: bytes | None  # None where it is withheld
+    packed: bytes | None  # the row as `fields` say; None where it is withheld
+    leaf: bytes  # SHA-256(0x00 ‖ salt ‖ packed)
     path: list[bytes]  # from the leaf's sibling upwards, to `root`
     root: bytes
     holds: bool  # the rows that are here lead to the root in the header
@@ -62,12 +65,15 @@ def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int
     except (TypeError, KeyError, IndexError):
         raise FormatError("rows_malformed", f"no rows lie beside entry {held.seq}") from None
     leaves = rows.leaves_of(beside, commit.count, row_bytes)
-    packed = _packed(beside, commit.count, row)
+    salt, packed = _disclosed(beside, commit.count, row)
     return RowView(
         row=row,
         rows=commit.count,
         at_mono_ns=None if packed is None else int.from_bytes(packed[: rows.TIME_BYTES], "little"),
         values=None if packed is None or fields is None else _values(fields, packed),
+        fields=fields,
+        salt=salt,
+        packed=packed,
         leaf=leaves[row],
         path=_path(leaves, row),
         root=commit.rows_root,
@@ -75,13 +81,14 @@ def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int
     )
 
 
-def _packed(beside: Any, count: int, row: int) -> bytes | None:  # noqa: ANN401 -- `leaves_of` accepted it
+def _disclosed(beside: Any, count: int, row: int) -> tuple[bytes | None, bytes | None]:  # noqa: ANN401 -- `leaves_of` accepted it
+    """Salt and packed row; of rows at rest this row's salt alone, as in transport, never their secret."""
     if isinstance(beside, list):
         size = len(beside[1]) // count
-        packed: bytes = beside[1]
-        return packed[row * size : (row + 1) * size]
+        salt, packed = rows.to_transport(beside[0], beside[1], size)[row]
+        return salt, packed
     one = beside[row]
-    return one[1] if isinstance(one, list) else None
+    return (one[0], one[1]) if isinstance(one, list) else (None, None)
 
 
 def _values(fields: list[list[Any]], packed: bytes) -> dict[str, Any]:

@@ -34,7 +34,8 @@ from recorder.store.errors import StoreError
 def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool) -> None:
     """Print one entry, commit or row: its claims, its inclusion proof, its neighbours on the axes.
 
-    ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; a bare SEQ is taken too.
+    ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; the numbers alone are taken too.
+    JSON has all that leads from a row's bytes to the signed root, the entry's bytes as `raw` among it.
     """
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
@@ -51,16 +52,16 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
         shown["proof"] = None if proof is None else proof.encode().decode()
         shown["proof_remark"] = remark
     if as_json:
-        output.json_text(shown)
+        output.json_text({**shown, "raw": held.raw.hex()})
     else:
         _print(shown, proof)
 
 
 def _narrow(
-    source: StateSource | BundleSource, shown: dict[str, Any], held: Held, entry: Entry, named: EntryId | None
+    source: StateSource | BundleSource, shown: dict[str, Any], held: Held, entry: Entry, named: EntryId
 ) -> None:
     """Keep the commit that was asked for, and look at its row."""
-    if named is None or named.index is None:
+    if named.index is None:
         return
     commits = shown.get("commits", [])
     if named.index >= len(commits):
