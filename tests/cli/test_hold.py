@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from recorder.cli.saying import TIMEOUT_MS
 from recorder.core.kinds import Kind
 from recorder.core.messages import Verb
 from recorder.daemon.growth import YOUNG_S
@@ -88,6 +92,29 @@ def test_a_mark(state: Path) -> None:
     assert found["id"].startswith("2-")
     assert b"near miss" in (records_of(state)[2][1] or b"")
     assert "--state" in one_line(lineage("mark", "x"))
+
+
+def test_without_a_recorder_a_mark_fails_at_once_and_in_one_line(state: Path) -> None:
+    """No socket, and one on which nobody listens: nothing is waited for, and the client warns of nothing besides."""
+    assert "there is no such socket" in one_line(lineage("mark", "x", "--state", state))
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as deaf:
+        deaf.bind(str(state / "recorder.sock"))
+        began_s = time.monotonic()
+        assert "nobody listens" in one_line(lineage("mark", "x", "--state", state))
+        assert time.monotonic() - began_s < TIMEOUT_MS / 1000
+
+
+def test_nothing_is_no_mark_and_no_reason(state: Path) -> None:
+    """An entry cannot be taken back: one that says nothing is not made."""
+    with Running(state) as running:
+        assert "TEXT is empty" in one_line(lineage("mark", " ", "--state", state))
+        add = ("hold", "add", "--state", state, "--since", "0", "--reason")
+        assert "REASON is empty" in one_line(lineage(*add, ""))
+        held = parsed(lineage(*add, "x", "--json"))["id"]
+        assert "REASON is empty" in one_line(lineage("hold", "release", held, "--state", state, "--reason", ""))
+        assert running.stop() == 0
+    assert kinds_of(state).count(Kind.MARK) == 0
+    assert kinds_of(state).count(Kind.HOLD) == 1
 
 
 @as_root
