@@ -93,6 +93,8 @@ def directories(state: Path) -> Finding:
     if wrong:
         return Finding("permissions", FAIL, f"others can write: {', '.join(wrong)}", f"chmod -R go-w {state}")
     if not os.access(state, os.W_OK):
+        if os.statvfs(state).f_flag & os.ST_RDONLY:
+            return Finding("permissions", FAIL, f"{state} lies on a read-only file system", "mount it for writing")
         return Finding("permissions", WARN, f"uid {os.geteuid()} cannot write {state}", "run doctor as its owner")
     return Finding("permissions", OK, f"{state} {stat.S_IMODE(state.stat().st_mode):04o}")
 
@@ -127,7 +129,7 @@ def store(state: Path, socket: Path) -> Finding:
 def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     """A recorder runs, or the state cannot be opened at all."""
     if not os.access(state / LOCK, os.W_OK):
-        return Finding("store", FAIL, str(error), "run doctor as the owner of the state directory")
+        return Finding("store", FAIL, str(error))
     try:
         found = status(state, socket)
     except LineageError as silent:

@@ -145,7 +145,7 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
     if get("store_full"):
         rows.append(("WARNING", "the store is full: only what has happened is recorded, as long as the reserve lasts"))
     if get("prepare_failure"):
-        rows.append(("WARNING", f"{get('prepare_failure')}"))
+        rows.append(("WARNING", f"{get('prepare_failure')}; free some room: the live one is the last until then"))
     if get("prepared_replaced"):
         rows.append(("WARNING", f"{get('prepared_replaced')}; is the card wearing out?"))
     if get("stalled_s"):

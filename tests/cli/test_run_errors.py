@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ def refused(state: Path, *more: str | Path, prefix: tuple[str, ...] = ()) -> str
     ("old", "new", "said"),
     [
         ("[store]", "[stores]", "stores"),
-        ("segment_mib = 4", "segment_mib = 3", "segment_mib"),
+        ("segment_mib = 4", "segment_mib = 3", "recorder.toml: [store]: segment_mib: expected a whole number >= 4"),
         ("gated = false", "gated = true", "cannot be gated"),
         ('"hold"', '"maybe"', "on_unavailable"),
         ("[platform]", "[platform", "not TOML"),
@@ -53,8 +54,11 @@ def test_what_may_never_wait(state: Path, name: str) -> None:
 
 
 def test_no_configuration(state: Path) -> None:
-    """The line says who makes one."""
+    """The line says who makes one, or that the one of this state is to be put back."""
     (state / "recorder.toml").unlink()
+    assert "restore the one that belongs to this state" in refused(state)
+    (state / "identity.key").unlink()
+    (state / "current").unlink()
     assert "lineage init" in refused(state)
 
 
@@ -78,7 +82,9 @@ def test_missing_key(state: Path) -> None:
 def test_key_that_others_can_read_or_write(state: Path, mode: int) -> None:
     """Such a key proves nothing."""
     (state / "identity.key").chmod(mode)
-    assert "others can read it" in refused(state)
+    said = refused(state)
+    assert "others can read it" in said
+    assert f"`chmod 600 {state / 'identity.key'}`" in said
 
 
 @pytest.mark.parametrize("content", ["", "lineage identity key 1\nAAAA\n-\n", "x" * 4000, "\x00\n"])
@@ -185,7 +191,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_at_the_first_start(small_disk: Path) -> None:
     """Where the first segment finds no room, nothing of it stays."""
     state = made(small_disk / "state", segment_mib=8)
-    assert "No space left" in refused(state)
+    said = refused(state)
+    assert "No space left" in said
+    assert "free some room, or set a smaller segment_mib" in said
+
+
+@as_root
+def test_a_file_system_that_is_read_only(small_disk: Path) -> None:
+    """Whoever runs it: another user could not write there either."""
+    state = made(small_disk / "state")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    said = refused(state)
+    assert "Read-only file system" in said
+    assert "mount it for writing" in said
+    assert "owner" not in said
+    checks = {one["name"]: one for one in json.loads(lineage("doctor", "--state", state, "--json").stdout)["checks"]}
+    for name in ("permissions", "sync", "store"):
+        assert (checks[name]["verdict"], "owner" in checks[name]["advice"]) == ("fail", False), checks[name]
 
 
 @as_root

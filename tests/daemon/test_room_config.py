@@ -61,6 +61,23 @@ def test_rules_are_part_of_the_bundle() -> None:
         ("", "[retention.1y]\nrows = true", "rows"),
         ('disk_full_action = "ignore"', "", "disk_full_action"),
         ("", '[class.braking]\ngated = false\non_unavailable = "hold"\ndisk_full_action = "refuse"', "is not gated"),
+        ("", "[stores]\nx = 1", "at the top level: there is no such key: stores"),
+        ("", "[retention]\nx = 1", "[retention.x]: expected a table, got a whole number"),
+        ("", "[retention.1y]\nkeep = 1", "[retention.1y]: keep: expected text, got a whole number"),
+        ("", '[class.x]\ngated = 1\non_unavailable = "hold"', "[class.x]: gated: expected true or false, got a whole"),
+        ("", "[class.x]\ngated = true", "[class.x]: missing: on_unavailable"),
+        (
+            "",
+            '[class.x]\ngated = true\non_unavailable = "maybe"',
+            '[class.x]: on_unavailable: invalid enum value \'maybe\', expected "hold" or "continue_ungated"',
+        ),
+        (
+            'disk_full_action = "ignore"',
+            "",
+            "[class.motion]: disk_full_action: invalid enum value 'ignore', expected \"r",
+        ),
+        ("", '[[controller]]\nuids = ["ann"]', "[[controller]] number 2: uids: expected a whole number, got text"),
+        ("", "[[controller]]\nusers = []", "[[controller]] number 2: there is no such key: users"),
         ("", '[class.landing]\ngated = false\non_unavailable = "hold"', "[class.landing] cannot wait for a recorder"),
         (
             "",
