@@ -173,7 +173,7 @@ def _lasts(fact: str, left: int, rate: Rate) -> Finding:
     hours = hours_until_full(left, rate)
     if hours is None:
         return Finding("room", OK, f"{fact}; too little was recorded yet to say how long it lasts")
-    fact = f"{fact}, {hours:,.0f} hours until full at {rate.per_hour / MIB:,.1f} MiB an hour"
+    fact = f"{fact}, {hours / 24:,.1f} days until full at {rate.per_hour / MIB:,.1f} MiB an hour"
     if hours < HOURS_FAIL:
         return Finding("room", FAIL, fact, "extract and free some now")
     if hours < HOURS_WARN:

@@ -165,14 +165,14 @@ def test_sync_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_ms: li
     assert checks_machine.sync_time(tmp_path).verdict == verdict
 
 
-def test_hours_until_full() -> None:
+def test_days_until_full() -> None:
     """The rate so far tells how long the room lasts; less than a day is a failure, less than a fortnight a warning."""
     day_s = 86_400.0
     assert checks._lasts("x", 100, Rate(1000, 60)).verdict == OK
     assert checks._lasts("x", 10**9, Rate(10**6, day_s)).verdict == OK
     assert checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).verdict == WARN
     assert checks._lasts("x", 10**5, Rate(10**6, day_s)).verdict == FAIL
-    assert "120 hours until full" in checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).fact
+    assert "5.0 days until full" in checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).fact
 
 
 def test_page_sizes_and_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
