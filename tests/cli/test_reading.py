@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -399,6 +400,15 @@ def test_each_verb_shows_an_example(lineage: Any, verb: str) -> None:
     said = lineage(verb, "--help")
     assert said.status == 0
     assert f"lineage {verb}" in said.out.split("Example")[1]
+
+
+def test_each_verb_prints_json_or_says_why_not(lineage: Any) -> None:
+    """In its help; a group's verbs each for themselves."""
+    for verb in VERBS:
+        said = lineage(verb, "--help").out
+        names = re.findall(r"^  (\w+)  ", said.partition("Commands:")[2], re.MULTILINE)
+        for each in [said] if not names else [lineage(verb, name, "--help").out for name in names]:
+            assert "--json" in each, verb
 
 
 def test_the_environment_names_the_state(lineage: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
