@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -14,7 +14,7 @@ from recorder.core.errors import LineageError, Misuse
 from recorder.core.kinds import UNCLASSED, UNCLASSIFIED, Kind
 from recorder.core.policy_classes import Milliseconds, OnFull, OnUnavailable, faults_between
 from recorder.core.quantities import Amount, amount, term_s
-from recorder.store.layout import CONFIG
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Kinds that a controller may append as such; all others come about by verbs of their own or by the recorder itself.
@@ -25,6 +25,13 @@ APPENDABLE = {
         Kind.HOLD, Kind.CREDENTIAL,
     )
 }  # fmt: skip
+
+_PLACE = re.compile(r"(\w+)(\[(?:\.\.\.|\d+)\])?(?:\.(\w+))?.*")
+_WORDS = (
+    ("Object contains unknown field", "there is no such key:"), ("Object missing required field", "missing:"),
+    ("`object`", "a table"), ("`array`", "a list"), ("`str`", "text"), ("`bool`", "true or false"),
+    ("`int`", "a whole number"), ("`float`", "a number"), ("`", ""),
+)  # fmt: skip
 
 
 class ConfigError(LineageError):
@@ -118,6 +125,8 @@ def load(state: Path) -> Config:
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
+        if any((state / name).exists() for name in (IDENTITY, CURRENT)):  # there `lineage init` makes nothing
+            raise ConfigError(f"{path} is missing; restore the one that belongs to this state") from None
         raise ConfigError(f"{path} is missing; `lineage init --state {state}` makes it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
@@ -127,13 +136,47 @@ def load(state: Path) -> Config:
 def parse(text: str, path: Path) -> Config:
     """Check a configuration's text; `path` is for messages."""
     try:
-        config = msgspec.convert(tomllib.loads(text), Config)
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    try:
+        config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {_worded(str(error), raw)}") from error
     _check(config, path)
     return config
+
+
+def _worded(said: str, raw: dict[str, Any]) -> str:
+    """What msgspec says, in the file's own terms: it writes `$.class[...].gated` and does not tell which class."""
+    fact, _, at = said.partition(" - at `$.")
+    found = _PLACE.fullmatch(at)
+    table, element, key = found.groups() if found is not None else ("", None, None)
+    place = f"[{table}]" if table else "at the top level"
+    if element == "[...]":
+        kind: type[Struct] = ClassSettings if table == "class" else RetentionSettings
+        place = next((f"[{table}.{name}]" for name, part in raw[table].items() if not _fits(part, kind)), place)
+    elif element:
+        place = f"[[{table}]] number {int(element[1:-1]) + 1}"
+    if key is not None and fact.startswith("Invalid enum value"):
+        fact += f", expected {_choices(key)}"
+    for theirs, ours in _WORDS:
+        fact = fact.replace(theirs, ours)
+    return f"{place}: {f'{key}: ' if key else ''}{fact[:1].lower()}{fact[1:]}"
+
+
+def _fits(part: object, kind: type[Struct]) -> bool:
+    try:
+        msgspec.convert(part, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _choices(key: str) -> str:
+    """The words that a key of a class may have."""
+    kind = next(field.type for field in msgspec.structs.fields(ClassSettings) if field.name == key)
+    return " or ".join(f'"{word}"' for part in (kind, *get_args(kind)) for word in get_args(part) if type(word) is str)
 
 
 def _check(config: Config, path: Path) -> None:

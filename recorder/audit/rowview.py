@@ -22,10 +22,31 @@ class RowView(NamedTuple):
     rows: int  # in this message
     at_mono_ns: int | None  # None where the row is withheld
     values: dict[str, Any] | None  # None where it is withheld or its schema is not here
-    leaf: bytes
+    fields: list[list[Any]] | None  # of the schema, whose hash the entry holds; None where it is not here
+    salt: bytes | None  # None where it is withheld
+    packed: bytes | None  # the row as `fields` say; None where it is withheld
+    leaf: bytes  # SHA-256(0x00 ‖ salt ‖ packed)
     path: list[bytes]  # from the leaf's sibling upwards, to `root`
     root: bytes
     holds: bool  # the rows that are here lead to the root in the header
+
+
+def rows_named(entry: Entry, index: int, row: int) -> Rows:
+    """The message of rows of which `row` is one, by the header alone.
+
+    Raises:
+        Misuse: no such commit or row.
+
+    """
+    seq, commits = entry.header.seq, entry.header.commits or []
+    if index >= len(commits):
+        raise Misuse(f"entry {seq} has {len(commits)} commits, none with index {index}")
+    commit = commits[index]
+    if not isinstance(commit, Rows):
+        raise Misuse(f"commit {seq}.{index} is a single one, it has no rows")
+    if row >= commit.count:
+        raise Misuse(f"commit {seq}.{index} has {commit.count} rows, none with number {row}")
+    return commit
 
 
 def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int) -> RowView:
@@ -36,14 +57,7 @@ def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int
         FormatError: rows_malformed, claims_malformed: what lies beside the entry cannot be read.
 
     """
-    commits = entry.header.commits or []
-    if index >= len(commits):
-        raise Misuse(f"entry {held.seq} has {len(commits)} commits, none with index {index}")
-    commit = commits[index]
-    if not isinstance(commit, Rows):
-        raise Misuse(f"commit {held.seq}.{index} is a single one, it has no rows")
-    if row >= commit.count:
-        raise Misuse(f"commit {held.seq}.{index} has {commit.count} rows, none with number {row}")
+    commit = rows_named(entry, index, row)
     fields = _schema(source, commit.schema, held.seq)
     row_bytes = None if fields is None else rows.size_of(rows.struct_format(fields))
     try:
@@ -51,12 +65,15 @@ def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int
     except (TypeError, KeyError, IndexError):
         raise FormatError("rows_malformed", f"no rows lie beside entry {held.seq}") from None
     leaves = rows.leaves_of(beside, commit.count, row_bytes)
-    packed = _packed(beside, commit.count, row)
+    salt, packed = _disclosed(beside, commit.count, row)
     return RowView(
         row=row,
         rows=commit.count,
         at_mono_ns=None if packed is None else int.from_bytes(packed[: rows.TIME_BYTES], "little"),
         values=None if packed is None or fields is None else _values(fields, packed),
+        fields=fields,
+        salt=salt,
+        packed=packed,
         leaf=leaves[row],
         path=_path(leaves, row),
         root=commit.rows_root,
@@ -64,13 +81,14 @@ def row_of(source: LineageSource, held: Held, entry: Entry, index: int, row: int
     )
 
 
-def _packed(beside: Any, count: int, row: int) -> bytes | None:  # noqa: ANN401 -- `leaves_of` accepted it
+def _disclosed(beside: Any, count: int, row: int) -> tuple[bytes | None, bytes | None]:  # noqa: ANN401 -- `leaves_of` accepted it
+    """Salt and packed row; of rows at rest this row's salt alone, as in transport, never their secret."""
     if isinstance(beside, list):
         size = len(beside[1]) // count
-        packed: bytes = beside[1]
-        return packed[row * size : (row + 1) * size]
+        salt, packed = rows.to_transport(beside[0], beside[1], size)[row]
+        return salt, packed
     one = beside[row]
-    return one[1] if isinstance(one, list) else None
+    return (one[0], one[1]) if isinstance(one, list) else (None, None)
 
 
 def _values(fields: list[list[Any]], packed: bytes) -> dict[str, Any]:

@@ -134,20 +134,20 @@ def groups_of(source: LineageSource, first: int, last: int) -> Iterator[list[Hel
         first = read[-1].seq + 1
 
 
-def entry_named(source: LineageSource, text: str) -> tuple[Held, ids.EntryId | None]:
-    """The entry that a printed id or a bare seq names; the digits of an id are checked.
+def entry_named(source: LineageSource, text: str) -> tuple[Held, ids.EntryId]:
+    """The entry that a printed id names, with or without its digits, and the whole id; digits are checked.
 
     Raises:
         FormatError: id_malformed, id_mismatch.
         StoreError: it is not here.
 
     """
-    if text.isascii() and text.isdigit():
-        return entry_at(source, int(text)), None
-    named = ids.parse_id(text)
+    named = ids.parse_typed(text)
     held = entry_at(source, named.seq)
-    ids.check(named.digits, entry.entry_hash(held.raw))
-    return held, named
+    leaf = entry.entry_hash(held.raw)
+    if named.digits:
+        ids.check(named.digits, leaf)
+    return held, ids.entry_id(leaf, named.seq, named.index, named.row)
 
 
 def kind_of(raw: bytes) -> int | None:

@@ -20,7 +20,7 @@ from recorder.core.errors import LineageError
 from recorder.daemon import identity
 from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.survey import damage
-from recorder.store.errors import StoreError
+from recorder.store.errors import ForeignStoreError, StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
@@ -93,6 +93,8 @@ def directories(state: Path) -> Finding:
     if wrong:
         return Finding("permissions", FAIL, f"others can write: {', '.join(wrong)}", f"chmod -R go-w {state}")
     if not os.access(state, os.W_OK):
+        if os.statvfs(state).f_flag & os.ST_RDONLY:
+            return Finding("permissions", FAIL, f"{state} lies on a read-only file system", "mount it for writing")
         return Finding("permissions", WARN, f"uid {os.geteuid()} cannot write {state}", "run doctor as its owner")
     return Finding("permissions", OK, f"{state} {stat.S_IMODE(state.stat().st_mode):04o}")
 
@@ -102,9 +104,12 @@ def store(state: Path, socket: Path) -> Finding:
     try:
         current = read_current(state)
         config = configs.load(state)
+        identity.load(state)
         lock = StateLock(state)
     except configs.ConfigError:
         return Finding("store", WARN, "not looked at", "correct the configuration first")
+    except identity.IdentityError:
+        return Finding("store", WARN, "not looked at", "put the identity key right first")
     except StoreError as error:
         return _in_use(state, socket, error)
     try:
@@ -112,6 +117,8 @@ def store(state: Path, socket: Path) -> Finding:
             return Finding("store", OK, "nothing recorded yet")
         lineage = lineage_dir(state, current)
         wrong = damage(state, lineage, f"{config.platform.fleet}/{config.platform.name}/{current}")
+    except ForeignStoreError as error:
+        return Finding("store", FAIL, str(error))
     finally:
         lock.close()
     if wrong is not None:
@@ -122,7 +129,7 @@ def store(state: Path, socket: Path) -> Finding:
 def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     """A recorder runs, or the state cannot be opened at all."""
     if not os.access(state / LOCK, os.W_OK):
-        return Finding("store", FAIL, str(error), "run doctor as the owner of the state directory")
+        return Finding("store", FAIL, str(error))
     try:
         found = status(state, socket)
     except LineageError as silent:
@@ -166,7 +173,7 @@ def _lasts(fact: str, left: int, rate: Rate) -> Finding:
     hours = hours_until_full(left, rate)
     if hours is None:
         return Finding("room", OK, f"{fact}; too little was recorded yet to say how long it lasts")
-    fact = f"{fact}, {hours:,.0f} hours until full at {rate.per_hour / MIB:,.1f} MiB an hour"
+    fact = f"{fact}, {hours / 24:,.1f} days until full at {rate.per_hour / MIB:,.1f} MiB an hour"
     if hours < HOURS_FAIL:
         return Finding("room", FAIL, fact, "extract and free some now")
     if hours < HOURS_WARN:

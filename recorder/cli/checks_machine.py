@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from recorder.cli.status import CLOCK
 from recorder.daemon.clock import QUALITY_FREE, QUALITY_UNKNOWN, SystemClock
+from recorder.store.layout import advice
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 SYNCS = 50
@@ -77,7 +78,7 @@ def sync_time(state: Path, count: int = SYNCS) -> Finding:
     try:
         took_ms = measure_syncs(state, count)
     except OSError as error:
-        return Finding("sync", FAIL, f"cannot write to {state}: {error.strerror}", "run as its owner; free some room")
+        return Finding("sync", FAIL, f"cannot write to {state}: {error.strerror}", advice(error, "it"))
     median, high = took_ms[len(took_ms) // 2], took_ms[ceil(0.99 * len(took_ms)) - 1]
     fact = f"fdatasync {median:.2f} ms median, {high:.2f} ms p99, {took_ms[-1]:.2f} ms max; a commit takes two"
     if median < SYNC_MIN_MS:

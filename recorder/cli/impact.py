@@ -64,7 +64,7 @@ def _origin(source: StateSource | BundleSource, wanted: str) -> Origin:
     if (digest := digest_of(wanted)) is not None:
         return Origin(None, digest=digest)
     held, named = entry_named(source, wanted)
-    if named is None or named.index is None:
+    if named.index is None:
         return Origin(held.seq)
     try:
         commits = decode(held.raw).header.commits or []

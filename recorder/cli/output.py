@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,8 +14,6 @@ import click
 PROGRESS_AFTER_S = 1.0
 PROGRESS_EVERY_S = 0.1
 COLOURS = {"pass": "green", "fail": "red", "lossy": "yellow", "nothing": None}
-
-Echo = Callable[[str], None]
 
 
 def say(text: str = "") -> None:

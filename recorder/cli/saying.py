@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,15 @@ class Said(NamedTuple):
 
 
 def said_by(claims: dict[str, str]) -> dict[str, str]:
-    """Claims with who says so: the name of this process's user, which the recorder does not vouch for."""
+    """Claims with who says so: the name of this process's user, which the recorder does not vouch for.
+
+    Raises:
+        Misuse: nothing is said.
+
+    """
+    for key, value in claims.items():
+        if not value.strip():
+            raise Misuse(f"{key.upper()} is empty: say in a few words what it is about; the entry stays for good")
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a user without a name
@@ -43,13 +52,15 @@ def say_to(
     """Append an entry and wait until it is durable.
 
     Raises:
-        Unavailable: no recorder answers.
+        Unavailable: no recorder answers; at once where there is none to wait for.
         Misuse: this user may not; the message says what to change.
         NotRecorded: the recorder did not take it.
 
     """
+    logging.getLogger("recorder").addHandler(logging.NullHandler())  # what the client would warn of, the error says
     client = Recorder(socket, client_name=f"lineage {kind.name.lower()}", timeout_ms=TIMEOUT_MS)
     try:
+        _ = client.hello  # a controller's request would wait for a recorder to come back; a person's should not
         receipt = client.append(kind, body=body, control=control, refs=refs)
     except NotRecorded as error:
         if error.error == NOT_PERMITTED:

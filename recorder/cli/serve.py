@@ -28,6 +28,9 @@ def command(ctx: click.Context, *, state: Path | None, socket: Path | None) -> N
 
     Exit status: 0 after a clean stop, 1 after a failed sync (start again), 2 where it could not start; then nothing on
     disk was changed.
+
+    It has no --json: what it says on standard error is for the journal, a line for each change of state. Programs ask
+    `lineage status --json`, or read status.json beside the socket.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves there is nothing to clean up
     if state is None:

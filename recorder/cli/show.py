@@ -12,7 +12,7 @@ from recorder.audit.axis import Neighbours, neighbours
 from recorder.audit.carried import BundleSource
 from recorder.audit.deleted import deletion_of
 from recorder.audit.describe import described, plain, values_of
-from recorder.audit.rowview import row_of
+from recorder.audit.rowview import row_of, rows_named
 from recorder.audit.source import Held, entry_at, entry_named
 from recorder.audit.state import StateSource
 from recorder.cli import output
@@ -34,7 +34,8 @@ from recorder.store.errors import StoreError
 def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool) -> None:
     """Print one entry, commit or row: its claims, its inclusion proof, its neighbours on the axes.
 
-    ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; a bare SEQ is taken too.
+    ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; the numbers alone are taken too.
+    JSON has all that leads from a row's bytes to the signed root, the entry's bytes as `raw` among it.
     """
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
@@ -42,33 +43,38 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
         shown = described(held, names)
         if "unreadable" not in shown:
             entry = decode(held.raw)
-            _narrow(source, shown, held, entry, named)
-            _carried(source, shown, entry)
             if (deletion := deletion_of(source, entry.header, held)) is not None:
                 shown["claims_deleted_by"] = str(entry_id(_hash(deletion), deletion.seq))
+            _narrow(source, shown, held, entry, named)
+            _carried(source, shown, entry)
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])
         shown["proof"] = None if proof is None else proof.encode().decode()
         shown["proof_remark"] = remark
     if as_json:
-        output.json_text(shown)
+        output.json_text({**shown, "raw": held.raw.hex()})
     else:
         _print(shown, proof)
 
 
 def _narrow(
-    source: StateSource | BundleSource, shown: dict[str, Any], held: Held, entry: Entry, named: EntryId | None
+    source: StateSource | BundleSource, shown: dict[str, Any], held: Held, entry: Entry, named: EntryId
 ) -> None:
     """Keep the commit that was asked for, and look at its row."""
-    if named is None or named.index is None:
+    if named.index is None:
         return
     commits = shown.get("commits", [])
     if named.index >= len(commits):
         raise StoreError(f"entry {held.seq} has {len(commits)} commits, none with index {named.index}")
     shown["commits"] = [commits[named.index]]
     if named.row is not None:
-        view = row_of(source, held, entry, named.index, named.row)
-        shown["row"] = {"id": str(named), **plain(view)}
+        commit = rows_named(entry, named.index, named.row)
+        if held.claims:
+            facts = plain(row_of(source, held, entry, named.index, named.row))
+        else:
+            gone = f"deleted, by {shown['claims_deleted_by']}" if "claims_deleted_by" in shown else "not here"
+            facts = {"row": named.row, "rows": commit.count, "missing": gone}
+        shown["row"] = {"id": str(named), **facts}
 
 
 def _carried(source: StateSource | BundleSource, shown: dict[str, Any], entry: Entry) -> None:

@@ -32,15 +32,25 @@ CLOCK = {0: "unknown", 1: "free-running", 2: "synchronised", 3: "GNSS or signed 
 @state_option
 @socket_option
 @json_option
-def command(*, state: Path | None, socket: Path | None, as_json: bool) -> None:
-    """How the recorder does: from itself, else from its status page, else from what it left behind."""
+@click.pass_context
+def command(ctx: click.Context, *, state: Path | None, socket: Path | None, as_json: bool) -> None:
+    """How the recorder does: from itself, else from its status page, else from what it left behind.
+
+    Exit status: 1 where it has gone without a stop, hangs or stands still; 0 where it runs, or was stopped.
+    """
     if state is None and socket is None:
         raise Misuse("say which recorder: --state DIR, or --socket PATH")
     found = status(state, socket or (state or Path()) / SOCKET)
     if as_json:
         output.json_text(found)
-        return
-    _print(found)
+    else:
+        _print(found)
+    ctx.exit(int(_is_lost(found)))
+
+
+def _is_lost(found: dict[str, Any]) -> bool:
+    """A stop takes the page away, so an old one is of a recorder that was to run and does not."""
+    return (found["source"] == "page" and not found["running"]) or bool(found.get("stalled_s"))
 
 
 def status(state: Path | None, socket: Path) -> dict[str, Any]:
@@ -145,7 +155,7 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
     if get("store_full"):
         rows.append(("WARNING", "the store is full: only what has happened is recorded, as long as the reserve lasts"))
     if get("prepare_failure"):
-        rows.append(("WARNING", f"{get('prepare_failure')}"))
+        rows.append(("WARNING", f"{get('prepare_failure')}; free some room: the live one is the last until then"))
     if get("prepared_replaced"):
         rows.append(("WARNING", f"{get('prepared_replaced')}; is the card wearing out?"))
     if get("stalled_s"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -23,6 +24,13 @@ from recorder.store.layout import read_current
 
 _FILE = click.Path(path_type=Path)
 _GRAVITY = (0, 3, 2, 1)  # of exit statuses, rising: what was found to be wrong outweighs what could not be looked at
+
+
+class _KnownHead(NamedTuple):
+    """A signed note, and the incarnation that it says it is of."""
+
+    note: bytes
+    incarnation: str
 
 
 @click.command(
@@ -57,12 +65,12 @@ def command(
         raise Misuse("name either a state directory (--state DIR) or a bundle (FILE.lineage), not both")
     trust_file = trust.read_bytes() if trust is not None else None
     trusted = parse_trust(trust_file) if trust_file is not None else None
-    known = [path.read_bytes() for path in checkpoints]
+    known = [_known_head(path) for path in checkpoints]
     if bundle is not None and bundle.is_dir():
         bundle, state = None, bundle
     if bundle is None and state is not None:
-        request = Request(str(state), None if socket is None else str(socket), trust_file, known)
-        in_force, others = _check_state(state, request)
+        request = Request(str(state), None if socket is None else str(socket), trust_file, [])
+        in_force, others = _check_state(state, request, known)
         assert in_force.report is not None, "else an error was raised"
         if as_json:
             output.json_text({**in_force.report.to_json(), "incarnations": [one.to_json() for one in others]})
@@ -72,7 +80,7 @@ def command(
                 print_other(one, trusted)
         ctx.exit(max((in_force.exit_status(), *(one.outcome.exit_status() for one in others)), key=_GRAVITY.index))
     with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
-        report = check_source(source, trust=trusted, known=known, progress=progress)
+        report = check_source(source, trust=trusted, known=[head.note for head in known], progress=progress)
         origin = source.origin
     if as_json:
         output.json_text(report.to_json())
@@ -81,16 +89,31 @@ def command(
     ctx.exit(report.exit_status())
 
 
-def _check_state(state: Path, request: Request) -> tuple[Outcome, list[Other]]:
+def _known_head(path: Path) -> _KnownHead:
+    """A head that the user brought.  What is no checkpoint at all says nothing against the lineage.
+
+    Raises:
+        FormatError: note_malformed, checkpoint_malformed; the file is named.
+        OSError: it cannot be read.
+
+    """
+    note = path.read_bytes()
+    try:
+        return _KnownHead(note, parse_checkpoint(parse_note(note).text).origin.rpartition("/")[2])
+    except FormatError as error:
+        raise FormatError(error.error, f"{path} is no known head: {error.detail}") from error
+
+
+def _check_state(state: Path, request: Request, known: Sequence[_KnownHead]) -> tuple[Outcome, list[Other]]:
     """Check the incarnation in force, then the others, each in a process of its own."""
     here = _others(state)
-    in_force = checked(request._replace(known=_known_of(None, here, request.known)))
+    in_force = checked(request._replace(known=_known_of(None, here, known)))
     if in_force.error is not None:
         raise LineageError(in_force.error)
 
     def check(incarnation: str, standing: Standing, previous: list[Previous]) -> Outcome:
-        known = _known_of(incarnation, here, request.known)
-        return checked(request._replace(incarnation=incarnation, standing=standing, previous=previous, known=known))
+        mine = _known_of(incarnation, here, known)
+        return checked(request._replace(incarnation=incarnation, standing=standing, previous=previous, known=mine))
 
     return in_force, list(check_others(in_force, here, check))
 
@@ -106,14 +129,6 @@ def _others(state: Path) -> list[str]:
     return []
 
 
-def _known_of(incarnation: str | None, others: Sequence[str], notes: Sequence[bytes]) -> list[bytes]:
+def _known_of(incarnation: str | None, others: Sequence[str], known: Sequence[_KnownHead]) -> list[bytes]:
     """The known heads of one incarnation; those of none that lies here are held against the one in force (None)."""
-    chosen = []
-    for note in notes:
-        try:
-            named = parse_checkpoint(parse_note(note).text).origin.rpartition("/")[2]
-        except FormatError:
-            named = ""
-        if (named if named in others else None) == incarnation:
-            chosen.append(note)
-    return chosen
+    return [one.note for one in known if (one.incarnation if one.incarnation in others else None) == incarnation]

@@ -44,8 +44,7 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
     """
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
-        index = None if named is None else named.index
-        asked = str(named) if named is not None else ""
+        index, asked = named.index, str(named)
         tree = why(source, held, index)
         root = tree.nodes[tree.root]
         row = None
@@ -53,7 +52,7 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
             count = 0 if root.entry is None else len(root.entry.header.commits or ())
             if index >= count:
                 raise Misuse(f"entry {held.seq} has {count} commits, none with index {index}")
-            if named is not None and named.row is not None and root.entry is not None:
+            if named.row is not None and root.entry is not None:
                 row = plain(row_of(source, held, root.entry, index, named.row))
     names = {number: name for node in tree.nodes.values() for number, name in _declared(node).items()}
     shown = {place: _shown(node, names, index if place == tree.root else None) for place, node in tree.nodes.items()}
@@ -61,7 +60,7 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
         shown[tree.root]["row"] = row
     if as_json:
         nodes = [shown[place] | {"leads_to": _leads(node, tree)} for place, node in tree.nodes.items()]
-        output.json_text({"asked": asked or root.id, "holds": tree.holds, "is_cut": tree.is_cut, "entries": nodes})
+        output.json_text({"asked": asked, "holds": tree.holds, "is_cut": tree.is_cut, "entries": nodes})
     else:
         _print(tree, shown, names, asked)
     return 0 if tree.holds else EXIT_BROKEN

@@ -36,11 +36,6 @@ class Source:
     rejected: int = 0
     lost_declared: int = 0
 
-    @property
-    def is_drained(self) -> bool:
-        """All that it was given has been answered."""
-        return self.ring.is_empty and self.losses_out == 0
-
 
 @dataclass(slots=True, eq=False)
 class _Declared:

@@ -14,7 +14,7 @@ from recorder.core.limits import UINT64_MAX
 
 DIGITS = 8
 _NUMBER = r"(0|[1-9][0-9]{0,19})"
-_ID = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER})?)?-([0-9a-f]{{{DIGITS}}})")
+_ID = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER})?)?(?:-([0-9a-f]{{{DIGITS}}}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class EntryId:
     seq: int
     index: int | None
     row: int | None
-    digits: str
+    digits: str  # "" only out of `parse_typed`
 
     def __str__(self) -> str:
         numbers = [number for number in (self.seq, self.index, self.row) if number is not None]
@@ -43,15 +43,29 @@ def parse_id(text: str) -> EntryId:
         FormatError: id_malformed.
 
     """
+    if "-" not in text:
+        raise FormatError(
+            "id_malformed", f"{text[:80]!r} is not SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH"
+        )
+    return parse_typed(text)
+
+
+def parse_typed(text: str) -> EntryId:
+    """Parse an id as people type it: the numbers alone will do, then `digits` is empty.
+
+    Raises:
+        FormatError: id_malformed.
+
+    """
     match = _ID.fullmatch(text)
     if match is None:
         raise FormatError(
-            "id_malformed", f"{text[:80]!r} is not SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH"
+            "id_malformed", f"{text[:80]!r} is not SEQ, SEQ.IDX or SEQ.IDX.ROW, and after it nothing or -HHHHHHHH"
         )
     numbers = [None if part is None else int(part) for part in match.groups()[:3]]
     if any(number is not None and number > UINT64_MAX for number in numbers) or numbers[0] is None:
         raise FormatError("id_malformed", f"a number of {text!r} does not fit 64 bits")
-    return EntryId(numbers[0], numbers[1], numbers[2], match[4])
+    return EntryId(numbers[0], numbers[1], numbers[2], match[4] or "")
 
 
 def check(digits: str, entry_hash: bytes) -> None:

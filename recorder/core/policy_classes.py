@@ -55,6 +55,11 @@ def faults_between(name: str, *, gated: bool, on_unavailable: OnUnavailable, on_
         yield f"[class.{name}] cannot be gated: refusing it would be the hazard"
     if not gated and on_full != "notify":
         yield f'[class.{name}] is not gated: its disk_full_action can only be "notify"'
+    if name in NEVER_GATED and on_unavailable != "continue_ungated":
+        yield (
+            f"[class.{name}] cannot wait for a recorder: holding it back would be the hazard; "
+            f'on_unavailable = "continue_ungated"'
+        )
     if on_full == "halt" and on_unavailable != "hold":
         yield (
             f"[class.{name}] halts when the disk is full, and goes on when the recorder is away: "

@@ -87,8 +87,6 @@ FINDINGS: dict[str, Finding] = {
     **_findings(10, "selection_partial loss_declared", **_LOSSY, **_APART),
 }
 
-STEP_OF: dict[str, int] = {name: finding.step for name, finding in FINDINGS.items()}
-
 
 class Problem(NamedTuple):
     """One finding; `seq` is None where no entry is its place."""

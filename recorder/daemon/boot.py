@@ -11,18 +11,28 @@ from recorder.config import Config
 from recorder.core import entry
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
-from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
+from recorder.core.keys import SEED_BYTES, SeedSigner, Signer, kid
 from recorder.core.kinds import Boot, Kind, Previous
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.retention import Rule
 from recorder.gate.table import ActionClass, AtRisk, Table
 from recorder.store import head as heads
-from recorder.store.errors import StoreDamagedError, StoreError
-from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, ordinals, read_current, replace_file, segment_dir
+from recorder.store.errors import ForeignStoreError, StoreDamagedError, StoreError
+from recorder.store.layout import (
+    CONFIG,
+    CURRENT,
+    IDENTITY,
+    LINEAGES,
+    lineage_dir,
+    ordinals,
+    read_current,
+    replace_file,
+    segment_dir,
+)  # fmt: skip
 from recorder.store.opening import create_store, open_store
 from recorder.store.segment import Segment
 from recorder.store.store import Store
-from recorder.store.tail import Op
+from recorder.store.tail import Op, Tail
 from recorder.store.view import holds_entries
 from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal
@@ -121,10 +131,9 @@ def _resume(
 ) -> tuple[Store, Checkpoint | None, list[Previous], str | None]:
     lineage = lineage_dir(state, current)
     origin = f"{prefix}/{current}"
+    # Before the head file: one that another key signed would look damaged, and no sound lineage is to be given up.
+    first = first_boot(lineage, origin, identity.public_key)
     known = head_of(lineage, origin, identity)
-    first = first_boot(lineage)
-    if first is not None and first.identity_key != identity.public_key:
-        raise StoreError(f"{lineage} belongs to another identity key; restore the key, or `lineage recover`")
     store = open_store(lineage, origin, known, config.store.segment_mib * 1024 * 1024)
     if known is None or store.tail.size >= known.size:
         return store, known, list(first.previous) if first is not None else [], None
@@ -144,7 +153,7 @@ def head_of(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:
     return None if found is None else found[0]
 
 
-def first_boot(lineage: Path) -> Boot | None:
+def first_boot(lineage: Path, origin: str, identity_key: bytes) -> Boot | None:
     """The control part of a lineage's first entry, or None where it holds none; for before it is opened for writing.
 
     It can lie in segment 1 only.  The store would look for it among the heads of sealed segments, and a start should
@@ -152,12 +161,15 @@ def first_boot(lineage: Path) -> Boot | None:
 
     Raises:
         StoreDamagedError: the segment or the entry cannot be read, or is no boot entry.
+        ForeignStoreError: it is of another origin or under another identity key.
 
     """
     if FIRST not in ordinals(lineage):
         return None  # opening the store says what is missing
     segment = Segment(segment_dir(lineage, FIRST), 0, live=False)
     try:
+        head = segment.head()
+        named = origin if head is None else Tail.restore(head[1]).origin
         found = next(segment.records(), None)
         control = None if found is None else entry.decode(found[1].entries[0]).header.control
     except FormatError as error:
@@ -166,7 +178,28 @@ def first_boot(lineage: Path) -> Boot | None:
         segment.close()
     if found is not None and not isinstance(control, Boot):
         raise StoreDamagedError(f"{segment.path}: entry 0 is no boot entry", 0)
+    if named != origin:
+        raise other_platform(lineage, named, origin)
+    if control is not None and control.identity_key != identity_key:
+        raise other_key(lineage, control.identity_key, identity_key)
     return control
+
+
+def other_platform(lineage: Path, named: str, origin: str) -> ForeignStoreError:
+    """Of a lineage that another platform, fleet or directory began."""
+    return ForeignStoreError(
+        f"{lineage} belongs to {named}, not to {origin}: a foreign store, which belongs elsewhere, "
+        f"or another platform's {CONFIG}; put the right one back"
+    )
+
+
+def other_key(lineage: Path, needed: bytes, present: bytes) -> ForeignStoreError:
+    """Of a lineage under an identity key that is not the one here."""
+    return ForeignStoreError(
+        f"{lineage} belongs to the identity key {kid(needed).hex()}, {IDENTITY} is {kid(present).hex()}; restore that "
+        f"{IDENTITY} from your backup: nothing is damaged. If it is lost, keep this state to be read and "
+        f"`lineage init` another"
+    )
 
 
 def write_boot(

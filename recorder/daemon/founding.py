@@ -193,7 +193,7 @@ claims = "fields"               # "fields": disclosed or withheld one by one; "w
 max_commits = 1000000           # the most that one cycle may ask for
 max_valid_ms = 60000
 
-# Refusing these would be the hazard: they cannot be gated.
+# Refusing or holding these back would be the hazard: they cannot be gated, and go on without a recorder.
 [class.emergency_stop]
 gated = false
 on_unavailable = "continue_ungated"

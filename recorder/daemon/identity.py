@@ -10,7 +10,7 @@ from recorder.core.errors import LineageError
 from recorder.core.keys import SEED_BYTES, SeedSigner
 from recorder.store import keyfile
 from recorder.store.errors import StoreError
-from recorder.store.layout import IDENTITY, replace_file
+from recorder.store.layout import IDENTITY, LINEAGES, replace_file
 
 _TITLE = "lineage identity key 1"
 _SERIALS = (Path("/sys/firmware/devicetree/base/serial-number"), Path("/proc/device-tree/serial-number"))
@@ -47,6 +47,20 @@ def make(state: Path) -> SeedSigner:
     return SeedSigner(seed)
 
 
+def _missing(state: Path) -> str:
+    """What to do without a key.  `lineage init` makes none where a state is: another key would not go on with it."""
+    lineages = state / LINEAGES
+    if lineages.is_dir() and any(lineages.iterdir()):
+        return (
+            f"{state / IDENTITY} is missing; restore it from your backup: {lineages} holds what it signed, which no "
+            f"other key can go on with. If it is lost, keep this state to be read and `lineage init` another"
+        )
+    return (
+        f"{state / IDENTITY} is missing; restore it from your backup, or, as nothing was recorded here, make another "
+        f"state directory with `lineage init`"
+    )
+
+
 def load(state: Path) -> SeedSigner:
     """Read the key.
 
@@ -58,7 +72,7 @@ def load(state: Path) -> SeedSigner:
     try:
         held = keyfile.read(path, _TITLE)
     except FileNotFoundError:
-        raise IdentityError(f"{path} is missing; `lineage init --state {state}` makes one") from None
+        raise IdentityError(_missing(state)) from None
     except StoreError as error:
         raise IdentityError(str(error)) from error
     board = board_fingerprint()

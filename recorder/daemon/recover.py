@@ -44,6 +44,7 @@ def diagnose(state: Path, config: Config, identity: Signer) -> Diagnosis:
 
     Raises:
         StoreError: nothing is, or what is wrong is no damage.
+        ForeignStoreError: another identity key or another platform's configuration lies here.
 
     """
     try:
@@ -118,15 +119,13 @@ def _named(state: Path, config: Config, identity: Signer, damage: str, in_force:
     if in_force is None or read[in_force].previous is None:
         others = [name for name in _incarnations(state) if name != in_force]
         read = {name: survey.readable(lineage_dir(state, name)) for name in others} | read  # the latest comes last
+    _check_key(state, read, identity)
     previous: dict[str, Previous] = {}
     kept = []
     for incarnation, readable in read.items():
         lineage, origin = lineage_dir(state, incarnation), f"{_prefix(config)}/{incarnation}"
         if readable.origin is not None and readable.origin != origin:
-            raise StoreError(
-                f"{lineage} belongs to {readable.origin}, not to {origin}: a foreign store, which belongs elsewhere, "
-                f"or another platform's recorder.toml; put the right one back"
-            )
+            raise boot.other_platform(lineage, readable.origin, origin)
         known = _known(lineage, origin, identity)
         for earlier in readable.previous or ():
             previous.setdefault(earlier.origin, earlier)
@@ -137,6 +136,19 @@ def _named(state: Path, config: Config, identity: Signer, damage: str, in_force:
             previous.setdefault(origin, Previous(origin, readable.size, None))
             kept.append(lineage)  # else an unfinished one, which nobody ever saw
     return Diagnosis(damage, kept, list(previous.values()))
+
+
+def _check_key(state: Path, read: dict[str, Found], identity: Signer) -> None:
+    """See to it that a lineage which can still be read is of this key; where none can be, there is nothing to compare.
+
+    Raises:
+        ForeignStoreError: those that name a key all name another one.
+
+    """
+    keys = {name: found.identity_key for name, found in read.items() if found.identity_key is not None}
+    if identity.public_key not in keys.values():
+        for incarnation, key in keys.items():
+            raise boot.other_key(lineage_dir(state, incarnation), key, identity.public_key)
 
 
 def _known(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:

@@ -64,8 +64,8 @@ def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signe
     store = started.context.journal.store
     room = Room(started.context, config, _say, time.monotonic())
     desk = Desk(started.context, config, signer, started.known, room)
-    notifier = Notifier()
-    vitals = Vitals(socket_path.parent, notifier, desk.page())
+    notifier = Notifier(_say)
+    vitals = Vitals(socket_path.parent, notifier, desk.page(), _say)
     loop = Loop(listener, started.context, desk, config, vitals, room, randomness, os.geteuid())
 
     def on_signal(number: int, _frame: FrameType | None) -> None:

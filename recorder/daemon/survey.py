@@ -21,6 +21,7 @@ from recorder.core.errors import LineageError
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Previous
 from recorder.daemon import boot, identity, interpreter, trial
+from recorder.store.errors import ForeignStoreError
 from recorder.store.layout import ordinals, segment_dir
 from recorder.store.opening import open_store
 from recorder.store.segment import Segment
@@ -35,15 +36,23 @@ class Found(NamedTuple):
     origin: str | None = None
     size: int = 0  # entries below this were read
     previous: Sequence[Previous] | None = None  # earlier ones that its first boot entry names; None: it was not read
+    identity_key: bytes | None = None  # that it names; None: it was not read
     head: str | None = None  # printed id of the last entry of a segment that was read to its end
     head_utc_ns: int | None = None
     unreadable: str | None = None  # why it went no further
 
 
 def damage(state: Path, lineage: Path, origin: str) -> str | None:
-    """Why `lineage run` cannot open this lineage, or None where it can."""
+    """Why `lineage run` cannot open this lineage, or None where it can.
+
+    Raises:
+        ForeignStoreError: it is not damaged, but not ours either.
+
+    """
     said, ended = _child(CHECK, state, lineage, origin)
     for line in said:
+        if "foreign" in line:
+            raise ForeignStoreError(line["foreign"])
         if "damage" in line:
             return None if line["damage"] is None else str(line["damage"])
     return trial.ended([str(lineage), *(line["at"] for line in said if "at" in line)][-1], ended)
@@ -56,6 +65,7 @@ def readable(lineage: Path, newest: int = 0) -> Found:
     for line in said:
         if "previous" in line:
             rows = line["previous"]
+            line["identity_key"] = bytes.fromhex(line["identity_key"])
             line["previous"] = [Previous(name, size, root and bytes.fromhex(root)) for name, size, root in rows]
         found = found._replace(**{**line, "size": max(found.size, line.get("size", 0))})
     if ended != WELL:
@@ -84,7 +94,10 @@ def main(task: str, *arguments: str) -> None:
     """The child: one JSON object a line, each flushed before more is read."""
     if task == CHECK:
         state, lineage, origin = arguments
-        _say(damage=_damage(Path(state), Path(lineage), origin))
+        try:
+            _say(damage=_damage(Path(state), Path(lineage), origin))
+        except ForeignStoreError as error:
+            _say(foreign=str(error))
     else:
         _read(Path(arguments[0]), int(arguments[1]))
 
@@ -99,12 +112,12 @@ def _damage(state: Path, lineage: Path, origin: str) -> str | None:
     try:
         signer = identity.load(state)
         trial.read(state, lambda path: _say(at=path))
-        first = boot.first_boot(lineage)
+        boot.first_boot(lineage, origin, signer.public_key)
         open_store(lineage, origin, boot.head_of(lineage, origin, signer)).close()
+    except ForeignStoreError:
+        raise
     except (LineageError, lmdb.Error, OSError) as error:
         return str(error)
-    if first is not None and first.identity_key != signer.public_key:
-        return f"{lineage} belongs to another identity key"
     return None
 
 
@@ -128,7 +141,7 @@ def _read_segment(path: Path) -> None:
             if first == 0:
                 boot_entry = entry.decode(record.entries[0]).header.control
                 previous = [[name, size, root and root.hex()] for name, size, root in boot_entry.previous]
-                _say(previous=previous)
+                _say(previous=previous, identity_key=boot_entry.identity_key.hex())
             _say(size=first + len(record.entries))
             last = first + len(record.entries) - 1, record.entries[-1]
         if last is not None:

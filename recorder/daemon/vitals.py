@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,24 @@ STALL_S = 5.0  # a sync that takes longer than any card's pause; systemd is then
 STATUS_FILE = "status.json"
 
 
+class _Once:
+    """Says the first failure of what is tried every second: no reason to stop, nor to fill the journal."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say: Callable[[str], None] | None = say
+
+    def __call__(self, failure: str) -> None:
+        say, self._say = self._say, None
+        if say is not None:
+            say(failure)
+
+
 class Notifier:
     """sd_notify(3), where systemd asked for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` is told once where that fails."""
+        self._failed = _Once(say)
         self._address = os.environ.get("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]
@@ -34,16 +49,18 @@ class Notifier:
             try:
                 sender.sendto(state.encode(), self._address)
             except OSError as error:
-                self.failure = str(error)
-
-    failure: str | None = None
+                self._failed(f"cannot notify systemd, which may end this as hung: {error.strerror or error}")
 
 
 class Vitals:
     """Heartbeat of the first thread, and the page that everyone may read without asking it."""
 
-    def __init__(self, directory: Path, notifier: Notifier, page: dict[str, Any]) -> None:
-        """`page` is the first one; the first thread replaces it as a whole and never changes it in place."""
+    def __init__(self, directory: Path, notifier: Notifier, page: dict[str, Any], say: Callable[[str], None]) -> None:
+        """`page` is the first one; the first thread replaces it as a whole and never changes it in place.
+
+        `say` is told once where it cannot be written.
+        """
+        self._failed = _Once(say)
         self._path = directory / STATUS_FILE
         self._notifier = notifier
         self.page = page
@@ -81,7 +98,5 @@ class Vitals:
                 temporary.chmod(0o644)
                 temporary.rename(self._path)
             except OSError as error:  # a full or read-only runtime directory must not stop the watchdog
-                self.failure = str(error)
+                self._failed(f"cannot write the status page {self._path}: {error.strerror or error}")
             stopping = self._stop.wait(period_s)
-
-    failure: str | None = None

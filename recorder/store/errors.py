@@ -22,5 +22,9 @@ class StoreDamagedError(StoreError):
         self.seq = seq
 
 
+class ForeignStoreError(StoreError):
+    """A store of another platform or another identity key: nothing to recover, but something to put back."""
+
+
 class SyncFailedError(StoreError):
     """A transaction may or may not be durable: nothing more is acknowledged until the store was checked."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from recorder.core.keys import SEED_BYTES
 from recorder.store.errors import StoreError
+from recorder.store.layout import advice
 
 NO_BOARD = "-"  # the key may be used on any
 
@@ -39,15 +40,18 @@ def read(path: Path, title: str) -> KeyFile:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StoreError(f"cannot open {path}: {error.strerror}; run as the owner of its directory") from error
+        raise StoreError(f"cannot open {path}: {error.strerror}; {advice(error, 'its directory')}") from error
     with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         mode = S_IMODE(os.fstat(file.fileno()).st_mode)
         if mode & 0o077:
-            raise StoreError(f"{path} has mode {mode:04o}: others can read it, so it proves nothing; make a new one")
+            raise StoreError(
+                f"{path} has mode {mode:04o}: others can read it; `chmod 600 {path}`, and take the key for known to "
+                f"whoever could"
+            )
         lines = file.read(1024).split("\n")
     if len(lines) != 4 or lines[0] != title or lines[3]:
         raise StoreError(
-            f"{path} holds no {title.removeprefix('lineage ').removesuffix(' 1')}; restore it or make a new one"
+            f"{path} holds no {title.removeprefix('lineage ').removesuffix(' 1')}; restore it from your backup"
         )
     try:
         seed = base64.b64decode(lines[1], validate=True)

@@ -11,6 +11,7 @@ STATE/lineages/INCARNATION/    one lineage: its head file and its segments
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -118,6 +119,17 @@ def sync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
+def advice(error: OSError, what: str) -> str:
+    """What to do about a file below `what` that cannot be opened, made or written."""
+    if error.errno == errno.EROFS:
+        return "mount it for writing; `dmesg` says whether the card failed, then take a copy first"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some room"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"run as the owner of {what}"
+    return "`dmesg` may say why"
+
+
 class StateLock:
     """The right to write a state directory; released by closing, or by the process ending however it ends."""
 
@@ -132,9 +144,7 @@ class StateLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(
-                f"cannot open {path}: {error.strerror}; run as the owner of the state directory"
-            ) from error
+            raise StoreError(f"cannot open {path}: {error.strerror}; {advice(error, 'the state directory')}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED
 from recorder.store import prepare
-from recorder.store.errors import StoreDamagedError, StoreError
-from recorder.store.layout import DATA, SEGMENTS, ordinals, segment_dir, sync_dir
+from recorder.store.errors import ForeignStoreError, StoreDamagedError, StoreError
+from recorder.store.layout import CONFIG, DATA, SEGMENTS, advice, ordinals, segment_dir, sync_dir
 from recorder.store.segment import Segment
 from recorder.store.store import LIVE_MODE, SEALED_MODE, SEGMENT_BYTES, Store
 from recorder.store.tail import Tail
@@ -42,7 +43,11 @@ def create_store(lineage: Path, origin: str, segment_bytes: int = SEGMENT_BYTES)
         prepare.create(path, segment_bytes)
     except OSError as error:
         shutil.rmtree(lineage)
-        raise StoreError(f"no room for a segment of {segment_bytes} bytes in {lineage}: {error.strerror}") from error
+        smaller = f", or set a smaller segment_mib in {CONFIG}" if error.errno == errno.ENOSPC else ""
+        raise StoreError(
+            f"cannot make a segment of {segment_bytes} bytes in {lineage}: {error.strerror}; "
+            f"{advice(error, 'the state directory')}{smaller}"
+        ) from error
     live = Segment(path, segment_bytes, live=True)
     live.begin(0, tail.snapshot())
     return Store(lineage, segment_bytes, tail, live, 0, 1)
@@ -62,7 +67,8 @@ def open_store(lineage: Path, origin: str, known: Checkpoint | None, segment_byt
         segment_bytes: of segments made from now on.
 
     Raises:
-        StoreError: not there, not ours.
+        StoreError: not there.
+        ForeignStoreError: not ours.
         StoreDamagedError: what is wrong and at which entry.
 
     """
@@ -102,7 +108,7 @@ def _replayed(live: Segment, first: int, snapshot: list[Any], origin: str, known
     except FormatError as error:
         raise StoreDamagedError(f"{live.path}: {error.detail}", first) from error
     if tail.origin != origin:
-        raise StoreError(f"{live.path} belongs to {tail.origin}, not to {origin}: a foreign store")
+        raise ForeignStoreError(f"{live.path} belongs to {tail.origin}, not to {origin}: a foreign store")
     at, last = first, b""
     for seq, record in live.records(first):
         if seq != at:

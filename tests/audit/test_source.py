@@ -155,9 +155,10 @@ def test_entries_are_found_by_id(tmp_path: Path) -> None:
     """A seq or a printed id names an entry; wrong digits do not."""
     lineage = small()
     with closing(open_state(write_state(tmp_path / "s", lineage))) as source:
-        assert entry_named(source, "5")[0].raw == lineage.records[5].raw
+        assert entry_named(source, "5") == (entry_at(source, 5), entry_id(lineage.hash_of(5), 5))
+        assert entry_named(source, "6.0.2")[1] == entry_id(lineage.hash_of(6), 6, 0, 2)
         held, named = entry_named(source, str(entry_id(lineage.hash_of(6), 6, 0)))
-        assert (held.seq, named and named.index) == (6, 0)
+        assert (held.seq, named.index) == (6, 0)
         for text, error in (("6-00000000", FormatError), ("six", FormatError), ("99999", StoreError)):
             with pytest.raises(error):
                 entry_named(source, text)

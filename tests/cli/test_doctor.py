@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_a_damaged_store(state: Path) -> None:
         file.truncate(3 * 4096)
     found = verdicts(state, 1)["store"]
     assert "lineage recover" in found["advice"]
+
+
+def test_what_is_no_damage_is_not_to_be_recovered(state: Path, tmp_path: Path) -> None:
+    """A key that is missing or another one, another platform's name: what to put back, and no way to lose the store."""
+    path, key = state / "recorder.toml", (state / "identity.key").read_bytes()
+    (state / "identity.key").unlink()
+    found = verdicts(state, 1)
+    assert "restore it from your backup" in found["identity key"]["fact"]
+    assert found["store"]["fact"] == "not looked at"
+    shutil.copy(made(tmp_path / "other") / "identity.key", state / "identity.key")
+    found = verdicts(state, 1)["store"]
+    assert ("restore that identity.key" in found["fact"], found["advice"]) == (True, "")
+    (state / "identity.key").write_bytes(key)
+    path.write_text(path.read_text().replace('"arm-7"', '"arm-8"'))
+    found = verdicts(state, 1)["store"]
+    assert ("put the right one back" in found["fact"], found["advice"]) == (True, "")
 
 
 def test_no_actuator_and_nothing_recorded(tmp_path: Path) -> None:
@@ -148,14 +165,14 @@ def test_sync_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_ms: li
     assert checks_machine.sync_time(tmp_path).verdict == verdict
 
 
-def test_hours_until_full() -> None:
+def test_days_until_full() -> None:
     """The rate so far tells how long the room lasts; less than a day is a failure, less than a fortnight a warning."""
     day_s = 86_400.0
     assert checks._lasts("x", 100, Rate(1000, 60)).verdict == OK
     assert checks._lasts("x", 10**9, Rate(10**6, day_s)).verdict == OK
     assert checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).verdict == WARN
     assert checks._lasts("x", 10**5, Rate(10**6, day_s)).verdict == FAIL
-    assert "120 hours until full" in checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).fact
+    assert "5.0 days until full" in checks._lasts("x", 5 * 10**6, Rate(10**6, day_s)).fact
 
 
 def test_page_sizes_and_clocks(monkeypatch: pytest.MonkeyPatch) -> None:

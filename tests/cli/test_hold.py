@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from recorder.cli.saying import TIMEOUT_MS
 from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from recorder.daemon.growth import YOUNG_S
 from tests.cli.states import OTHER_UID, Running, as_another, as_root, lineage, made, one_line, parsed
-from tests.daemon.filling import Filler
+from tests.daemon.filling import ROWS_A_MESSAGE, Filler
 from tests.running import kinds_of, records_of, verified, wait_until
 
 
@@ -90,6 +94,29 @@ def test_a_mark(state: Path) -> None:
     assert "--state" in one_line(lineage("mark", "x"))
 
 
+def test_without_a_recorder_a_mark_fails_at_once_and_in_one_line(state: Path) -> None:
+    """No socket, and one on which nobody listens: nothing is waited for, and the client warns of nothing besides."""
+    assert "there is no such socket" in one_line(lineage("mark", "x", "--state", state))
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as deaf:
+        deaf.bind(str(state / "recorder.sock"))
+        began_s = time.monotonic()
+        assert "nobody listens" in one_line(lineage("mark", "x", "--state", state))
+        assert time.monotonic() - began_s < TIMEOUT_MS / 1000
+
+
+def test_nothing_is_no_mark_and_no_reason(state: Path) -> None:
+    """An entry cannot be taken back: one that says nothing is not made."""
+    with Running(state) as running:
+        assert "TEXT is empty" in one_line(lineage("mark", " ", "--state", state))
+        add = ("hold", "add", "--state", state, "--since", "0", "--reason")
+        assert "REASON is empty" in one_line(lineage(*add, ""))
+        held = parsed(lineage(*add, "x", "--json"))["id"]
+        assert "REASON is empty" in one_line(lineage("hold", "release", held, "--state", state, "--reason", ""))
+        assert running.stop() == 0
+    assert kinds_of(state).count(Kind.MARK) == 0
+    assert kinds_of(state).count(Kind.HOLD) == 1
+
+
 @as_root
 def test_who_may_not_hold_is_told_what_to_change(tmp_path: Path) -> None:
     """A user who may only mark: the line names the kind and the file."""
@@ -133,7 +160,7 @@ def test_hours_in_words() -> None:
 
 
 def test_show_names_the_deletion(state: Path) -> None:
-    """Of an entry whose claims are gone, the entry that says so; and `verify` lists it."""
+    """Of an entry or a row whose claims are gone, the entry that says so; and `verify` lists it."""
     config = state / "recorder.toml"
     text = config.read_text().replace('# max_bytes = "4GiB"', 'max_bytes = "1MiB"   #')
     config.write_text(text.replace("rows_window_ms = 50", "rows_window_ms = 0"))
@@ -154,6 +181,16 @@ def test_show_names_the_deletion(state: Path) -> None:
     assert deletion["first"] <= first <= deletion["last"]
     shown = parsed(lineage("show", str(first), "--state", state, "--json"))
     assert shown["claims_deleted_by"].startswith(f"{deletion['seq']}-")
+    row = shown["commits"][0]["id"].replace(".0-", ".0.3-")
+    found = parsed(lineage("show", row, "--state", state, "--json"))["row"]
+    assert found == {
+        "id": row,
+        "row": 3,
+        "rows": ROWS_A_MESSAGE,
+        "missing": f"deleted, by {shown['claims_deleted_by']}",
+    }
+    assert f"missing: deleted, by {deletion['seq']}-" in lineage("show", row, "--state", state).stdout
+    assert "has 12 rows" in one_line(lineage("show", row.replace(".3-", ".12-"), "--state", state))
     said = lineage("verify", state).stdout
     assert f"were deleted: entry {deletion['seq']}" in said
     assert f"{report['notes']['deletions_before_term']} deletions took claims before their term" in said

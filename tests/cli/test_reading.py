@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import struct
 import subprocess
 import sys
+from base64 import b64decode, b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 
 from recorder.cli import VERBS, run
@@ -156,6 +161,62 @@ def test_show_prints_a_row(lineage: Any, state: Path) -> None:
     assert lineage("show", printed(seq, 1), "--state", state).status == 2
 
 
+def root_from(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """RFC 9162 section 2.1.3.2, with nothing of ours."""
+    at, last, root = index, size - 1, leaf
+    for sibling in path:
+        assert last
+        if at % 2 or at == last:
+            root = sha256(b"\x01" + sibling + root).digest()
+            while not at % 2 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            root = sha256(b"\x01" + root + sibling).digest()
+        at, last = at >> 1, last >> 1
+    assert last == 0
+    return root
+
+
+@pytest.mark.parametrize("where", ["--state", "--bundle"])
+def test_a_row_is_proven_by_its_json_alone(lineage: Any, state: Path, bundle: Path, where: str) -> None:
+    """From the values to the signed root with hashes only: row, leaf, root of the rows, entry, root of the log."""
+    place = state if where == "--state" else bundle
+    lines = lineage("log", "-n", 999, where, place, "--json").lines
+    seq = next(json.loads(line)["seq"] for line in lines if "rows_root" in line)
+    shown = lineage("show", f"{seq}.0.2", where, place, "--json").json
+    row, octets = shown["row"], bytes.fromhex
+    assert row["id"] == printed(seq, 0, 2)
+
+    packed = octets(row["packed"])
+    names = [f"{name} [{unit}]" for name, _, _, unit in row["fields"]]
+    kinds = "".join(f"{count}{'d' if kind == '<f8' else 'f'}" for _, kind, count, _ in row["fields"])
+    at_ns, *numbers = struct.unpack(f"<Q{kinds}", packed)
+    assert at_ns == row["at_mono_ns"]
+    flat = [number for name in names for number in as_list(row["values"][name])]
+    assert flat == numbers
+    leaf = sha256(b"\x00" + octets(row["salt"]) + packed).digest()
+    assert leaf.hex() == row["leaf"]
+    rows_root = root_from(leaf, row["row"], row["rows"], [octets(one) for one in row["path"]])
+
+    raw = octets(shown["raw"])
+    header = cbor2.loads(cbor2.loads(raw).value[2])
+    _, schema, count, root, *_ = header[10][0]
+    assert (header[3], count, root) == (seq, row["rows"], rows_root)
+    assert schema == sha256(cbor2.dumps(row["fields"], canonical=True)).digest()
+    entry_leaf = sha256(b"\x00" + raw).digest()
+    assert entry_leaf.hex() == shown["hash"]
+
+    proof, _, checkpoint = shown["proof"].partition("\n\n")
+    magic, index, *hashes = proof.split("\n")
+    assert (magic, index) == ("c2sp.org/tlog-proof@v1", f"index {seq}")
+    _, size, log_root, *_ = checkpoint.split("\n")
+    assert b64encode(root_from(entry_leaf, seq, int(size), [b64decode(one) for one in hashes])).decode() == log_root
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def test_show_says_what_lies_outside_a_selection(lineage: Any, state: Path, tmp_path: Path) -> None:
     """Neighbours that were left out are named as such, and the entry is proven."""
     to_bundle(state, tmp_path / "part.lineage", "20", "20")
@@ -286,6 +347,9 @@ def test_a_store_that_ends_its_reader_still_gives_a_verdict(lineage: Any, tmp_pa
         (["verify", "STATE/current"], "bundle_malformed"),
         (["verify", "--state", "STATE", "x.lineage"], "not both"),
         (["verify", "BUNDLE", "--checkpoint", "/nowhere"], "No such file"),
+        (["verify", "BUNDLE", "--checkpoint", __file__], f"{__file__} is no known head"),
+        (["verify", "--state", "STATE", "--checkpoint", __file__], f"{__file__} is no known head"),
+        (["verify", "BUNDLE", "--checkpoint", "STATE/current"], "current is no known head"),
         (["show", "99999", "--state", "STATE"], "no entry 99999"),
         (["show", "12-00000000", "--state", "STATE"], "id_mismatch"),
         (["show", "twelve", "--state", "STATE"], "id_malformed"),
@@ -336,6 +400,15 @@ def test_each_verb_shows_an_example(lineage: Any, verb: str) -> None:
     said = lineage(verb, "--help")
     assert said.status == 0
     assert f"lineage {verb}" in said.out.split("Example")[1]
+
+
+def test_each_verb_prints_json_or_says_why_not(lineage: Any) -> None:
+    """In its help; a group's verbs each for themselves."""
+    for verb in VERBS:
+        said = lineage(verb, "--help").out
+        names = re.findall(r"^  (\w+)  ", said.partition("Commands:")[2], re.MULTILINE)
+        for each in [said] if not names else [lineage(verb, name, "--help").out for name in names]:
+            assert "--json" in each, verb
 
 
 def test_the_environment_names_the_state(lineage: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

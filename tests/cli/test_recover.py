@@ -156,6 +156,17 @@ def test_a_foreign_store_is_no_damage(state: Path) -> None:
     assert tree(state) == before
 
 
+@pytest.mark.parametrize("damage", [None, flip, no_current])
+def test_another_identity_key_is_no_damage(state: Path, tmp_path: Path, damage: Damage | None) -> None:
+    """Whatever else is wrong: a lineage that can be read is given up under its own key only."""
+    shutil.copy(made(tmp_path / "other") / "identity.key", state / "identity.key")
+    if damage is not None:
+        damage(state, lineage_dir(state, read_current(state) or ""))
+    before = tree(state)
+    assert "restore that identity.key from your backup" in one_line(lineage("recover", "--state", state, "--yes"))
+    assert tree(state) == before
+
+
 def test_it_asks_first(state: Path) -> None:
     """Without --yes and a terminal it says what is wrong, and does nothing."""
     flip(state, lineage_dir(state, read_current(state) or ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from recorder.core.keys import kid
+from recorder.daemon import identity
 from tests.cli.states import Running, as_another, as_root, copied, lineage, made, one_line, tree
 
 
@@ -25,7 +28,7 @@ def refused(state: Path, *more: str | Path, prefix: tuple[str, ...] = ()) -> str
     ("old", "new", "said"),
     [
         ("[store]", "[stores]", "stores"),
-        ("segment_mib = 4", "segment_mib = 3", "segment_mib"),
+        ("segment_mib = 4", "segment_mib = 3", "recorder.toml: [store]: segment_mib: expected a whole number >= 4"),
         ("gated = false", "gated = true", "cannot be gated"),
         ('"hold"', '"maybe"', "on_unavailable"),
         ("[platform]", "[platform", "not TOML"),
@@ -39,9 +42,23 @@ def test_bad_configuration(state: Path, old: str, new: str, said: str) -> None:
     assert said in refused(state)
 
 
+@pytest.mark.parametrize("name", ["emergency_stop", "braking", "landing"])
+def test_what_may_never_wait(state: Path, name: str) -> None:
+    """A recorder that is away must not hold an emergency stop, braking or a landing."""
+    path = state / "recorder.toml"
+    before, after = path.read_text().split(f"[class.{name}]")
+    path.write_text(f"{before}[class.{name}]{after.replace('continue_ungated', 'hold', 1)}")
+    assert f'[class.{name}] cannot wait for a recorder: holding it back would be the hazard; on_unavailable = "con' in (
+        refused(state)
+    )
+
+
 def test_no_configuration(state: Path) -> None:
-    """The line says who makes one."""
+    """The line says who makes one, or that the one of this state is to be put back."""
     (state / "recorder.toml").unlink()
+    assert "restore the one that belongs to this state" in refused(state)
+    (state / "identity.key").unlink()
+    (state / "current").unlink()
     assert "lineage init" in refused(state)
 
 
@@ -52,16 +69,22 @@ def test_no_state_directory(tmp_path: Path) -> None:
 
 
 def test_missing_key(state: Path) -> None:
-    """Without the identity key nothing is signed."""
+    """Without the identity key nothing is signed; what it signed can be continued with that key only."""
     (state / "identity.key").unlink()
-    assert "identity.key is missing" in refused(state)
+    said = refused(state)
+    assert "identity.key is missing; restore it from your backup" in said
+    assert "holds what it signed" in said
+    shutil.rmtree(state / "lineages")
+    assert "nothing was recorded" in refused(state)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
 def test_key_that_others_can_read_or_write(state: Path, mode: int) -> None:
     """Such a key proves nothing."""
     (state / "identity.key").chmod(mode)
-    assert "others can read it" in refused(state)
+    said = refused(state)
+    assert "others can read it" in said
+    assert f"`chmod 600 {state / 'identity.key'}`" in said
 
 
 @pytest.mark.parametrize("content", ["", "lineage identity key 1\nAAAA\n-\n", "x" * 4000, "\x00\n"])
@@ -72,14 +95,29 @@ def test_key_that_is_none(state: Path, content: str) -> None:
 
 
 def test_foreign_store(state: Path, tmp_path: Path) -> None:
-    """A lineage of another platform or another identity is not continued."""
+    """A lineage of another platform or another identity is not continued, and what is to be put back is named.
+
+    Not `recover`: it would give up a sound lineage.  With a head file or, as after a power cut, without one.
+    """
     path = state / "recorder.toml"
-    path.write_text(path.read_text().replace('"arm-7"', '"arm-8"'))
-    assert "acme/arm-8" in refused(state)
     other = made(tmp_path / "other")
-    path.write_text(path.read_text().replace('"arm-8"', '"arm-7"'))
-    shutil.copy(other / "identity.key", state / "identity.key")
-    assert "lineage recover" in refused(state)
+    text, key = path.read_text(), (state / "identity.key").read_bytes()
+    heads = list(state.glob("lineages/*/head"))
+    assert heads
+    for _ in range(2):
+        path.write_text(text.replace('"arm-7"', '"arm-8"'))
+        said = refused(state)
+        assert "acme/arm-8" in said
+        assert "another platform's recorder.toml; put the right one back" in said
+        assert "lineage recover" not in said
+        path.write_text(text)
+        shutil.copy(other / "identity.key", state / "identity.key")
+        said = refused(state)
+        assert f"is {kid(identity.load(state).public_key).hex()}; restore that identity.key from your backup" in said
+        assert "lineage recover" not in said
+        (state / "identity.key").write_bytes(key)
+        for head in heads:
+            head.unlink(missing_ok=True)
 
 
 def test_damaged_store(state: Path) -> None:
@@ -153,7 +191,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_at_the_first_start(small_disk: Path) -> None:
     """Where the first segment finds no room, nothing of it stays."""
     state = made(small_disk / "state", segment_mib=8)
-    assert "No space left" in refused(state)
+    said = refused(state)
+    assert "No space left" in said
+    assert "free some room, or set a smaller segment_mib" in said
+
+
+@as_root
+def test_a_file_system_that_is_read_only(small_disk: Path) -> None:
+    """Whoever runs it: another user could not write there either."""
+    state = made(small_disk / "state")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    said = refused(state)
+    assert "Read-only file system" in said
+    assert "mount it for writing" in said
+    assert "owner" not in said
+    checks = {one["name"]: one for one in json.loads(lineage("doctor", "--state", state, "--json").stdout)["checks"]}
+    for name in ("permissions", "sync", "store"):
+        assert (checks[name]["verdict"], "owner" in checks[name]["advice"]) == ("fail", False), checks[name]
 
 
 @as_root

@@ -44,7 +44,9 @@ def test_of_a_recorder_that_hangs(state: Path) -> None:
         assert found["source"] == "page"
         assert found["entries"] == 2
         os.utime(state / "status.json", (0, 0))
-        assert "has gone, or hangs; its status page is" in lineage("status", "--state", state).stdout
+        done = lineage("status", "--state", state)
+        assert "has gone, or hangs; its status page is" in done.stdout
+        assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_of_a_recorder_that_was_killed(state: Path) -> None:
@@ -54,7 +56,7 @@ def test_of_a_recorder_that_was_killed(state: Path) -> None:
         running.process.kill()
         running.process.wait()
     os.utime(state / "status.json", (0, 0))
-    found = parsed(lineage("status", "--state", state, "--json"))
+    found = parsed(lineage("status", "--state", state, "--json"), 1)
     assert (found["running"], found["source"]) == (False, "page")
     assert found["age_s"] > 1e6
 
@@ -73,10 +75,12 @@ def test_warnings_of_the_page_are_shown(state: Path) -> None:
     """A full store, a failed preparation and a stall stand out."""
     page = {"origin": "acme/arm-7/0", "store_full": True, "prepare_failure": "no room", "stalled_s": 7.5}
     (state / "status.json").write_text(json.dumps(page))
-    shown = lineage("status", "--state", state).stdout
-    assert shown.count("WARNING") == 3
+    done = lineage("status", "--state", state)
+    assert (done.returncode, done.stdout.count("WARNING")) == (1, 3), "it stands still"
     (state / "status.json").write_text(json.dumps({"sync_outstanding_s": 3.5}))
-    assert "3.5 s" in lineage("status", "--state", state).stdout
+    done = lineage("status", "--state", state)
+    assert "3.5 s" in done.stdout
+    assert done.returncode == 0
     (state / "status.json").write_text("[")
     assert "not running" in lineage("status", "--state", state).stdout
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.core.errors import FormatError
-from recorder.core.ids import EntryId, check, entry_id, parse_id
+from recorder.core.ids import EntryId, check, entry_id, parse_id, parse_typed
 
 HASH = bytes.fromhex("0123abcd" + "00" * 28)
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -34,6 +36,18 @@ def test_printed_is_parsed_back(seq: int, index: int | None, row: int | None, di
     made = entry_id(digest, seq, index, row)
     assert parse_id(str(made)) == made
     check(made.digits, digest)
+
+
+@pytest.mark.parametrize("numbers", [(12,), (12, 3), (12, 0, 400)])
+def test_people_may_leave_out_the_digits(numbers: tuple[int, ...]) -> None:
+    """With them it is the printed id, without them the same place."""
+    whole = entry_id(HASH, *numbers)
+    assert parse_typed(str(whole)) == whole
+    bare = ".".join(map(str, numbers))
+    assert parse_typed(bare) == replace(whole, digits="")
+    for text in (f"{bare}-", f"{bare}.", f"0{bare}", f"{bare}.1.2.3", ""):
+        with pytest.raises(FormatError, match="id_malformed"):
+            parse_typed(text)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,20 @@ def test_the_manager_hears_of_readiness_and_life(tmp_path: Path) -> None:
     manager.shutdown(socket.SHUT_RD)
     listener.join()
     manager.close()
+
+
+def test_a_page_or_a_systemd_that_cannot_be_told_is_said_once(tmp_path: Path) -> None:
+    """Both are tried many times a second here; recording goes on, and the journal hears of each once."""
+    state = make_state(tmp_path / "s")
+    (state / ".status.json.tmp").mkdir()
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "60000"}
+    with Running(state, env=environment) as running:
+        time.sleep(0.5)
+        _work(running, 3)
+        assert running.stop() == 0
+    said = running.said
+    assert said.count(f"cannot write the status page {state / 'status.json'}: Is a directory") == 1
+    assert said.count("cannot notify systemd, which may end this as hung: No such file or directory") == 1
 
 
 def test_socket_activation(tmp_path: Path) -> None:

@@ -128,7 +128,6 @@ def test_a_rows_id_leads_to_the_same_row_elsewhere(session: Session) -> None:
     with closing(open_source(session.state)) as source:
         for value in session.mcap.values("/actuators/arm")[::7]:
             held, named = entry_named(source, value["_lineage"]["id"])
-            assert named is not None
             assert named.index is not None
             assert named.row is not None
             view = row_of(source, held, decode(held.raw), named.index, named.row)
@@ -181,7 +180,6 @@ def test_every_act_has_a_receipt(session: Session) -> None:
     with closing(open_source(session.state)) as source:
         for value in receipts:
             held, named = entry_named(source, value["id"])
-            assert named is not None
             assert (value["seq"], value["index"]) == (held.seq, named.index)
             commits = decode(held.raw).header.commits
             assert commits is not None
