@@ -68,7 +68,7 @@ def _verdicts(report: dict[str, Any]) -> None:
         word = "nothing to check yet" if found == "nothing" else found
         output.say(f"  {name:<13} {output.coloured(found) if word == found else word}  ({meaning})")
     for problem in report["problems"][:PROBLEMS_SHOWN]:
-        output.say(f"  step {problem['step']}, entry {problem['seq']}: {problem['error']}: {problem['detail']}")
+        output.line(f"  step {problem['step']}, entry {problem['seq']}: {problem['error']}: {problem['detail']}")
     output.say()
 
 

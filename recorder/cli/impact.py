@@ -81,7 +81,7 @@ def _origin(source: StateSource | BundleSource, wanted: str) -> Origin:
 def _print_entry(held: Held, relation: str, via: int | None, names: Mapping[int, str]) -> None:
     printed, at, sort, gist = line(held, names)
     led = relation if via is None else f"{relation} {via}"
-    output.say(output.printable(f"{printed:<18} {led:<18} {at:<25} {sort:<21} {gist}".rstrip()))
+    output.line(f"{printed:<18} {led:<18} {at:<25} {sort:<21} {gist}".rstrip())
 
 
 def _print(found: Impact, listed: int, *, is_whole: bool) -> None:

@@ -84,4 +84,4 @@ def _print(held: Held, names: dict[int, str], *, as_json: bool) -> None:
         output.json_line(described(held, names))
         return
     printed, at, sort, gist = line(held, names)
-    output.say(f"{printed:<18} {at:<25} {sort:<21} {gist}".rstrip())
+    output.line(f"{printed:<18} {at:<25} {sort:<21} {gist}".rstrip())

@@ -26,9 +26,14 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
+def line(text: str) -> None:
+    """One line on standard output with words of others in it, such as claims and reasons."""
+    click.echo(printable(text))
+
+
 def note(text: str) -> None:
-    """One line on standard error."""
-    click.echo(f"lineage: {text}", err=True)
+    """One line on standard error; its words may be others'."""
+    click.echo(f"lineage: {printable(text)}", err=True)
 
 
 def json_line(value: Any) -> None:  # noqa: ANN401 -- any JSON value
@@ -47,8 +52,8 @@ def coloured(verdict: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: with rich where it is installed and someone looks, else aligned text."""
-    listed = [list(map(str, row)) for row in rows]
+    """Print a table, cells with others' words too: with rich where it is installed and someone looks, else aligned."""
+    listed = [[printable(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty() and _rich_table(columns, listed):
         return
     widths = [max(len(row[at]) for row in [list(columns), *listed]) for at in range(len(columns))]

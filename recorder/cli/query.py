@@ -96,7 +96,7 @@ def command(
 def _print_match(match: Match, names: dict[int, str]) -> None:
     printed, at, sort, gist = line(match.held, names)
     by = "  ".join(match.who[name] for name in ("operator", "task") if not match.who[name].startswith("("))
-    output.say(output.printable(f"{printed:<18} {at:<25} {sort:<21} {by:<20} {gist}".rstrip()))
+    output.line(f"{printed:<18} {at:<25} {sort:<21} {by:<20} {gist}".rstrip())
 
 
 def _counts(query: Query) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _print_counts(query: Query, count_by: str | None, count: int, *, is_whole: b
         ordered = sorted(query.by_value.items(), key=lambda one: (-one[1].entries, one[0]))
         output.table(
             (count_by, *Counted._fields),
-            [(output.printable(value), *(f"{n:,}" for n in many)) for value, many in ordered],
+            [(value, *(f"{n:,}" for n in many)) for value, many in ordered],
         )
     output.say(f"{total.entries:,} entries with {total.commits:,} commits and {total.rows:,} rows")
     if query.undecided:

@@ -114,30 +114,30 @@ def _proof(source: StateSource | BundleSource, held: Held, leaf: str) -> tuple[T
 
 
 def _print(shown: dict[str, Any], proof: TlogProof | None) -> None:
-    output.say(f"{shown['id']}  {shown.get('kind', 'unreadable')}  {shown.get('time', {}).get('utc', '')}".rstrip())
+    output.line(f"{shown['id']}  {shown.get('kind', 'unreadable')}  {shown.get('time', {}).get('utc', '')}".rstrip())
     left_out = {"id", "seq", "kind", "neighbours", "proof", "proof_remark"}
     _tree({key: value for key, value in shown.items() if key not in left_out}, "  ")
-    output.say("  neighbours")
+    output.line("  neighbours")
     for one in shown.get("neighbours", []):
         of = f" of {one['of']}" if one["of"] else ""
-        output.say(f"    {one['axis']}{of}: before {one['before'] or 'none'}, after {one['after'] or 'none'}")
-    output.say(f"  proof: {shown['proof_remark']}")
+        output.line(f"    {one['axis']}{of}: before {one['before'] or 'none'}, after {one['after'] or 'none'}")
+    output.line(f"  proof: {shown['proof_remark']}")
     if proof is not None:
         for text in shown["proof"].rstrip("\n").split("\n"):
-            output.say(f"    {text}".rstrip())
+            output.line(f"    {text}".rstrip())
 
 
 def _tree(values: dict[str, Any], indent: str) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            output.say(f"{indent}{key}")
+            output.line(f"{indent}{key}")
             _tree(value, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for at, item in enumerate(value):
-                output.say(f"{indent}{key} {item.get('id', at)}")
+                output.line(f"{indent}{key} {item.get('id', at)}")
                 _tree({name: part for name, part in item.items() if name != "id"}, indent + "  ")
         else:
-            output.say(f"{indent}{key}: {_plain(value)}")
+            output.line(f"{indent}{key}: {_plain(value)}")
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 -- any JSON value

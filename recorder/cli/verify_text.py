@@ -30,14 +30,14 @@ def print_report(report: Report, origin: str, trust: Trust | None) -> None:
         if step.checked or step.outcome != "nothing":
             output.say(f"  step {step.step:>2}  {step.outcome:<8} {step.title}: {step.checked:,} checked")
     for remark in _remarks(report, trust):
-        output.say(f"  note: {remark}")
+        output.line(f"  note: {remark}")
     if not report.problems:
         return
     output.say()
     output.say("problems:")
     for found in report.problems[:PROBLEMS_SHOWN]:
         place = "lineage" if found.seq is None else f"entry {found.seq}"
-        output.say(f"  step {found.step}, {place}: {found.error}: {found.detail}")
+        output.line(f"  step {found.step}, {place}: {found.error}: {found.detail}")
     left_out = sum(report.problem_counts.values()) - min(len(report.problems), PROBLEMS_SHOWN)
     if left_out:
         counts = ", ".join(f"{name} {count}" for name, count in report.problem_counts.items())
@@ -47,16 +47,16 @@ def print_report(report: Report, origin: str, trust: Trust | None) -> None:
 def print_other(other: Other, trust: Trust | None) -> None:
     """Print what was found of an incarnation that is not in force."""
     output.say()
-    output.say(f"another incarnation: {other.origin}")
+    output.line(f"another incarnation: {other.origin}")
     for one in other.named:
         head = f"{one.size:,} entries" if one.root is None else f"{one.size:,} entries and root {one.root.hex()[:16]}"
-        output.say(f"  named by the boot entry of {one.by}, with {head}")
+        output.line(f"  named by the boot entry of {one.by}, with {head}")
     if remark := _STANDING.get(other.outcome.standing or ""):
         output.say(f"  {remark}")
     if not other.is_here:
         output.say("  it is not here; check the bundle that was taken of it")
     if other.outcome.error is not None:
-        output.say(f"  it could not be checked: {other.outcome.error}")
+        output.line(f"  it could not be checked: {other.outcome.error}")
     if other.outcome.report is not None:
         print_report(other.outcome.report, other.origin, trust)
 

@@ -49,6 +49,6 @@ def _print(step: Step, names: dict[int, str], *, as_json: bool) -> None:
         output.json_line(described(step.held, names) | {"link_broken": step.broken})
         return
     printed, at, sort, gist = line(step.held, names)
-    output.say(f"{printed:<18} {at:<25} {sort:<21} {gist}".rstrip())
+    output.line(f"{printed:<18} {at:<25} {sort:<21} {gist}".rstrip())
     if step.broken is not None:
-        output.say(f"    BROKEN LINK: {step.broken}; run `lineage verify`")
+        output.line(f"    BROKEN LINK: {step.broken}; run `lineage verify`")

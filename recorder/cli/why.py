@@ -121,12 +121,12 @@ def _print(tree: Why, shown: dict[Place, dict[str, Any]], names: Mapping[int, st
         printed.add(place)
         output.say(f"{label}{asked if place == tree.root and asked else head}  {sort}  {at}".rstrip())
         for text in _facts(node, shown[place], gist, only_who=place[1]):
-            output.say(output.printable(f"{indent}    {text}"))
+            output.line(f"{indent}    {text}")
         for step in node.steps:
             if step.is_broken:
                 output.say(f"{indent}    DOES NOT HOLD: {step.link.relation}: {step.remark}")
             elif step.to is None:
-                output.say(output.printable(f"{indent}    {step.link.relation}: {step.remark}"))
+                output.line(f"{indent}    {step.link.relation}: {step.remark}")
         pending += [(depth + 1, step.link.relation, step.to) for step in reversed(node.steps) if step.to is not None]
     if tree.is_cut:
         output.say(f"cut after {len(tree.nodes)} entries; ask again of the last ones")
