@@ -23,9 +23,11 @@ ACTUATOR_OF = {
     ("actuator_controls_0", 0): "fc.controls0",
     ("actuator_controls_1", 0): "fc.controls1",
 }
+ACTUATOR_TOPICS = {topic for topic, _ in ACTUATOR_OF}
 MODE_FIELDS = {"vehicle_status": ("nav_state", "arming_state", "failsafe"), "commander_state": ("main_state",)}
 POSITION_TOPICS = ("vehicle_local_position", "vehicle_global_position", "vehicle_gps_position")
-TOPICS = [*dict.fromkeys(topic for topic, _ in ACTUATOR_OF), *MODE_FIELDS, "vehicle_attitude", *POSITION_TOPICS]
+TOPICS = [*ACTUATOR_TOPICS, *MODE_FIELDS, "vehicle_attitude", *POSITION_TOPICS]
+STRAY_US = 1_000_000  # other topics may end a little later than ours
 
 NUMPY_TYPE = {
     "uint64_t": "<u8",
@@ -47,11 +49,7 @@ ELEMENT = re.compile(r"(?P<name>\w+)\[(?P<index>\d+)\]")
 def read_ulog(path: Path) -> Flight:
     """Read the actuator traffic, pose, modes and dropouts of a log."""
     try:
-        # Only our topics: pyulog dates a dropout by the latest timestamp read so far, and one stale message of another
-        # topic (`mission` in a real log lies 19 minutes ahead) would push it far beyond the flight.
-        with path.open("rb") as file:
-            log = ULog(file, message_name_filter_list=TOPICS)
-        return _flight(path.name, log)
+        return _flight(path.name, _read(path))
     except OSError as error:
         message = f"{path}: {error.strerror or error}"
         raise UnreadableFlight(message) from error
@@ -63,10 +61,29 @@ def read_ulog(path: Path) -> Flight:
         raise UnreadableFlight(message) from error
 
 
+def _read(path: Path) -> Any:
+    """Read all topics but those that run far ahead of ours.
+
+    pyulog dates a dropout by the latest timestamp that it has read so far.  Of our topics alone that is up to 40 ms too
+    early in a real log; with one stray message, such as of `mission` in another, it is 19 minutes too late.
+    """
+    with path.open("rb") as file:
+        log = ULog(file)
+    ends_us: dict[str, int] = {}
+    for data in log.data_list:
+        ends_us[data.name] = max(ends_us.get(data.name, 0), int(data.data["timestamp"].max(initial=0)))
+    end_us = max((ends_us[name] for name in TOPICS if name in ends_us), default=0)
+    straying = {name for name, at_us in ends_us.items() if at_us > end_us + STRAY_US}
+    if not straying or not end_us:
+        return log
+    with path.open("rb") as file:
+        return ULog(file, message_name_filter_list=sorted(ends_us.keys() - straying))
+
+
 def _flight(name: str, log: Any) -> Flight:
     tracks, omitted = [], []
     for data in log.data_list:
-        if not data.name.startswith("actuator_") or not len(data.data["timestamp"]):
+        if data.name not in ACTUATOR_TOPICS or not len(data.data["timestamp"]):
             continue
         actuator = ACTUATOR_OF.get((data.name, data.multi_id))
         if actuator is None:
@@ -74,7 +91,7 @@ def _flight(name: str, log: Any) -> Flight:
         else:
             tracks.append(_track(actuator, data))
     if not tracks:
-        message = f"{name}: no actuator topic ({', '.join(sorted({topic for topic, _ in ACTUATOR_OF}))})"
+        message = f"{name}: no actuator topic ({', '.join(sorted(ACTUATOR_TOPICS))})"
         raise UnreadableFlight(message)
     info = log.msg_info_dict
     vehicle = {key: str(info[key]) for key in ("sys_name", "ver_hw", "ver_sw") if key in info}

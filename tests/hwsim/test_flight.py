@@ -34,6 +34,9 @@ def test_counts_of_the_multirotor_are_the_stated_ones() -> None:
     assert counts(flight) == {"fc.outputs": 1311, "fc.controls0": 3269}
     assert len(flight.pose.attitude_at_us) == 6461
     assert [dropout.duration_ms for dropout in flight.dropouts] == [0, 26, 31, 62]
+    assert [dropout.at_us for dropout in flight.dropouts] == [112574774, 112574774, 112614307, 153855108], (
+        "by all topics"
+    )
     assert flight.duration_s == pytest.approx(68.9, abs=0.1)
 
 
