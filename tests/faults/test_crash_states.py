@@ -7,6 +7,7 @@ synced; what it leaves is opened with the recorder's own recovery.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,15 +28,18 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strac
 
 SHORT_STATES = 200
 LONG_PARTS = 12
+ERASING_STATES = 90
+# All calls but those that fill the next segment with zeros, which are the most by far.
+_ERASING = r"^(?!pwrite64 of 262144 |fdatasync of .*\.tmp/data\.mdb$)"
 SECOND_OF_TWO = r"segments/00000002/data\.mdb"
 
 
 class Lives:
     """Runs of one state directory, each under strace."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, **settings: str) -> None:
         self._base = base
-        self.state = make_state(base / "state", checkpoint_s=3600)
+        self.state = make_state(base / "state", checkpoint_s=3600, **settings)
         self._initial = base / "initial"
         self._traces: list[str] = []
         self.begin_here()
@@ -87,6 +91,17 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     shutil.rmtree(base)
 
 
+@pytest.fixture(scope="module")
+def erasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
+    """Rolls, a deletion entry, kill -9, a restart that carries it out and then another deletion, a stop."""
+    base = tmp_path_factory.mktemp("erasing")
+    lives = Lives(base, **work.GIVES_UP)
+    lives.live(work.life_that_announces, signal.SIGKILL, prelude=work.IN_HASTE)
+    lives.live(work.life_that_erases, signal.SIGTERM, prelude=work.IN_HASTE)
+    yield lives
+    shutil.rmtree(base)
+
+
 @pytest.fixture
 def brief(tmp_path: Path) -> Iterator[Lives]:
     """A state whose runs the test makes; short ones."""
@@ -116,6 +131,28 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(lives: Lives, journaled
 def test_every_crash_state(lives: Lives, journaled: bool, part: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The same with all of them: every subset of few pending changes, many of more, and many ways to tear a write."""
     outcome = lives.judged(journaled=journaled, thorough=True, part=(part, LONG_PARTS))
+    with capsys.disabled():
+        print(f"\n{_said(outcome)}")
+    assert outcome.failed == 0, _said(outcome)
+
+
+@pytest.mark.parametrize("journaled", [True, False], ids=["journaled", "unordered"])
+def test_a_power_cut_takes_no_claims_but_those_that_were_announced(erasing: Lives, journaled: bool) -> None:
+    """A sample around deletions: what is gone is named by a durable deletion entry, and what one names goes with the next sweep."""
+    outcome = erasing.judged(journaled=journaled, states=ERASING_STATES, after=_ERASING)
+    print(_said(outcome))
+    assert outcome.failed == 0, _said(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(LONG_PARTS))
+@pytest.mark.parametrize("journaled", [True, False], ids=["journaled", "unordered"])
+def test_every_crash_state_of_a_deletion(
+    erasing: Lives, journaled: bool, part: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same with all of them."""
+    outcome = erasing.judged(journaled=journaled, thorough=True, part=(part, LONG_PARTS))
     with capsys.disabled():
         print(f"\n{_said(outcome)}")
     assert outcome.failed == 0, _said(outcome)
@@ -161,6 +198,59 @@ def test_the_states_show_a_recorder_that_breaks_its_word(brief: Lives, prelude: 
     outcome = brief.judged(journaled=True, states=60)
     assert outcome.failed > 0
     assert any("was acknowledged and is gone" in line for line in outcome.found), _said(outcome)
+
+
+# Python for the sweeper's child, which is a fresh interpreter.
+_IN_CHILD = "from recorder.daemon import sweeper; sweeper._PROGRAM = {!r} + sweeper._PROGRAM"
+_RENAMES_UNSYNCED = _IN_CHILD.format(f"""
+{_NO_SYNC}
+from recorder.store import erase
+def cut(data, size):
+    with data.open("r+b") as file:
+        file.truncate(size)
+erase._cut = cut
+""")
+_ERASES_FIRST = """
+from recorder.daemon.room import Room
+from recorder.daemon.sweeper import Sweeper
+start, tick = Sweeper.start, Room.tick
+def to_its_end(self, order):
+    start(self, order)
+    self._child.wait()
+Sweeper.start = to_its_end
+Room.tick = lambda self, now_s, write: tick(self, now_s, lambda: None)
+"""
+_FORGETS = """
+from recorder.store.tail import Op
+from recorder.writer.journal import Journal
+move = Journal.move
+def moved(self, *operation):
+    if operation[0] == Op.ERASE:
+        self.tail.apply(list(operation))
+    else:
+        move(self, *operation)
+Journal.move = moved
+"""
+
+
+@pytest.mark.parametrize(
+    ("prelude", "shown"),
+    [
+        (_RENAMES_UNSYNCED, r"is damaged|is cut short|has no data\.mdb"),
+        (_ERASES_FIRST, "are gone and no deletion entry names them"),
+        (_FORGETS, "names entries that keep their claims"),
+    ],
+    ids=["renames before it syncs", "erases before it announces", "forgets what it announced"],
+)
+def test_the_states_show_a_recorder_that_erases_wrongly(tmp_path: Path, prelude: str, shown: str) -> None:
+    """A deletion that is broken on purpose is found out."""
+    brief = Lives(tmp_path, **work.GIVES_UP)
+    brief.live(work.life_that_announces, signal.SIGKILL, prelude=work.IN_HASTE)
+    brief.begin_here()
+    brief.live(work.life_that_erases, signal.SIGTERM, prelude=f"{work.IN_HASTE}\n{prelude}")
+    outcome = brief.judged(journaled=True, states=40, after=_ERASING)
+    shutil.rmtree(tmp_path)
+    assert any(re.search(shown, line) for line in outcome.found), _said(outcome)
 
 
 def test_a_power_cut_between_the_head_of_a_segment_and_its_first_record(lives: Lives) -> None:
