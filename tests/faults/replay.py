@@ -145,8 +145,10 @@ class _Replay:
         found = strings(call.arguments)
         if not found or not found[0]:
             return
+        before = len(self.promised.entries), self.promised.checkpoint
         note_reply(self.promised, found[0])
-        self.dirty = True  # the strictest moment with what is pending is one after this promise
+        # The strictest moment with what is pending is one after this promise.
+        self.dirty |= before != (len(self.promised.entries), self.promised.checkpoint)
 
     def _write(self, call: Call) -> None:
         number, name = descriptor(call.arguments)
