@@ -58,10 +58,11 @@ class Unlink(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A name changed within one directory, atomically."""
+    """A name changed atomically, also for one in another directory."""
 
     parent: int
     old: str
+    into: int  # directory
     new: str
     node: int
 
@@ -86,8 +87,7 @@ class Pending:
 
     def is_synced_by(self, node: int) -> bool:
         """Whether a sync of this file or directory makes it durable."""
-        target = self.change.node if isinstance(self.change, Data | Size | Mode) else self.change.parent
-        return target == node
+        return node in _touched(self.change)
 
 
 @dataclass(slots=True)
@@ -146,13 +146,18 @@ class Disk:
         return self._add(Unlink(parent, name), path)
 
     def rename(self, old: PurePosixPath, new: PurePosixPath) -> Pending:
-        """Change a name; raises ValueError across directories, of which the recorder has none."""
-        if old.parent != new.parent:
-            raise ValueError(f"{old} to {new}: a rename across directories is not modelled")
-        parent, name = self._split(old)
+        """Change a name; what had the new one is gone with the old name's going.
+
+        Across directories it is atomic on a journaled disk only: elsewhere each directory is durable by its own sync.
+        """
+        (parent, name), (into, new_name) = self._split(old), self._split(new)
         node = self._names[parent].pop(name)
-        self._names[parent][new.name] = node
-        return self._add(Move(parent, name, new.name, node), new)
+        self._names[into][new_name] = node
+        if self.journaled or parent == into:
+            return self._add(Move(parent, name, into, new_name, node), new)
+        link = self._add(Link(into, new_name, node), new)
+        self.returned(self._add(Unlink(parent, name), old))
+        return link
 
     def write(self, path: PurePosixPath, at: int, content: bytes, *, durable_on_return: bool = False) -> Pending:
         """Write to a file."""
@@ -203,9 +208,9 @@ class Disk:
         """Make the directory that a power cut leaves if of all that is pending just `kept` had arrived."""
         nodes = dict(self._durable)
         for change in kept:
-            touched = change.node if isinstance(change, Data | Size | Mode) else change.parent
-            if nodes[touched] is self._durable.get(touched):
-                nodes[touched] = nodes[touched].copy()
+            for touched in _touched(change):
+                if nodes[touched] is self._durable.get(touched):
+                    nodes[touched] = nodes[touched].copy()
             _apply(nodes, change)
         _write_dir(root, nodes, ROOT)
 
@@ -250,6 +255,17 @@ def sectors_of(write: Data) -> int:
     return (write.at + len(write.content) - 1) // SECTOR_BYTES - write.at // SECTOR_BYTES + 1
 
 
+def _touched(change: Change) -> tuple[int, ...]:
+    """The files or directories that a change is in."""
+    match change:
+        case Data(node) | Size(node) | Mode(node):
+            return (node,)
+        case Move(parent, _, into):
+            return (parent, into)
+        case Link(parent) | Unlink(parent):
+            return (parent,)
+
+
 def _apply(nodes: dict[int, _Node], change: Change) -> None:
     match change:
         case Data(node, at, content):
@@ -267,10 +283,10 @@ def _apply(nodes: dict[int, _Node], change: Change) -> None:
             nodes[parent].names[name] = node
         case Unlink(parent, name):
             nodes[parent].names.pop(name, None)
-        case Move(parent, old, new, node):
+        case Move(parent, old, into, new, node):
             if nodes[parent].names.get(old) == node:
                 del nodes[parent].names[old]
-            nodes[parent].names[new] = node
+            nodes[into].names[new] = node
 
 
 def _write_dir(path: Path, nodes: dict[int, _Node], number: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from stat import S_IMODE
 
+from msgspec.structs import replace
+
 from recorder import config as configs
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.entry import decode, entry_hash
@@ -17,6 +19,7 @@ from recorder.daemon.randomness import ReadAhead
 from recorder.store.layout import DATA, HEAD, ordinals, segment_dir
 from recorder.store.sessions import REQUESTS_MAX
 from recorder.store.store import SEALED_MODE, Store
+from tests.faults import givenup
 from tests.faults.replay import Promised
 from tests.running import lineage_of, records_of, verified
 
@@ -35,8 +38,10 @@ def findings(
         losses: problems that the report may name.
 
     """
+    config = configs.load(state)
     try:
-        started = boot.start(state, configs.load(state), identity.load(state), SystemClock(), ReadAhead())
+        # Without rules: what was announced is carried out whatever they say now, and nothing else goes.
+        started = boot.start(state, replace(config, retention={}), identity.load(state), SystemClock(), ReadAhead())
     except (LineageError, OSError) as error:
         return [f"the recorder does not start: {error}"]
     store = started.context.journal.store
@@ -47,7 +52,12 @@ def findings(
         found.append(f"taken for an older copy: {started.remark}")
     found += _forgotten(store)
     unsealed = _unsealed(store)
+    if config.retention:
+        found += givenup.without_reason(store)
+        found += givenup.swept(started.context, config)
     store.close()
+    if config.retention:
+        found += givenup.begun(store.lineage)
     found += _changed(state, promised, written)
     report = verified(state)
     if report.integrity != "pass" or not set(report.problem_counts) <= losses:

@@ -12,7 +12,7 @@ from recorder.core.messages import Status
 from recorder.core.note import parse_note
 from recorder.core.protocol import decode_reply
 from tests.faults.disk import LOCK_FILE, Disk, Pending, Size
-from tests.faults.traced import Call, below, descriptor, numbers, strings
+from tests.faults.traced import Call, Processes, below, descriptor, numbers, strings
 
 _WRITES = frozenset({"write", "pwrite64", "writev", "pwritev"})
 _SYNCS = frozenset({"fsync", "fdatasync"})
@@ -73,6 +73,7 @@ def moments(
     replay.disk.load(initial)
     index = 0
     for trace in traces:
+        replay.begin(Processes(trace))
         for call in trace:
             # Just before a change, all promises made so far count: the strictest moment with these pending changes.
             if replay.changes(call) and replay.dirty:
@@ -90,14 +91,23 @@ class _Replay:
         self.promised = Promised()
         self.dirty = True
         self.after = "start"
-        self.descriptors: dict[int, _Open] = {}
+        self._processes = Processes(())
+        self._descriptors: dict[int, dict[int, _Open]] = {}  # by process and number
         self._root = root
         self._writing: dict[int, Pending] = {}
         self._syncing: dict[int, list[Pending]] = {}
 
+    def begin(self, processes: Processes) -> None:
+        """Another run begins."""
+        self._processes = processes
+
     def changes(self, call: Call) -> bool:
         """Whether a call may change what a power cut leaves."""
-        return call.name not in ("sendto", "sendmsg", "lseek")
+        if call.name in _WRITES or call.name in _SYNCS:
+            return below(self._root, descriptor(call.arguments)[1]) is not None
+        if call.name == "openat" and "O_CREAT" not in call.arguments and "O_TRUNC" not in call.arguments:
+            return False
+        return call.name != "lseek" and any(below(self._root, path) is not None for path in _paths(call))
 
     def take(self, call: Call) -> None:
         if not call.began and call.result is None:
@@ -121,13 +131,24 @@ class _Replay:
             pending.returned = True
         self._writing.clear()
         self._syncing.clear()
-        self.descriptors.clear()
+        self._descriptors.clear()
+
+    def _opened_by(self, call: Call) -> dict[int, _Open]:
+        """The descriptors of the process that makes a call; a child's begin as its parent's are when it is first seen."""
+        process = self._processes.of(call.thread)
+        if process not in self._descriptors:
+            parent = self._processes.of(self._processes.parents.get(process, process))
+            self._descriptors[process] = dict(self._descriptors.get(parent, {}))
+        return self._descriptors[process]
 
     def _reply(self, call: Call) -> None:
         found = strings(call.arguments)
         if not found or not found[0]:
             return
+        before = len(self.promised.entries), self.promised.checkpoint
         note_reply(self.promised, found[0])
+        # The strictest moment with what is pending is one after this promise.
+        self.dirty |= before != (len(self.promised.entries), self.promised.checkpoint)
 
     def _write(self, call: Call) -> None:
         number, name = descriptor(call.arguments)
@@ -143,11 +164,12 @@ class _Replay:
             return
         if '"...' in call.arguments:
             raise ValueError(f"strace cut the bytes of a {call.name} to {path}")
-        opened = self.descriptors[number]
+        descriptors = self._opened_by(call)
+        opened = descriptors[number]
         content = b"".join(strings(call.arguments))
         at = int(numbers(call.arguments)[-1]) if call.name.startswith("p") else opened.at
         if not call.name.startswith("p"):
-            self.descriptors[number] = opened._replace(at=at + len(content))
+            descriptors[number] = opened._replace(at=at + len(content))
         self._writing[call.number] = self.disk.write(path, at, content, durable_on_return=opened.durable_on_return)
         self._changed(f"{call.name} of {len(content)} bytes at {at} of {path}")
 
@@ -167,8 +189,9 @@ class _Replay:
         """What changes names, sizes and modes, at its return; until then a crash finds it done or not done."""
         if call.name == "lseek":
             number, _ = descriptor(call.arguments)
-            if number in self.descriptors:
-                self.descriptors[number] = self.descriptors[number]._replace(at=result)
+            descriptors = self._opened_by(call)
+            if number in descriptors:  # else it is none of ours, or the duplicate that lists a directory
+                descriptors[number] = descriptors[number]._replace(at=result)
             return
         paths = [below(self._root, found) for found in _paths(call)]
         if not paths or paths[0] is None:
@@ -182,7 +205,7 @@ class _Replay:
         self._changed(f"{call.name} of {paths[0]}")
 
     def _open(self, call: Call, result: int, path: PurePosixPath) -> Pending | None:
-        self.descriptors[result] = _Open("O_DSYNC" in call.arguments or "O_SYNC" in call.arguments, 0)
+        self._opened_by(call)[result] = _Open("O_DSYNC" in call.arguments or "O_SYNC" in call.arguments, 0)
         if "O_CREAT" in call.arguments and self.disk.find(path) is None:
             return self.disk.make(path, is_dir=False, mode=_last(call, 8))
         if "O_TRUNC" in call.arguments and self.disk.size(path):
@@ -211,6 +234,8 @@ class _Replay:
 
 def _paths(call: Call) -> list[str]:
     """The paths that a call names."""
+    if call.name in ("sendto", "sendmsg"):
+        return []
     if call.name == "ftruncate":
         return [descriptor(call.arguments)[1]]
     found = [text.decode() for text in strings(call.arguments)]

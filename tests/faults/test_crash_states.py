@@ -6,74 +6,22 @@ synced; what it leaves is opened with the recorder's own recovery.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from tests.faults import work
-from tests.faults.judge import Outcome, Plan
-from tests.faults.traced import Traced
-from tests.running import lineage_of, make_state
+from tests.faults.lives import NO_SYNC, Lives, said
+from tests.running import lineage_of
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 
 SHORT_STATES = 200
 LONG_PARTS = 12
 SECOND_OF_TWO = r"segments/00000002/data\.mdb"
-
-
-class Lives:
-    """Runs of one state directory, each under strace."""
-
-    def __init__(self, base: Path) -> None:
-        self._base = base
-        self.state = make_state(base / "state", checkpoint_s=3600)
-        self._initial = base / "initial"
-        self._traces: list[str] = []
-        self.begin_here()
-
-    def begin_here(self) -> None:
-        """Take what is there now as durable, and forget the runs before."""
-        shutil.rmtree(self._initial, ignore_errors=True)
-        shutil.copytree(self.state, self._initial)
-        self._traces.clear()
-
-    def live(self, story: Callable[[Path], None], end: signal.Signals, *, prelude: str = "") -> None:
-        """Run a recorder while `story` uses its socket, then end it."""
-        trace = self._base / f"trace{len(self._traces)}"
-        place = self._base / "run"
-        place.mkdir(exist_ok=True)
-        with Traced(self.state, place / "socket", trace, prelude=prelude) as traced:
-            assert traced.records, traced.said
-            story(place / "socket")
-            assert traced.stop(end) == (-end if end == signal.SIGKILL else 0), traced.said
-        self._traces.append(str(trace))
-
-    def judged(self, **plan: Any) -> Outcome:
-        """Build crash states and open them."""
-        made = Plan(
-            root=str(self.state),
-            initial=str(self._initial),
-            traces=self._traces,
-            **{"thorough": False, "seed": 1} | plan,
-        )
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.faults.judge"],
-            input=msgspec.json.encode(made), capture_output=True, check=False, cwd=Path(__file__).parents[2], env=environment,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
-        outcome = msgspec.json.decode(done.stdout, type=Outcome)
-        assert outcome.tried > 0, "no state was tried: the test shows nothing"
-        return outcome
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +42,12 @@ def brief(tmp_path: Path) -> Iterator[Lives]:
     shutil.rmtree(tmp_path)
 
 
-def _said(outcome: Outcome) -> str:
-    return (
-        f"{outcome.tried} of {outcome.possible} crash states at {outcome.moments} moments, {outcome.failed} failed\n"
-        + "\n".join(outcome.found)
-    )
-
-
 @pytest.mark.parametrize("journaled", [True, False], ids=["journaled", "unordered"])
 def test_a_power_cut_loses_nothing_that_was_acknowledged(lives: Lives, journaled: bool) -> None:
     """A sample of all crash states, some of every kind: the recorder starts, all that it promised is there, once, and verifies."""
     outcome = lives.judged(journaled=journaled, states=SHORT_STATES)
-    print(_said(outcome))
-    assert outcome.failed == 0, _said(outcome)
+    print(said(outcome))
+    assert outcome.failed == 0, said(outcome)
 
 
 @pytest.mark.slow
@@ -117,8 +58,8 @@ def test_every_crash_state(lives: Lives, journaled: bool, part: int, capsys: pyt
     """The same with all of them: every subset of few pending changes, many of more, and many ways to tear a write."""
     outcome = lives.judged(journaled=journaled, thorough=True, part=(part, LONG_PARTS))
     with capsys.disabled():
-        print(f"\n{_said(outcome)}")
-    assert outcome.failed == 0, _said(outcome)
+        print(f"\n{said(outcome)}")
+    assert outcome.failed == 0, said(outcome)
 
 
 @pytest.mark.parametrize("journaled", [True, False], ids=["journaled", "unordered"])
@@ -133,11 +74,10 @@ def test_a_power_cut_while_an_older_copy_is_answered(brief: Lives, journaled: bo
     brief.begin_here()
     brief.live(work.later_life, signal.SIGKILL)
     outcome = brief.judged(journaled=journaled, states=60)
-    assert outcome.failed == 0, _said(outcome)
+    assert outcome.failed == 0, said(outcome)
 
 
-_NO_SYNC = "import lmdb; opened = lmdb.open; lmdb.open = lambda *a, **k: opened(*a, **{**k, 'sync': False})"
-_NO_META_SYNC = _NO_SYNC.replace("'sync'", "'metasync'")
+_NO_META_SYNC = NO_SYNC.replace("'sync'", "'metasync'")
 _ANSWER_FIRST = """
 from recorder.store.segment import Segment
 commit, held = Segment.put, []
@@ -151,7 +91,7 @@ Segment.put = later
 
 @pytest.mark.parametrize(
     "prelude",
-    [_NO_SYNC, _NO_META_SYNC, _ANSWER_FIRST],
+    [NO_SYNC, _NO_META_SYNC, _ANSWER_FIRST],
     ids=["no sync", "no sync of LMDB's root", "answers before it writes"],
 )
 def test_the_states_show_a_recorder_that_breaks_its_word(brief: Lives, prelude: str) -> None:
@@ -160,25 +100,25 @@ def test_the_states_show_a_recorder_that_breaks_its_word(brief: Lives, prelude: 
     brief.live(work.later_life, signal.SIGKILL, prelude=prelude)
     outcome = brief.judged(journaled=True, states=60)
     assert outcome.failed > 0
-    assert any("was acknowledged and is gone" in line for line in outcome.found), _said(outcome)
+    assert any("was acknowledged and is gone" in line for line in outcome.found), said(outcome)
 
 
 def test_a_power_cut_between_the_head_of_a_segment_and_its_first_record(lives: Lives) -> None:
     """A roll by filling up, cut after the new head is durable and before the record is: the recorder starts all the same."""
     outcome = lives.judged(journaled=True, after=rf"^chmod of .*{SECOND_OF_TWO}$")
-    assert outcome.failed == 0, _said(outcome)
+    assert outcome.failed == 0, said(outcome)
 
 
 def test_a_power_cut_in_a_first_start(lives: Lives) -> None:
     """Cut before the first segment has its head, when nothing was recorded yet: the next start begins anew."""
     outcome = lives.judged(journaled=True, after=r"^rename of lineages/[0-9a-f]{16}/segments/00000001\.tmp$")
-    assert outcome.failed == 0, _said(outcome)
+    assert outcome.failed == 0, said(outcome)
 
 
 def test_a_power_cut_leaves_older_segments_sealed(lives: Lives) -> None:
     """Cut right after a roll: the older segment is open to readers of the group after the next start."""
     outcome = lives.judged(journaled=True, after=r"^chmod of .*/00000001/data\.mdb$")
-    assert outcome.failed == 0, _said(outcome)
+    assert outcome.failed == 0, said(outcome)
 
 
 def test_the_names_above_a_lineage_are_durable(lives: Lives) -> None:
@@ -186,4 +126,4 @@ def test_the_names_above_a_lineage_are_durable(lives: Lives) -> None:
     outcome = lives.judged(
         journaled=False, after=r"^fsync of lineages/[0-9a-f]{16}$"
     )  # a checkpoint, after some commits
-    assert outcome.failed == 0, _said(outcome)
+    assert outcome.failed == 0, said(outcome)

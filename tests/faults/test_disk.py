@@ -124,3 +124,21 @@ def test_a_directory_without_its_name_takes_all_with_it(disk: Disk, tmp_path: Pa
     assert ({"file": b"old"} in outcomes(disk, tmp_path)) != disk.journaled
     sync(disk, PurePosixPath())
     assert outcomes(disk, tmp_path / "after") == [{"file": b"old", "dir/below": b"x"}]
+
+
+def test_a_file_replaced_out_of_another_directory_is_old_or_new(disk: Disk, tmp_path: Path) -> None:
+    """Written and synced beside, renamed over: never gone; atomic where names are journaled, else it may have both names."""
+    beside = PurePosixPath("beside")
+    disk.returned(disk.make(beside, is_dir=True, mode=0o700))
+    disk.returned(disk.make(beside / "file", is_dir=False, mode=0o600))
+    disk.returned(disk.write(beside / "file", 0, b"new"))
+    sync(disk, beside / "file")
+    sync(disk, beside)
+    sync(disk, PurePosixPath())
+    disk.returned(disk.rename(beside / "file", FILE))
+    left_over = "beside/file"
+    found = {(tree["file"], left_over in tree) for tree in outcomes(disk, tmp_path)}
+    assert found >= {(b"old", True), (b"new", False)}
+    assert ((b"new", True) in found) != disk.journaled
+    sync(disk, PurePosixPath())
+    assert {tree["file"] for tree in outcomes(disk, tmp_path / "after")} == {b"new"}

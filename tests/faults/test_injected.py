@@ -13,9 +13,11 @@ from recorder.core.messages import Verb
 from tests.claims import WHAT
 from tests.daemon.raw import Raw
 from tests.faults.injected import Failing, Tried, possible, story, tried
+from tests.faults.injected_sweep import SweepFailing, erasing, full, possible_in_sweep, tried_in_sweep
 from tests.faults.recovery import findings
 from tests.faults.replay import Promised
 from tests.faults.traced import Traced
+from tests.faults.work import IN_HASTE
 from tests.running import Running, lineage_of, make_state, wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
@@ -32,6 +34,16 @@ def failing(self, puts):
     if left[0] == 0:
         raise SyncFailedError("writing failed: Input/output error")
 Segment.put = failing
+"""
+
+_SWALLOWS = """
+import contextlib
+from recorder.store import erase
+cut = erase._cut
+def swallowing(data, size):
+    with contextlib.suppress(OSError):
+        cut(data, size)
+erase._cut = swallowing
 """
 
 
@@ -51,7 +63,13 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state
 
 
-def _wrong(failing: Failing, done: Tried) -> list[str]:
+@pytest.fixture(scope="module")
+def over(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state whose next start gives claims up."""
+    return full(tmp_path_factory.mktemp("over"))
+
+
+def _wrong(failing: Failing | SweepFailing, done: Tried) -> list[str]:
     return [f"{failing}: {line}" for line in done.found]
 
 
@@ -84,6 +102,46 @@ def test_every_failing_call(
         for failing in possible(state, tmp_path)[part::LONG_PARTS]:
             wrong += _wrong(failing, tried(state, tmp_path, failing))
             count += 1
+    with capsys.disabled():
+        print(f"\n{count} injections, {len(wrong)} wrong")
+    assert wrong == []
+
+
+def test_a_failing_call_while_claims_go(over: Path, tmp_path: Path) -> None:
+    """In the child that rewrites segments: one line, recording goes on, and the next start does what was announced."""
+    choices = possible_in_sweep(over, tmp_path)
+    random.Random(1).shuffle(choices)
+    chosen = {failing.call: failing for failing in choices}
+    wrong: list[str] = []
+    for failing in chosen.values():
+        wrong += _wrong(failing, tried_in_sweep(over, tmp_path, failing))
+    assert wrong == []
+    assert chosen.keys() >= {"pwrite64", "fdatasync", "fsync", "ftruncate", "write", "rename"}
+
+
+def test_a_child_that_swallows_a_failed_sync_is_found_out(over: Path, tmp_path: Path) -> None:
+    """A sweep that goes on after one says nothing, which this suite takes for a fault."""
+    failing = next(
+        one for one in possible_in_sweep(over, tmp_path) if one.call == "fsync" and one.path.parent.suffix == ".tmp"
+    )
+    done = tried_in_sweep(over, tmp_path, failing, _SWALLOWS)
+    assert done.found == ["status 0, and says []"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(LONG_PARTS))
+def test_every_failing_call_while_claims_go(
+    over: Path, tmp_path: Path, part: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call of the child and of the recorder, with each error, once and lasting."""
+    wrong, count = [], 0
+    for failing in possible_in_sweep(over, tmp_path)[part::LONG_PARTS]:
+        wrong += _wrong(failing, tried_in_sweep(over, tmp_path, failing))
+        count += 1
+    for failing_here in possible(over, tmp_path, erasing, IN_HASTE)[part::LONG_PARTS]:
+        wrong += _wrong(failing_here, tried(over, tmp_path, failing_here, erasing, IN_HASTE))
+        count += 1
     with capsys.disabled():
         print(f"\n{count} injections, {len(wrong)} wrong")
     assert wrong == []

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.faults.traced import below, calls, descriptor, numbers, strings
+from tests.faults.traced import Processes, below, calls, descriptor, numbers, strings
 
 TRACE = r"""7 pwrite64(5<\x2f\x78>, "\x41\x42", 2, 512 <unfinished ...>
 8 fsync(6<\x2f\x78>) = 0
@@ -43,6 +43,21 @@ def test_a_call_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text("7 fsync(5</x>) and so on\n")
     with pytest.raises(ValueError, match="cannot be read"):
         list(calls(tmp_path / "trace"))
+
+
+def test_a_thread_is_of_its_process_and_a_child_is_not(tmp_path: Path) -> None:
+    """Whoever made it, and whether it spoke before the call that made it returned."""
+    (tmp_path / "trace").write_text(
+        "7 clone3({flags=CLONE_VM|CLONE_THREAD, child_tid=0x7}, 88 <unfinished ...>\n"
+        "8 vfork( <unfinished ...>\n"
+        "9 fsync(3<\\x2f>) = 0\n"
+        "8 <... vfork resumed>) = 9\n"
+        "7 <... clone3 resumed> => {parent_tid=[8]}, 88) = 8\n"
+        "7 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = -1 EAGAIN (Resource temporarily unavailable)\n"
+    )
+    found = Processes(calls(tmp_path / "trace"))
+    assert [found.of(thread) for thread in (7, 8, 9)] == [7, 7, 9]
+    assert found.parents == {9: 8}
 
 
 def test_only_what_lies_below_counts() -> None:

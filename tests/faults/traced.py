@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -13,8 +13,9 @@ from tests.faults.serving import Serving
 _CALLS = (
     "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,chmod,fchmod,"
     "fchmodat,truncate,ftruncate,fallocate,lseek,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,msync,"
-    "sendto,sendmsg"
+    "sendto,sendmsg,clone,clone3,fork,vfork"
 )
+_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 # 1 MiB: the longest write of one call is a chunk of 256 KiB, when the next segment is zero-filled.
 TRACE_ALL = ("-y", "-xx", "-s", str(1 << 20), "--seccomp-bpf", "-e", f"trace={_CALLS}")
 
@@ -56,6 +57,25 @@ class Traced(Serving):
         super().__init__(
             state, socket, prelude=prelude, under=("strace", "-D", "-f", "-qq", *options, "-o", str(trace))
         )
+
+
+class Processes:
+    """Who made whom: threads share descriptors, a child process has its own from then on."""
+
+    def __init__(self, trace: Iterable[Call]) -> None:
+        """Look through a whole trace: what was made may make calls before the call that made it is seen to return."""
+        self._makers: dict[int, int] = {}  # of threads, by thread
+        self.parents: dict[int, int] = {}  # of processes, by process: the thread that made it
+        for call in trace:
+            if call.name in _FORKS and not call.began and call.result is not None and call.result > 0:
+                made = self._makers if "CLONE_THREAD" in call.arguments else self.parents
+                made[call.result] = call.thread
+
+    def of(self, thread: int) -> int:
+        """The process of a thread: the number of its first one."""
+        while thread in self._makers:
+            thread = self._makers[thread]
+        return thread
 
 
 def calls(trace: Path) -> Iterator[Call]:
