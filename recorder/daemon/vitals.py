@@ -77,7 +77,10 @@ class Vitals:
         """End, and take the page away: a stopped recorder has no status."""
         self._stop.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:  # the store is still to be closed
+            self._failed(f"cannot remove the status page {self._path}: {error.strerror or error}")
 
     def _run(self) -> None:
         period_s = min(1.0, (self._notifier.watchdog_s or 2.0) / 3)
