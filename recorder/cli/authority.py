@@ -48,8 +48,8 @@ def init(*, path: Path, name: str, as_json: bool) -> None:
     if as_json:
         output.json_text(_described(made))
         return
-    output.say(f"{path}: authority {made.name}, with root {made.matrix.root.name} and issuer {made.issuer.name}")
-    output.say(f"keep {path / 'root-1.key'} apart, in two copies: only revoke and rotate need it")
+    output.line(f"{path}: authority {made.name}, with root {made.matrix.root.name} and issuer {made.issuer.name}")
+    output.line(f"keep {path / 'root-1.key'} apart, in two copies: only revoke and rotate need it")
     _say_trust(made)
 
 
@@ -93,7 +93,7 @@ def issue(
         if as_json:
             output.json_text(_issued(issued, out))
         else:
-            output.say(_line(issued, out))
+            output.line(_line(issued, out))
         return 0
     assert batch is not None, "refused above"
     requests = sorted(batch.glob(f"*{SUFFIX}"))
@@ -113,10 +113,10 @@ def issue(
                 if as_json:
                     output.json_line(_issued(issued, target))
                 else:
-                    output.say(_line(issued, target))
+                    output.line(_line(issued, target))
             progress(number, len(requests))
     if not as_json:
-        output.say(f"{len(requests) - refused} of {len(requests)} requests granted, {refused} refused; in {out}")
+        output.line(f"{len(requests) - refused} of {len(requests)} requests granted, {refused} refused; in {out}")
     return 1 if refused else 0
 
 
@@ -138,7 +138,7 @@ def revoke(*, path: Path, named: tuple[str, ...], reason: str, as_json: bool) ->
     for hash_ in hashes:
         held = issued.get(hash_)
         whose = f"{held.terms.subject}, {held.terms.role}" if held else "issued below one of this authority's"
-        output.say(f"revoked {hash_.hex()}: {whose}")
+        output.line(f"revoked {hash_.hex()}: {whose}")
     output.say(
         f"{path / directory.REVOKED}: version {listed.version}, {len(listed.revoked)} in all; bring it to the recorders"
     )
@@ -163,7 +163,7 @@ def rotate(*, path: Path, root: bool, drop_old: bool, as_json: bool) -> None:
         output.json_text(_described(rotated))
         return
     new = rotated.matrix.root.name if root else rotated.issuer.name
-    output.say(f"{new} is in force; {path / directory.MATRIX}: version {rotated.matrix.version}, for the recorders")
+    output.line(f"{new} is in force; {path / directory.MATRIX}: version {rotated.matrix.version}, for the recorders")
     if root:
         _say_trust(rotated)
     elif drop_old:
@@ -182,9 +182,11 @@ def show(*, path: Path, as_json: bool) -> None:
         credentials = [_issued(item, None) | {"revoked": revoked.get(hash_)} for hash_, item in issued.items()]
         output.json_text({**_described(authority), "credentials": credentials})
         return
-    output.say(f"authority {authority.name}: matrix version {authority.matrix.version} by {authority.matrix.root.name}")
+    output.line(
+        f"authority {authority.name}: matrix version {authority.matrix.version} by {authority.matrix.root.name}"
+    )
     for issuer in authority.matrix.issuers:
-        output.say(f"recognised: {issuer.name}, key id {kid(issuer.key).hex()}")
+        output.line(f"recognised: {issuer.name}, key id {kid(issuer.key).hex()}")
     if not issued:
         output.say("nothing was issued yet")
         return
@@ -245,7 +247,7 @@ def _say_refused(item: Path, error: LineageError | OSError, *, as_json: bool) ->
     if as_json:
         output.json_line({"request": str(item), "refused": why})
     else:
-        output.say(f"{item}: refused: {why}")
+        output.line(f"{item}: refused: {why}")
 
 
 def _described(authority: Authority) -> dict[str, Any]:
@@ -261,4 +263,4 @@ def _described(authority: Authority) -> dict[str, Any]:
 def _say_trust(authority: Authority) -> None:
     output.say()
     output.say("Trust files of auditors and recorders need this line, in place of an earlier root's:")
-    output.say(f"  root {authority.matrix.root}")
+    output.line(f"  root {authority.matrix.root}")

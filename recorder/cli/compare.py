@@ -123,10 +123,10 @@ def _read(path: Path, trust: Trust | None, known: Observers) -> tuple[Readings, 
 def _print(sides: list[tuple[Readings, Report]], pairs: list[Pair], within: str) -> None:
     for letter, (readings, report) in zip("AB", sides, strict=True):
         standings = Counter(reading.signer.standing for reading in readings.listed)
-        output.say(f"{letter}  {readings.origin}: {len(readings.listed):,} observations{_listed(standings)}")
+        output.line(f"{letter}  {readings.origin}: {len(readings.listed):,} observations{_listed(standings)}")
         if readings.left_out:
-            output.say(f"   not compared{_listed(readings.left_out)}")
-        output.say(f"   integrity {report.integrity}, completeness {report.completeness}, identity {report.identity}")
+            output.line(f"   not compared{_listed(readings.left_out)}")
+        output.line(f"   integrity {report.integrity}, completeness {report.completeness}, identity {report.identity}")
     if sides[0][0].origin == sides[1][0].origin:
         output.say("note: both are of the same log")
     counts = Counter(pair.outcome for pair in pairs)
@@ -142,7 +142,7 @@ def _print(sides: list[tuple[Readings, Report]], pairs: list[Pair], within: str)
         output.say()
         apart_ms = abs(pair.a.says.at_utc_ns - pair.b.says.at_utc_ns) / 1e6
         thing = f"{_text(pair.a.says.name)} of {_text(pair.a.says.subject or '')}"
-        output.say(f"{pair.outcome}: {thing}, {apart_ms:,.3f} ms apart")
+        output.line(f"{pair.outcome}: {thing}, {apart_ms:,.3f} ms apart")
         for letter, reading in zip("AB", (pair.a, pair.b), strict=True):
             _print_reading(letter, reading)
     if len(shown) > SHOWN_MAX:
@@ -159,7 +159,7 @@ def _print_reading(letter: str, reading: Reading) -> None:
         f"  {letter}  {value}{unit}{frame} at {time_text(says.at_utc_ns)}, entry {reading.id} of {reading.origin}"
     )
     who = "nobody" if signer.kid is None else _text(signer.name) if signer.name else f"key {signer.kid}"
-    output.say(f"     signed by {who}: {signer.standing}{f', {signer.detail}' * bool(signer.detail)}")
+    output.line(f"     signed by {who}: {signer.standing}{f', {signer.detail}' * bool(signer.detail)}")
 
 
 def _listed(counts: Mapping[Any, int]) -> str:

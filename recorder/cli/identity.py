@@ -113,8 +113,8 @@ def pass_on(
     if as_json:
         output.json_text({"credential": made.hash.hex(), "subject": made.terms.subject, "path": str(out)})
         return
-    output.say(f"{out}: {made.terms.subject}, {made.terms.role}, until {utc_text(made.terms.expires_s)}")
-    output.say(f"credential {made.hash.hex()}, below {made.terms.issuer}'s; verifiers need that one too")
+    output.line(f"{out}: {made.terms.subject}, {made.terms.role}, until {utc_text(made.terms.expires_s)}")
+    output.line(f"credential {made.hash.hex()}, below {made.terms.issuer}'s; verifiers need that one too")
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -141,8 +141,8 @@ def _print(out: Path, name: str, role: str, signer: SeedSigner, made: Path | Non
         output.json_text({"path": str(out), "name": name, "role": role, "key": signer.public_key.hex()})
         return
     if made is not None:
-        output.say(f"{made}: a new key (0600); it is needed wherever {name} signs, and nobody else may have it")
-    output.say(f"{out}: {name} asks for the role {role}; key id {kid(signer.public_key).hex()}")
+        output.line(f"{made}: a new key (0600); it is needed wherever {name} signs, and nobody else may have it")
+    output.line(f"{out}: {name} asks for the role {role}; key id {kid(signer.public_key).hex()}")
     output.say(
         f"next, where the authority is: lineage authority issue {out.name} --scope FILE.toml --days N --out FILE"
     )

@@ -57,7 +57,7 @@ def check(*, source: Path, as_json: bool) -> int:
     if as_json:
         output.json_text({"file": str(source), "faults": faults, "policy": read and plain(to_builtins(read.policy))})
     elif read is not None and not faults:
-        output.say(f"{source}: {_words(read.policy)}")
+        output.line(f"{source}: {_words(read.policy)}")
     return _said(source, faults, as_json=as_json)
 
 
@@ -91,8 +91,8 @@ def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json
     if as_json:
         output.json_text({"file": str(out), **_shown(bundle)})
         return 0
-    output.say(f"{out}: {_words(read.policy)}")
-    output.say(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
+    output.line(f"{out}: {_words(read.policy)}")
+    output.line(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
     return 0
 
 
@@ -194,14 +194,14 @@ def _shown(bundle: PolicyBundle) -> dict[str, Any]:
 
 def _print(bundle: PolicyBundle, judged: Issued | None) -> None:
     policy = bundle.policy
-    output.say(_words(policy))
-    output.say(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
+    output.line(_words(policy))
+    output.line(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
     if judged is None:
         output.say("signature not checked: name a trust file with --trust")
     else:
-        output.say(f"{judged.verdict} now, issued by {judged.by or 'nobody known'}")
+        output.line(f"{judged.verdict} now, issued by {judged.by or 'nobody known'}")
         for reason in judged.reasons:
-            output.say(f"  {reason.error}: {reason.detail}")
+            output.line(f"  {reason.error}: {reason.detail}")
     for title, columns, rows in _tables(policy):
         output.say()
         output.say(title)
@@ -210,9 +210,9 @@ def _print(bundle: PolicyBundle, judged: Issued | None) -> None:
     for clause in policy.clauses:
         classes = ANY if clause.classes == ANY else ", ".join(clause.classes)
         instead = f", instead: {clause.deviate_to}" if clause.deviate_to else ""
-        output.say(f"{clause.id}: {clause.effect} {classes} ({clause.reason}{instead})")
+        output.line(f"{clause.id}: {clause.effect} {classes} ({clause.reason}{instead})")
         for line in clause.when.strip().splitlines():
-            output.say(f"    {line}")
+            output.line(f"    {line}")
 
 
 class Table(NamedTuple):

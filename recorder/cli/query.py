@@ -107,20 +107,20 @@ def _counts(query: Query) -> dict[str, Any]:
 def _print_counts(query: Query, count_by: str | None, count: int, *, is_whole: bool) -> None:
     total = query.total
     if count and total.entries > count:
-        output.say(f"... and {total.entries - count:,} more (-n)")
+        output.line(f"... and {total.entries - count:,} more (-n)")
     if count_by is not None and query.by_value:
         ordered = sorted(query.by_value.items(), key=lambda one: (-one[1].entries, one[0]))
         output.table(
             (count_by, *Counted._fields),
             [(value, *(f"{n:,}" for n in many)) for value, many in ordered],
         )
-    output.say(f"{total.entries:,} entries with {total.commits:,} commits and {total.rows:,} rows")
+    output.line(f"{total.entries:,} entries with {total.commits:,} commits and {total.rows:,} rows")
     if query.undecided:
         output.say(
             f"of {query.undecided:,} more who asked cannot be told: the claims are withheld, deleted or not here"
         )
     if query.unread:
-        output.say(f"{query.unread:,} entries cannot be read; run `lineage verify`")
+        output.line(f"{query.unread:,} entries cannot be read; run `lineage verify`")
     if not is_whole:
         output.say("a selection: what was left out of it cannot be told")
 
@@ -144,16 +144,16 @@ def _links(source: Source, count: int, *, as_json: bool) -> int:
 
 def _print_links(closed: Closed, listed: list[Finding], *, is_whole: bool) -> None:
     for finding in listed:
-        output.say(f"entry {finding.seq}: {finding.error}: {finding.detail}")
+        output.line(f"entry {finding.seq}: {finding.error}: {finding.detail}")
     if closed.findings > len(listed):
-        output.say(f"... and {closed.findings - len(listed):,} more (-n)")
-    output.say(f"{closed.acts:,} entries with commits, each held against its why")
-    output.say(f"{closed.cycles:,} cycles: {closed.ended:,} ended, {closed.open:,} open")
-    output.say(f"{closed.confirmations:,} commits confirmed")
+        output.line(f"... and {closed.findings - len(listed):,} more (-n)")
+    output.line(f"{closed.acts:,} entries with commits, each held against its why")
+    output.line(f"{closed.cycles:,} cycles: {closed.ended:,} ended, {closed.open:,} open")
+    output.line(f"{closed.confirmations:,} commits confirmed")
     if closed.elsewhere:
-        output.say(f"{closed.elsewhere:,} links lead to what is not here")
+        output.line(f"{closed.elsewhere:,} links lead to what is not here")
     if closed.unread:
-        output.say(f"{closed.unread:,} entries cannot be read; run `lineage verify`")
+        output.line(f"{closed.unread:,} entries cannot be read; run `lineage verify`")
     if not is_whole:
         output.say("a selection: what was left out of it was not judged")
     output.say("all links close" if not closed.findings else f"{closed.findings:,} links DO NOT CLOSE")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.core import credential, matrix, revocation
+from recorder.core import credential, matrix, request, revocation
 from recorder.core.delegation import Moment, judge
+from recorder.core.keys import SeedSigner
 from recorder.core.note import VerifierKey
 from recorder.core.trust import parse_trust
 from recorder.daemon import identity
@@ -64,6 +65,19 @@ def issue(acme: Path, name: str, *more: str | Path) -> dict[str, str]:
     )  # fmt: skip
     assert isinstance(said, dict)
     return said
+
+
+def test_a_name_cannot_forge_the_key_id_that_is_compared(acme: Path) -> None:
+    """A request travels on a stick: what its name holds is spelled out, and begins no line."""
+    forged = "ann, key id 0011223344556677\r\n\x1b[2Kann"
+    (acme / "ann.request").write_bytes(request.make(forged, "operator", SeedSigner(bytes(32))))
+    done = lineage(
+        "authority", "issue", acme / "ann.request", "--authority", acme / "acme", "--scope", acme / "more.toml",
+        "--role", "operator", "--days", "30", "--out", acme / "ann.cose",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
+    assert len(done.stdout.strip().split("\n")) == 1
 
 
 def test_from_request_to_a_delegation_that_verifies(acme: Path) -> None:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from recorder.core.scope import Act, Area, Counts, Scope, Times, to_value
+from recorder.core.scope import Act, Area, Counts, Role, Scope, Times, to_value
 from tests.core.shapes import bytes16, hashes, names, reasons, texts, uints
 
-ROLES = [
-    "authority",
-    "platform",
-    "operator",
-    "actuator",
-    "witness",
-    "evaluator",
-    "inspector",
-    "technician",
-    "redactor",
-    "retention",
-]
+ROLES = list(get_args(Role))
 ANY = st.just("any")
 DAY_NS = 86_400 * 10**9
 
