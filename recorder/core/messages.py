@@ -101,6 +101,10 @@ class OpenCycle(NamedTuple):
     valid_ms: Positive
     supersedes: Uint | None  # carrier seq of a cycle that this one takes over from
     deadline_mono_ns: Uint | None
+    act: tuple[Claims, Claims] | None = None  # what and where as contemplated; a policy decides about it
+    grant: bytes | None = None  # decision of an external evaluator (`core.grant`)
+    stage: Annotated[int, Meta(ge=0, le=3)] = 0  # kinds.Stage; aborting is an event
+    predecessor: Uint | None = None  # carrier of the cycle whose next stage this is
 
 
 class JoinCycle(NamedTuple):
@@ -184,6 +188,7 @@ class EventRequest(NamedTuple):
     where: Claims
     why: Claims
     at_mono_ns: Uint
+    predecessor: Uint | None = None  # carrier of a staged cycle that this aborts
 
 
 class GapRequest(NamedTuple):
