@@ -12,7 +12,7 @@ It names no roots: those stand in the device's own trust file, one of them signs
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,17 +57,22 @@ class FleetList:
 
     def log_of(self, origin: str) -> Log | None:
         """The key that must have signed what this origin says, None where nobody is trusted to."""
-        if (key := self.foreign.get(origin)) is not None:
-            return Log(key, origin)
-        platform, _, incarnation = origin.rpartition("/")
-        identity = self.trust.identity_of(origin)
-        if identity is None or _INCARNATION.fullmatch(incarnation) is None:
-            return None
-        return Log(VerifierKey.derive(origin, ED25519, identity), platform)
+        return log_of(self.trust, self.foreign, origin)
 
     def mesh_key_of(self, origin: str) -> MeshKey | None:
         """Who signs the datagrams of the platform that this origin belongs to."""
         return self.platforms.get(origin.rpartition("/")[0])
+
+
+def log_of(trust: Trust, foreign: Mapping[str, VerifierKey], origin: str) -> Log | None:
+    """The key that must have signed what this origin says, a foreign log's or a platform's in any incarnation."""
+    if (key := foreign.get(origin)) is not None:
+        return Log(key, origin)
+    platform, _, incarnation = origin.rpartition("/")
+    identity = trust.identity_of(origin)
+    if identity is None or _INCARNATION.fullmatch(incarnation) is None:
+        return None
+    return Log(VerifierKey.derive(origin, ED25519, identity), platform)
 
 
 def make_fleet_list(fleet: str, version: int, policy: str, name: str, root: Signer) -> bytes:
