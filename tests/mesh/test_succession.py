@@ -1,0 +1,180 @@
+"""Incarnations: a new one is cosigned once it stands by the last head of the old one, and then never the old one again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.exchange import AddCheckpoint, Refusal, parse_answer
+from mesh.standing import RETIRED_MAX, Standing
+from mesh.succession import Succession, parse_succession
+from mesh.witness import Outcome, add_incarnation
+from recorder.core.checkpoint import Checkpoint
+from recorder.core.errors import FormatError, Misuse
+from recorder.core.keys import SeedSigner
+from recorder.core.merkle import prove_consistency, prove_inclusion
+from tests.lineage_builder import LineageBuilder
+from tests.mesh.fleet import FLEET, IDENTITY, NEXT_ORIGIN, ORIGIN, TIME_S, Leaves, hashes, head_of, note_of, signer
+from tests.mesh.test_witness import COSIGNER, LINE, Memory, ask, at, request
+
+OLD = hashes(40)
+HELD = 17
+
+
+def born(
+    previous: Sequence[Any], origin: str = NEXT_ORIGIN, identity: SeedSigner = IDENTITY, entries: int = 3
+) -> tuple[bytes, list[bytes]]:
+    """The boot entry of an incarnation that names these, and its first entry hashes."""
+    builder = LineageBuilder(origin=origin)
+    builder.identity = identity
+
+    def name(header: dict[int, Any]) -> None:
+        header[15][4] = [list(one) for one in previous]
+
+    builder.breaking(name).boot()
+    for _ in range(entries - 1):
+        builder.new_epoch()
+    return builder.records[0].raw, [builder.hash_of(seq) for seq in range(entries)]
+
+
+def shown(
+    previous: Sequence[Any], origin: str = NEXT_ORIGIN, consistency: Sequence[bytes] = (), **more: Any
+) -> Succession:
+    boot, leaves = born(previous, origin, **more)
+    inclusion = prove_inclusion(Leaves(leaves), 0, len(leaves))
+    return Succession(boot, tuple(inclusion), tuple(consistency), note_of(leaves, origin))
+
+
+def show(store: Memory, succession: Succession, time_s: int | None = TIME_S) -> Outcome:
+    return add_incarnation(succession.encode(), FLEET, store, COSIGNER, time_s)
+
+
+def refusal(outcome: Outcome) -> tuple[int, str]:
+    read = parse_answer(outcome.answer)
+    assert isinstance(read, Refusal)
+    return read.status, read.error
+
+
+def named(size: int, leaves: list[bytes] = OLD) -> tuple[str, int, bytes]:
+    return (ORIGIN, size, head_of(leaves[:size]).root)
+
+
+EXACT = shown([named(HELD)])
+
+
+def test_the_step_to_a_new_incarnation() -> None:
+    """Naming the very head that was cosigned, it is cosigned at once; it grows on, and the old one is over for good."""
+    store = at(HELD)
+    assert refusal(ask(store, AddCheckpoint(0, (), EXACT.note).encode())) == (403, "incarnation_unknown")
+    assert show(store, EXACT).is_cosigned
+    held = store.held(LINE)
+    assert held is not None
+    assert (held.head.origin, held.retired) == (NEXT_ORIGIN, (head_of(OLD[:HELD]),))
+    _, leaves = born([named(HELD)], entries=5)
+    assert leaves[:3] == born([named(HELD)])[1]
+    assert ask(store, request(3, 5, leaves, NEXT_ORIGIN)).is_cosigned
+    assert refusal(ask(store, request(HELD, 20))) == (410, "incarnation_retired")
+    assert refusal(show(store, shown([(NEXT_ORIGIN, 5, head_of(leaves).root)], ORIGIN))) == (410, "incarnation_retired")
+    assert show(store, EXACT).answer.body == b"5\n"
+
+
+def test_a_larger_head_that_follows() -> None:
+    """What other witnesses cosigned since is named with a proof from the head that this one holds."""
+    consistency = prove_consistency(Leaves(OLD), HELD, 30)
+    assert show(at(HELD), shown([("acme/arm-7/00", 1, None), named(30)], consistency=consistency)).is_cosigned
+
+
+_BOOT, _LEAVES = born([named(HELD)])
+_OTHER = hashes(40, "other", common=6)
+_STOP = LineageBuilder(origin=NEXT_ORIGIN)
+_STOP.identity = IDENTITY
+_STOP.boot()
+_STOP.stop()
+
+
+@pytest.mark.parametrize(
+    ("succession", "detail"),
+    [
+        (shown([]), "does not name"),
+        (shown([("acme/arm-7/0000000000000000", HELD, head_of(OLD[:HELD]).root)]), "does not name"),
+        (shown([named(HELD - 1)]), "cosigned here, or more"),
+        (shown([(ORIGIN, HELD, None)]), "without a root"),
+        (shown([named(HELD, _OTHER)]), "cosigned here, or more"),
+        (shown([named(30)]), "cosigned here, or more"),
+        (shown([named(30, _OTHER)], consistency=prove_consistency(Leaves(_OTHER), HELD, 30)), "cosigned here, or more"),
+        (shown([named(HELD)], consistency=[bytes(32)]), "cosigned here, or more"),
+        (shown([named(HELD)], identity=signer("thief")), "not one of"),
+        (Succession(_BOOT[:-1] + bytes([_BOOT[-1] ^ 1]), EXACT.inclusion, (), EXACT.note), "not one of"),
+        (Succession(born([named(HELD)], ORIGIN)[0], EXACT.inclusion, (), EXACT.note), "not one of"),
+        (Succession(_BOOT, EXACT.inclusion[:-1], (), EXACT.note), "does not begin with the boot entry"),
+        (Succession(born([named(HELD), named(3)])[0], EXACT.inclusion, (), EXACT.note), "does not begin with"),
+        (Succession(_STOP.records[1].raw, EXACT.inclusion, (), EXACT.note), "not a boot at seq 0"),
+        (Succession(b"x", EXACT.inclusion, (), EXACT.note), "no boot entry"),
+    ],
+)  # fmt: skip
+def test_what_does_not_stand_by_the_old_one(succession: Succession, detail: str) -> None:
+    """Naming less, nothing, or another root; a boot entry of another key, origin or tree: refused, and nothing changes."""
+    store = at(HELD)
+    before = dict(store.kept)
+    outcome = show(store, succession)
+    assert refusal(outcome) == (422, "incarnation_unproved")
+    assert detail in outcome.answer.body.decode()
+    assert store.kept == before
+
+
+def test_requests_refused_before_they_are_judged() -> None:
+    """No request, an unknown origin, a signature of another key, and no clock are refused as with add-checkpoint."""
+    store = at(HELD)
+    note = note_of(_LEAVES, NEXT_ORIGIN, signer("thief"))
+    assert refusal(add_incarnation(b"", FLEET, store, COSIGNER, TIME_S)) == (400, "add_incarnation_malformed")
+    assert refusal(show(store, Succession(_BOOT, EXACT.inclusion, (), note))) == (403, "note_signature")
+    unknown = note_of(_LEAVES, "acme/arm-9/0123456789abcdef")
+    assert refusal(show(store, Succession(_BOOT, EXACT.inclusion, (), unknown))) == (404, "origin_unknown")
+    assert refusal(show(store, EXACT, None)) == (503, "clock_untrusted")
+
+
+def test_a_witness_without_memory_has_nothing_to_hold_it_to() -> None:
+    """Who never cosigned the platform says so: from 0 on by add-checkpoint."""
+    outcome = show(at(0), EXACT)
+    assert (outcome.answer.status, outcome.answer.body) == (409, b"0\n")
+
+
+def test_incarnations_are_bounded() -> None:
+    """After so many incarnations a person has to look."""
+    store = at(HELD)
+    held = store.held(LINE)
+    assert held is not None
+    retired = tuple(Checkpoint(f"acme/arm-7/{at:016x}", 1, bytes(32)) for at in range(RETIRED_MAX))
+    store.kept[LINE] = Standing(held.note, retired).encode()
+    assert refusal(show(store, EXACT)) == (410, "incarnation_retired")
+    with pytest.raises(Misuse):
+        Standing(held.note, retired).succeeded(EXACT.note)
+
+
+@given(st.binary(max_size=80) | st.tuples(st.integers(0, 900), st.binary(max_size=3)))
+def test_any_bytes(anything: bytes | tuple[int, bytes]) -> None:
+    """Bytes are refused under the one name, or are the request that is written back."""
+    if not isinstance(anything, bytes):
+        at_, new = anything
+        body = EXACT.encode()
+        anything = body[:at_] + new + body[at_ + len(new) :]
+    try:
+        assert parse_succession(anything).encode() == anything
+    except FormatError as error:
+        assert error.error == "add_incarnation_malformed"
+
+
+@pytest.mark.parametrize("hashes_", [(bytes(31),), (bytes(32),) * 64])
+def test_requests_that_cannot_be_made(hashes_: tuple[bytes, ...]) -> None:
+    """What could not be read back is misuse."""
+    for succession in (
+        Succession(b"", hashes_, (), b""),
+        Succession(b"", (), hashes_, b""),
+        Succession(bytes(140_000), (), (), b""),
+    ):
+        with pytest.raises(Misuse):
+            succession.encode()
