@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from recorder.core.cosignature import verify_cosignature
 from recorder.core.errors import FormatError
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency
-from recorder.core.note import Note, parse_note, sign_text
+from recorder.core.note import ED25519, Note, VerifierKey, parse_note, sign_text
 from tests.mesh.fleet import (
     FLEET,
     FOREIGN,
@@ -27,6 +28,7 @@ from tests.mesh.fleet import (
     Leaves,
     hashes,
     head_of,
+    listed,
     note_of,
     signer,
 )
@@ -106,6 +108,22 @@ def test_a_foreign_log_is_witnessed_as_any() -> None:
     assert ask(store, body).is_cosigned
     assert set(store.kept) == {LINE, FOREIGN}
     assert refusal(ask(store, AddCheckpoint(0, (), note_of(LEAVES[:9], FOREIGN)).encode())) == (403, "note_signature")
+
+
+def test_the_known_answer_of_a_witness_in_use() -> None:
+    """A request for a public log's checkpoint gives, byte by byte, the cosignature that another implementation made."""
+    origin, text = (
+        "rome2026h1.example.org",
+        "rome2026h1.example.org\n300\nlCkHUpkmVBEms2r2T1K6Og69+wUuuN3MIEW1/ezu2v0=\n",
+    )
+    log, witness = signer("rome"), SeedSigner(sha256(b"skylight test witness key").digest())
+    fleet = listed(f"foreign {VerifierKey.derive(origin, ED25519, log.public_key)}\nquorum none\n")
+    body = AddCheckpoint(0, (), Note(text, (sign_text(text, origin, log),)).encode()).encode()
+    answer = add_checkpoint(body, fleet, Memory(), Cosigner("witness.example.org", witness), 1767139200).answer
+    assert answer.status == 200
+    assert answer.body.decode() == (
+        "— witness.example.org uKLPIAAAAABpVGeAhm2bOvKc3LaB9PFN1ruG19Y5yqslmcAAbhftnn1Zznmo0LXFZq4LGvqKqLX8jWlwLKasxEGTLIqAVusneCBmBw==\n"
+    )
 
 
 @pytest.mark.parametrize(
