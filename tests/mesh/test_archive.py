@@ -138,6 +138,7 @@ def test_forks_that_an_archive_finds() -> None:
     advance = archive.advance()
     store.put(advance.tiles)
     assert advance.proved == head_of(LEAVES[:720])
+    assert advance.unproved == []
     assert advance.contradicted == [note_of(hashes(710, "third", common=701))]
     passed = archive.contradiction(advance.contradicted[0], store.reader(archive))
     for fork in (same, beside, passed):
@@ -152,9 +153,10 @@ def test_a_jump_over_a_month() -> None:
     archive, store = proved(300)
     head = note_of(LEAVES)
     archive.add_head(head)
+    archive.claim(310, LEAVES[310:320])
     proof = prove_consistency(Leaves(LEAVES), 300, 1400)
     assert archive.jump(head, proof, partial_of(LEAVES)) == (256, 1280)
-    assert (archive.size, archive.missing) == (1400, [(256, 1280)])
+    assert (archive.size, archive.missing, archive.waiting) == (1400, [(256, 1280)], 0)
     archive.claim(1400, hashes(1402)[1400:])
     archive.add_head(note_of(hashes(1402)))
     assert archive.advance().proved == head_of(hashes(1402))
@@ -229,6 +231,18 @@ def test_room_is_bounded() -> None:
     assert archive.missing == [(0, 256), (512, 768)]
     assert archive.shed(0) == [1, 3, 4]
     assert archive.missing == [(0, 1280)]
+
+
+def test_the_proved_head_stays() -> None:
+    """However many heads come before their hashes, the one that the tree stands on is kept."""
+    archive = Archive(ORIGIN)
+    for size in range(1, 41):
+        archive.add_head(note_of(LEAVES[:size]))
+    archive.claim(0, LEAVES[:40])
+    archive.advance()
+    for size in range(41, 141):
+        archive.add_head(note_of(LEAVES[:size]))
+    assert Archive(ORIGIN, archive.state()).size == 40
 
 
 def test_kept_and_taken_up_again() -> None:

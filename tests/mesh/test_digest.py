@@ -85,17 +85,17 @@ def test_what_it_says_is_read() -> None:
 @settings(max_examples=50)
 @given(digests, st.data())
 def test_one_mtu(says: Digest, data: st.DataObject) -> None:
-    """What fits is read back as it was; as many hashes fit as `room_for_hashes` says, and no two more."""
+    """What fits is read back as it was; as many hashes fit as `room_for_hashes` says, and no more."""
     room = room_for_hashes(says)
-    count = data.draw(st.integers(0, max(room, 0)))
-    if room >= 0:
+    for count in {data.draw(st.integers(0, max(room, 0))), room} if room >= 0 else ():
         full = says._replace(hashes=bytes(range(32)) * count)
         datagram = make(full, KEY)
         assert len(datagram) <= DIGEST_MAX_BYTES
         assert read(datagram).says == full
         assert CDDL.validate(naive_cbor(as_listed(full)), root_type="digest").valid
+    # The heads of few hashes are a byte shorter than is reckoned with.
     with pytest.raises(Misuse):
-        make(says._replace(hashes=bytes(range(32)) * (room + 2)), KEY)
+        make(says._replace(hashes=bytes(range(32)) * (room + (1 if room >= 8 else 2))), KEY)
 
 
 def test_every_byte_counts() -> None:
@@ -144,7 +144,7 @@ def test_another_version_is_told_apart(version: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {0: ""}, {0: "a b"}, {0: "x" * 129}, {0: "é" * 65}, {1: -1}, {2: True}, {3: 2**63}, {3: -1},
+        {0: ""}, {0: "a b"}, {0: "a b", 5: None}, {0: "x" * 129}, {0: "é" * 65}, {1: -1}, {2: True}, {3: 2**63}, {3: -1},
         {4: bytes(31)}, {3: 2**63 - 1, 4: bytes(32)}, {5: []}, {5: [1, bytes(32)]}, {5: [1, bytes(31), bytes(64)]},
         {5: [1, bytes(32), bytes(63)]}, {5: [0, bytes(32), bytes(64)]}, {6: [[bytes(7), 1]]}, {6: [[bytes(8), -1]]},
         {6: [[bytes(8), 1, 1]]}, {6: None}, {6: [[bytes(8), 1]] * 33}, {7: 1},
@@ -158,13 +158,7 @@ def test_payloads_refused(change: dict[int, Any]) -> None:
     payload = naive_cbor(listed)
     with pytest.raises(FormatError, match=r"^digest_malformed"):
         read(b"LNGM\x01" + sign1.sign(KEY, DIGEST, payload))
-    beyond_cddl = (
-        {0: "a b"},
-        {0: "é" * 65},
-        {4: bytes(31)},
-        {3: 2**63 - 1, 4: bytes(32)},
-        {5: [0, bytes(32), bytes(64)]},
-    )
+    beyond_cddl = [{0: "a b"}, {0: "a b", 5: None}, {0: "é" * 65}, {4: bytes(31)}, {3: 2**63 - 1, 4: bytes(32)}, {5: [0, bytes(32), bytes(64)]}]  # fmt: skip
     assert bool(CDDL.validate(payload, root_type="digest").valid) is (change in beyond_cddl)
 
 

@@ -161,3 +161,11 @@ def test_lines_are_read_as_those_of_a_note() -> None:
     """A line holds a name, a key id and a signature."""
     line = NoteSignature("w", b"\x01\x02\x03\x04", b"\x05")
     assert parse_answer(cosigned([line])) == Cosigned((line,))
+
+
+def test_sizes_are_bounded() -> None:
+    """Neither side reads on beyond its bound."""
+    with pytest.raises(FormatError, match="at most 65536"):
+        parse_request(b"old 5\n\n" + note_of(hashes(5)) + bytes(65_536))
+    with pytest.raises(FormatError, match="at most 65536"):
+        parse_answer(Answer(500, "text/plain", bytes(65_537)))

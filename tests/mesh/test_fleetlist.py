@@ -104,8 +104,12 @@ def test_versions_only_grow() -> None:
     assert newer(FLEET, listed(version=4))
     assert not newer(FLEET, listed())
     other_fleet = open_fleet_list(make_fleet_list("other", 9, policy(), ROOT_KEY.name, ROOT), [ROOT_KEY])
-    for refused in (listed(version=2), listed(policy() + "# more\n"), other_fleet):
-        with pytest.raises(FormatError, match="fleet_list_version"):
+    for refused, detail in (
+        (listed(version=2), "version 2, but 3 is in force"),
+        (listed(policy() + "# more\n"), "another list of version 3"),
+        (other_fleet, "of fleet other"),
+    ):
+        with pytest.raises(FormatError, match=f"fleet_list_version: .*{detail}"):
             newer(FLEET, refused)
 
 

@@ -47,6 +47,7 @@ def test_a_year_of_heads() -> None:
     for size in range(1, 2000):
         ladder.add(unsigned(size), keep=500)
     assert len(sizes(ladder)) <= NEWEST_KEPT + 12
+    assert len(sizes(ladder)) + ladder.dropped == 1999
     assert {1, 500, 1999} <= set(sizes(ladder))
     assert ladder.at(500) is not None
     assert ladder.at(501) is None

@@ -17,7 +17,8 @@ from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency, prove_inclusion
-from tests.lineage_builder import LineageBuilder
+from tests.core.shapes import naive_cbor
+from tests.lineage_builder import Change, LineageBuilder
 from tests.mesh.fleet import FLEET, IDENTITY, NEXT_ORIGIN, ORIGIN, TIME_S, Leaves, hashes, head_of, note_of, signer
 from tests.mesh.test_witness import COSIGNER, LINE, Memory, ask, at, request
 
@@ -26,7 +27,11 @@ HELD = 17
 
 
 def born(
-    previous: Sequence[Any], origin: str = NEXT_ORIGIN, identity: SeedSigner = IDENTITY, entries: int = 3
+    previous: Sequence[Any],
+    origin: str = NEXT_ORIGIN,
+    identity: SeedSigner = IDENTITY,
+    entries: int = 3,
+    changed: Change | None = None,
 ) -> tuple[bytes, list[bytes]]:
     """The boot entry of an incarnation that names these, and its first entry hashes."""
     builder = LineageBuilder(origin=origin)
@@ -35,7 +40,10 @@ def born(
     def name(header: dict[int, Any]) -> None:
         header[15][4] = [list(one) for one in previous]
 
-    builder.breaking(name).boot()
+    builder.breaking(name)
+    if changed is not None:
+        builder.breaking(changed)
+    builder.boot()
     for _ in range(entries - 1):
         builder.new_epoch()
     return builder.records[0].raw, [builder.hash_of(seq) for seq in range(entries)]
@@ -84,16 +92,29 @@ def test_the_step_to_a_new_incarnation() -> None:
 
 def test_a_larger_head_that_follows() -> None:
     """What other witnesses cosigned since is named with a proof from the head that this one holds."""
+    assert show(at(HELD), shown([named(3), named(HELD)])).is_cosigned
     consistency = prove_consistency(Leaves(OLD), HELD, 30)
     assert show(at(HELD), shown([("acme/arm-7/00", 1, None), named(30)], consistency=consistency)).is_cosigned
 
 
 _BOOT, _LEAVES = born([named(HELD)])
 _OTHER = hashes(40, "other", common=6)
-_STOP = LineageBuilder(origin=NEXT_ORIGIN)
-_STOP.identity = IDENTITY
-_STOP.boot()
-_STOP.stop()
+
+
+def another_key(header: dict[int, Any]) -> None:
+    header[15][0] = signer("thief").public_key
+
+
+def second(header: dict[int, Any]) -> None:
+    header[3] = 1
+
+
+def after_something(header: dict[int, Any]) -> None:
+    header[4] = bytes(31) + b"\x01"
+
+
+def an_epoch(header: dict[int, Any]) -> None:
+    header[2], header[15] = 3, [header[15][1]]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +133,10 @@ _STOP.stop()
         (Succession(born([named(HELD)], ORIGIN)[0], EXACT.inclusion, (), EXACT.note), "not one of"),
         (Succession(_BOOT, EXACT.inclusion[:-1], (), EXACT.note), "does not begin with the boot entry"),
         (Succession(born([named(HELD), named(3)])[0], EXACT.inclusion, (), EXACT.note), "does not begin with"),
-        (Succession(_STOP.records[1].raw, EXACT.inclusion, (), EXACT.note), "not a boot at seq 0"),
+        (shown([named(HELD)], changed=another_key), "not one of"),
+        (shown([named(HELD)], changed=second), "not a boot at seq 0"),
+        (shown([named(HELD)], changed=after_something), "not a boot at seq 0"),
+        (shown([named(HELD)], changed=an_epoch), "not a boot at seq 0"),
         (Succession(b"x", EXACT.inclusion, (), EXACT.note), "no boot entry"),
     ],
 )  # fmt: skip
@@ -166,6 +190,13 @@ def test_any_bytes(anything: bytes | tuple[int, bytes]) -> None:
         assert parse_succession(anything).encode() == anything
     except FormatError as error:
         assert error.error == "add_incarnation_malformed"
+
+
+def test_hashes_are_whole() -> None:
+    """A hash of another length, or what is none, is refused and not left out."""
+    for wrong in (bytes(31), "x", 5):
+        with pytest.raises(FormatError, match="add_incarnation_malformed"):
+            parse_succession(naive_cbor(["lineage/incarnation/1", b"", [bytes(32), wrong], [], b""]))
 
 
 @pytest.mark.parametrize("hashes_", [(bytes(31),), (bytes(32),) * 64])

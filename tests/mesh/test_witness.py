@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from mesh.exchange import AddCheckpoint, Cosigned, Refusal, parse_answer
 from mesh.forks import verify_fork
-from mesh.standing import Standing, decode_standing
+from mesh.standing import Standing, decode_standing, signed_by_log
 from mesh.witness import RACES_MAX, Cosigner, Outcome, add_checkpoint
-from recorder.core.cosignature import verify_cosignature
+from recorder.core.checkpoint import open_checkpoint
+from recorder.core.cosignature import cosign, verify_cosignature
 from recorder.core.errors import FormatError
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency
@@ -45,11 +46,14 @@ class Memory:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
         self.before_swap: Callable[[], object] = lambda: None
+        self.after_held: Callable[[], object] = lambda: None
         self.fails = False
         self.writes = 0
 
     def held(self, line: str) -> Standing | None:
         kept = self.kept.get(line)
+        act, self.after_held = self.after_held, lambda: None
+        act()
         return None if kept is None else decode_standing(kept)
 
     def swap(self, line: str, old: Standing | None, new: Standing) -> bool:
@@ -235,13 +239,14 @@ def test_held_before_it_is_answered() -> None:
 
 def test_a_larger_head_that_was_faster_stays() -> None:
     """Two requests from one size: the later one is told the size that the first one left, and nothing rolls back."""
-    store = at(7)
-    store.before_swap = lambda: ask(store, request(7, 20))
-    outcome = ask(store, request(7, 9))
-    assert (outcome.answer.status, outcome.answer.body) == (409, b"20\n")
-    held = store.held(LINE)
-    assert held is not None
-    assert held.head.size == 20
+    for moment in ("after_held", "before_swap"):
+        store = at(7)
+        setattr(store, moment, lambda store=store: ask(store, request(7, 20)))
+        outcome = ask(store, request(7, 9))
+        assert (outcome.answer.status, outcome.answer.body) == (409, b"20\n")
+        held = store.held(LINE)
+        assert held is not None
+        assert held.head.size == 20
 
 
 def test_losing_every_race_is_said() -> None:
@@ -260,9 +265,16 @@ def test_losing_every_race_is_said() -> None:
 def test_only_the_logs_signature_is_kept() -> None:
     """Lines of unknown keys are answered over, not stored."""
     line = sign_text(head_of(LEAVES[:9]).text(), "someone.example", signer("someone"))
-    body = request(0, 9) + str(line).encode() + b"\n"
+    cosigned = cosign(head_of(LEAVES[:9]), WITNESSES["port-1"].name, signer("witness port-1"), TIME_S)
+    signed = parse_note(note_of(LEAVES[:9]))
+    note = Note(signed.text, (line, cosigned, *signed.signatures)).encode()
     store = at(0)
-    assert ask(store, body).is_cosigned
+    assert ask(store, AddCheckpoint(0, (), note).encode()).is_cosigned
+    log = FLEET.log_of(ORIGIN)
+    assert log is not None
+    opened = open_checkpoint(note, log.key, WITNESSES.values())
+    assert len(opened.note.verified) == 2
+    assert signed_by_log(opened, log.key) == note_of(LEAVES[:9])
     held = store.held(LINE)
     assert held is not None
     assert held.note == note_of(LEAVES[:9])
