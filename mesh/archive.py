@@ -8,11 +8,12 @@ each has to hash to a node that is proved already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mesh.forks import ForkProof, fork_of
 from mesh.ladder import Ladder, Rung
+from mesh.ranges import Range, with_range, without_range
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
@@ -20,8 +21,6 @@ from recorder.core.merkle import NodeReader, empty_root, root_of, verify_consist
 from recorder.core.tiles import TILE_BITS, Tile, TileTree
 
 AHEAD_MAX = 4_096  # hashes that may wait for a head, 0.7 MB of Python objects; who is farther behind jumps
-
-Range = tuple[int, int]  # first, and the one after the last
 
 
 class State(NamedTuple):
@@ -208,7 +207,7 @@ class Archive:
         self._tree = tree
         if gap[0] == gap[1]:
             return None
-        self._miss(gap)
+        self._missing = with_range(self._missing, gap)
         return gap
 
     def shed(self, hashes_max: int) -> list[int]:
@@ -224,7 +223,7 @@ class Archive:
             first = index * TILE_WIDTH
             if not any(low <= first < end for low, end in self._missing):
                 going.append(index)
-                self._miss((first, first + TILE_WIDTH))
+                self._missing = with_range(self._missing, (first, first + TILE_WIDTH))
                 holds -= TILE_WIDTH
         return going
 
@@ -248,7 +247,7 @@ class Archive:
         if root_of(hashes) != tree.node(TILE_BITS * (level + 1), index):
             raise FormatError("tile_unproved", f"tile {index} of level {level} does not lead to the node above it")
         if level == 0:
-            self._missing = list(_without(self._missing, index * TILE_WIDTH, (index + 1) * TILE_WIDTH))
+            self._missing = without_range(self._missing, (index * TILE_WIDTH, (index + 1) * TILE_WIDTH))
         return Tile(level, index, b"".join(hashes))
 
     @property
@@ -279,23 +278,7 @@ class Archive:
         for seq in seqs:
             self._ahead.pop(seq, None)
 
-    def _miss(self, gap: Range) -> None:
-        merged: list[Range] = []
-        for first, end in sorted([*self._missing, gap]):
-            if merged and first <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((first, end))
-        self._missing = merged
-
 
 def _tiles(size: int) -> int:
     """Entries in the full tiles of a tree of this size."""
     return size - size % TILE_WIDTH
-
-
-def _without(ranges: Iterable[Range], low: int, high: int) -> Iterator[Range]:
-    for first, end in ranges:
-        for piece in ((first, min(end, low)), (max(first, high), end)):
-            if piece[0] < piece[1]:
-                yield piece

@@ -29,8 +29,8 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.merkle import prove_inclusion
 from recorder.core.note import NoteSignature, cosigned_message
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, TIME_S, WITNESSES, Leaves, hashes, head_of, note_of, signer
-from tests.mesh.test_succession import born, named, show
-from tests.mesh.test_witness import LEAVES, OTHER, Memory, ask, at
+from tests.mesh.incarnations import born, named, show
+from tests.mesh.witnessing import LEAVES, OTHER, Memory, ask, at
 
 KEY = WITNESSES["arm-8"]
 HEAD = head_of(LEAVES[:20])

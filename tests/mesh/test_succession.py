@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.exchange import AddCheckpoint, Refusal, parse_answer
+from mesh.exchange import AddCheckpoint
 from mesh.standing import RETIRED_MAX, Standing
 from mesh.succession import Succession, parse_succession
-from mesh.witness import Outcome, add_incarnation
+from mesh.witness import add_incarnation
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.keys import SeedSigner
-from recorder.core.merkle import prove_consistency, prove_inclusion
+from recorder.core.merkle import prove_consistency
 from tests.core.shapes import naive_cbor
-from tests.lineage_builder import Change, LineageBuilder
-from tests.mesh.fleet import FLEET, IDENTITY, NEXT_ORIGIN, ORIGIN, TIME_S, Leaves, hashes, head_of, note_of, signer
-from tests.mesh.test_witness import COSIGNER, LINE, Memory, ask, at, request
-
-OLD = hashes(40)
-HELD = 17
-
-
-def born(
-    previous: Sequence[Any],
-    origin: str = NEXT_ORIGIN,
-    identity: SeedSigner = IDENTITY,
-    entries: int = 3,
-    changed: Change | None = None,
-) -> tuple[bytes, list[bytes]]:
-    """The boot entry of an incarnation that names these, and its first entry hashes."""
-    builder = LineageBuilder(origin=origin)
-    builder.identity = identity
-
-    def name(header: dict[int, Any]) -> None:
-        header[15][4] = [list(one) for one in previous]
-
-    builder.breaking(name)
-    if changed is not None:
-        builder.breaking(changed)
-    builder.boot()
-    for _ in range(entries - 1):
-        builder.new_epoch()
-    return builder.records[0].raw, [builder.hash_of(seq) for seq in range(entries)]
-
-
-def shown(
-    previous: Sequence[Any], origin: str = NEXT_ORIGIN, consistency: Sequence[bytes] = (), **more: Any
-) -> Succession:
-    boot, leaves = born(previous, origin, **more)
-    inclusion = prove_inclusion(Leaves(leaves), 0, len(leaves))
-    return Succession(boot, tuple(inclusion), tuple(consistency), note_of(leaves, origin))
-
-
-def show(store: Memory, succession: Succession, time_s: int | None = TIME_S) -> Outcome:
-    return add_incarnation(succession.encode(), FLEET, store, COSIGNER, time_s)
-
-
-def refusal(outcome: Outcome) -> tuple[int, str]:
-    read = parse_answer(outcome.answer)
-    assert isinstance(read, Refusal)
-    return read.status, read.error
-
-
-def named(size: int, leaves: list[bytes] = OLD) -> tuple[str, int, bytes]:
-    return (ORIGIN, size, head_of(leaves[:size]).root)
-
-
-EXACT = shown([named(HELD)])
+from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, TIME_S, Leaves, hashes, head_of, note_of, signer
+from tests.mesh.incarnations import EXACT, HELD, OLD, born, named, show, shown
+from tests.mesh.witnessing import COSIGNER, LINE, ask, at, refusal, request
 
 
 def test_the_step_to_a_new_incarnation() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from mesh.digest import MAGIC, VERSION, Digest, head_in, held_of, make
 from mesh.forks import ForkProof, fork_of, verify_fork
 from tests.mesh.fleet import FLEET, ORIGIN, ROOT_KEY, Leaves, hashes, note_of, policy, signer
-from tests.mesh.test_succession import EXACT, HELD, OLD
+from tests.mesh.incarnations import EXACT, HELD, OLD
 
 MESH_KEY = signer("mesh acme/arm-7")
 LEAVES, BESIDE = hashes(12), hashes(20, "other", common=7)
