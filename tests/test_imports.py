@@ -51,21 +51,9 @@ PARTS = {"recorder.store.view": "recorder.store", "recorder.cli.demo": "recorder
 # room -> packages from outside that it must not import, with the reason
 _EFFECTS = dict.fromkeys(
     (
-        *(
-            "aiohttp",
-            "asyncio",
-            "concurrent",
-            "ctypes",
-            "glob",
-            "http",
-            "io",
-            "lmdb",
-            "logging",
-            "mmap",
-            "multiprocessing",
-        ),
-        *("os", "pathlib", "random", "secrets", "select", "selectors", "serial", "shutil", "signal", "socket"),
-        *("ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "zeroconf"),
+        *("aiohttp", "asyncio", "concurrent", "ctypes", "glob", "http", "io", "lmdb", "logging", "mmap"),
+        *("multiprocessing", "os", "pathlib", "random", "secrets", "select", "selectors", "serial", "shutil"),
+        *("signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "zeroconf"),
     ),
     "this room is pure: clocks, randomness, files and sockets come in as arguments",
 )

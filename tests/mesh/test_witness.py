@@ -18,6 +18,7 @@ from recorder.core.errors import FormatError
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency
 from recorder.core.note import ED25519, Note, VerifierKey, parse_note, sign_text
+from tests.core.shapes import naive_cbor
 from tests.mesh.fleet import (
     FLEET,
     FOREIGN,
@@ -234,6 +235,18 @@ def test_whatever_is_asked_only_one_history_grows(asked: list[tuple[bool, int, i
         if ask(store, request(old, new, leaves)).is_cosigned:
             assert leaves[: len(last)] == last
             last = leaves[:new]
+
+
+def test_what_is_kept_is_read_back() -> None:
+    """A standing with incarnations that are over is the same again; with a head that is none it is refused."""
+    standing = Standing(note_of(LEAVES[:9]), (head_of(LEAVES[:5], NEXT_ORIGIN),))
+    assert decode_standing(standing.encode()) == standing
+    for wrong in ([NEXT_ORIGIN, 5, bytes(31)], ["a b", 5, bytes(32)], [NEXT_ORIGIN, -1, bytes(32)], [NEXT_ORIGIN], 7):
+        with pytest.raises(FormatError, match=r"^standing_malformed"):
+            decode_standing(naive_cbor([1, standing.note, [wrong]]))
+    for whole in ([2, standing.note, []], [1, standing.note[:-1], []], [1, standing.note], {}):
+        with pytest.raises(FormatError, match=r"^standing_malformed"):
+            decode_standing(naive_cbor(whole))
 
 
 @given(st.binary(max_size=100))
