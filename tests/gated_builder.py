@@ -13,13 +13,12 @@ from recorder.core import grant, policy
 from recorder.core.credential import Credential
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy import Policy
-from recorder.core.policy_replay import Artefact, Situation, artefact_hash
+from recorder.core.policy_replay import Artefact, Given, Situation, artefact_hash
 from recorder.core.policy_source import parse
 from recorder.core.policy_terms import FACTS
 from recorder.core.revocation import Revoked
 from recorder.core.revocation import make as make_list
 from recorder.core.scope import Area, Counts, Scope, Times
-from recorder.gate import inputs as taken
 from recorder.gate.cel import Cel
 from recorder.gate.decision import Decided
 from recorder.gate.program import Program
@@ -120,6 +119,7 @@ class GatedBuilder(LineageBuilder):
         actuators: Sequence[int] = (1,),
         *,
         force_n: float = 1.0,
+        observed: bytes | None = None,
         max_commits: int = 100,
         valid_ms: int = 2_000,
         classes: Sequence[str] = ("motion",),
@@ -134,6 +134,8 @@ class GatedBuilder(LineageBuilder):
         now_ns = self.clock.mono_ns + MS
         act = {"what": {**self.what(), **what}, "where": WHERE}
         items = [{"name": "force_n", "value": force_n, "unit": "N", "at_mono_ns": now_ns - 10 * MS, "signed": False}]
+        if observed is not None:
+            items[0] |= {"signed": True, "observation": observed}
         why: Claims = {"evaluator": "cel-expr-python", "contemplated": act, "inputs": items, "alternatives": []}
         until_ns = now_ns + valid_ms * MS
         control = [self.request(), nonce]
@@ -182,7 +184,10 @@ class GatedBuilder(LineageBuilder):
         }  # fmt: skip
         for family, claims in (("who", self.who_claims), ("what", act["what"]), ("where", act["where"])):
             facts |= {f"{family}.{key}": value for key, value in claims.items() if f"{family}.{key}" in FACTS}
-        given, _ = taken.read(items, now_ns)
+        given = {
+            one["name"]: Given(one["value"], one["unit"], (now_ns - one["at_mono_ns"]) // MS, one["signed"])
+            for one in items
+        }
         return program(self.signed).decide(Situation(of, given, facts))
 
     def _explained(self, decided: Decided, act: Claims) -> Claims:

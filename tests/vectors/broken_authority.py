@@ -7,9 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from recorder.core import cbor, matrix, policy, sign1
+from recorder.core import cbor, matrix, observation, policy, sign1
 from recorder.core.credential import Credential
 from recorder.core.kinds import Kind
+from recorder.core.observation import Observation
 from recorder.core.scope import Counts
 from recorder.core.sign1 import Use
 from tests.credential_builder import (
@@ -79,6 +80,13 @@ def signed(by: str = ROOT.name, **changed: Any) -> bytes:
     return policy.sign(cell(**changed), signer(by))
 
 
+def observed_by(observer: Credential, by: str | None = None) -> bytes:
+    """A force of 1 N, signed by the key of this name."""
+    at_ns = BEGIN_S * 10**9
+    says = Observation("force_n", 1.0, "N", None, at_ns, None, 1, None, observer.hash)
+    return observation.make(says, signer(by or observer.terms.subject))
+
+
 # --- 1 and 8: what is no such thing
 
 
@@ -112,6 +120,11 @@ def grant_malformed() -> Broken:
 
 
 @vector
+def observation_malformed() -> Broken:
+    return cycle_of(observed=malformed(sign1.OBSERVATION))
+
+
+@vector
 def credential_digest() -> Broken:
     lineage = GatedBuilder().begin()
     body = {"credential": CHIEF.signed.raw}
@@ -131,14 +144,6 @@ def matrix_version() -> Broken:
     lineage = GatedBuilder().begin()
     lineage.bring(matrix=matrix.issue(2, BEGIN_S, [], signer(ROOT.name)))
     return Broken(lineage, lineage.bring(matrix=matrix.issue(1, BEGIN_S, [], signer(ROOT.name))))
-
-
-@vector
-def revocation_signature() -> Broken:
-    """A list that the holder's own key signed: a stolen key could stop the machine."""
-    lineage = GatedBuilder().begin()
-    lineage.bring(credential=CHIEF.signed.raw)
-    return Broken(lineage, lineage.revoke(CHIEF, by="chief"))
 
 
 # --- 9: chains
@@ -362,6 +367,15 @@ def grant_beyond() -> Broken:
 def grant_inputs() -> Broken:
     """Other inputs than the evaluator saw."""
     return granted_with(inputs_hash=bytes(32))
+
+
+@vector
+def observation_signature() -> Broken:
+    """An input that its observer signed as another value."""
+    observer = from_root("lidar", role="inspector")
+    lineage = GatedBuilder().ready()
+    lineage.bring(credential=observer.signed.raw)
+    return Broken(lineage, lineage.gated(force_n=2.0, observed=observed_by(observer)).carrier)
 
 
 # --- 11

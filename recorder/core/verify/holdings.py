@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from recorder.core import cbor, credential, delegation, matrix, revocation
+from recorder.core import cbor, credential, delegation, matrix, revocation, sign1
 from recorder.core.credential import Credential
 from recorder.core.delegation import Chain, Moment, Standing
 from recorder.core.errors import FormatError
 from recorder.core.matrix import Matrix
 from recorder.core.note import VerifierKey
-from recorder.core.revocation import RevocationList
 from recorder.core.verify.disclosure import CREDENTIALS
 from recorder.core.verify.found import Found
 
 CREDENTIALS_KEPT = 4_096  # the oldest is forgotten beyond it; what then rests on one that is not here is not judged
-LISTS_KEPT = 256  # of 48 KiB at most; a later one is not applied, and counted
+REVOCATIONS_KEPT = 65_536  # credentials by who revoked them; a later one is not applied, and counted
 
 
 class _Traced(NamedTuple):
@@ -41,7 +40,7 @@ class Holdings:
         """
         self._found = found
         self._roots = roots
-        self._lists: list[tuple[int, RevocationList]] = []
+        self._lists: dict[bytes, int] = {}  # by hash of a credential and key of who revoked it, from which seq
         self._traced: dict[bytes, _Traced] = {}  # made anew after each entry that may change one
         takes: tuple[Callable[[int, bytes], None], ...]
         takes = self._take_credential, self._take_matrix, self._take_revocation
@@ -93,13 +92,12 @@ class Holdings:
         return traced
 
     def _revocations(self, chain: Chain) -> dict[bytes, int]:
-        since: dict[bytes, int] = {}
-        for seq, listed in self._lists:
-            named = {one.credential for one in listed.revoked}
-            for at, link in enumerate(chain.links):
-                above = chain._replace(links=chain.links[at:])
-                if link.hash in named and revocation.may_revoke(listed, above, self._roots):
-                    since.setdefault(link.hash, seq)  # lists are in the order of their entries
+        since = {}
+        for place, link in enumerate(chain.links):
+            above = revocation.keys_above(chain, self._roots, place)
+            seqs = [self._lists[link.hash + key] for key in above if link.hash + key in self._lists]
+            if seqs:
+                since[link.hash] = min(seqs)
         return since
 
     def _take_credential(self, _seq: int, raw: bytes) -> None:
@@ -117,13 +115,18 @@ class Holdings:
 
     def _take_revocation(self, seq: int, raw: bytes) -> None:
         listed = revocation.read(raw)
-        if len(self._lists) == LISTS_KEPT:
+        known = [root.public_key for root in self._roots]
+        known += [issuer.key for issuer in self.matrix.issuers] if self.matrix is not None else []
+        known += [held.terms.key for held in self.pool.values()]
+        signer = next((key for key in known if sign1.verify(listed.signed, key)), None)
+        if signer is not None:
+            for one in listed.revoked:
+                if len(self._lists) < REVOCATIONS_KEPT:
+                    self._lists.setdefault(one.credential + signer, seq)
+                else:
+                    self.unread += 1
+        elif self.is_partial:
             self.unread += 1
-            return
-        for one in listed.revoked:
-            chain = self.chain(one.credential)
-            if chain is not None and not revocation.may_revoke(listed, chain, self._roots):
-                detail = f"kid {listed.signed.kid.hex()} stands nowhere above credential {one.credential.hex()[:16]}"
-                self._found("revocation_signature", seq, detail)
-        self._lists.append((seq, listed))
-        self._traced.clear()
+        else:
+            detail = f"kid {listed.signed.kid.hex()}: nobody known so far signed the list"
+            raise FormatError("issuer_unknown", detail)

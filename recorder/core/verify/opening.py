@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from recorder.core import delegation, grant
+from recorder.core import delegation, grant, observation, policy_issue, scope
 from recorder.core.credential import Credential
 from recorder.core.delegation import NS, Moment, Standing
 from recorder.core.entry import Header
@@ -12,8 +12,9 @@ from recorder.core.errors import FormatError
 from recorder.core.grant import Granted
 from recorder.core.kinds import Bounds, Decision
 from recorder.core.limits import HASH_BYTES
+from recorder.core.observation import Observed
 from recorder.core.policy import PolicyBundle
-from recorder.core.verify.acts import act_of, contemplated, uncovered
+from recorder.core.verify.acts import act_of, contemplated, timely
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family
 from recorder.core.verify.holdings import Holdings
@@ -60,13 +61,14 @@ class Openings:
         self._is_open = self._is_indeterminate = False
         if len(bounds.action_classes) > 1:
             self._found("class_mixed", f"classes {', '.join(bounds.action_classes)[:200]}: a gated one stands alone")
-        if moment.earliest_utc_ns is not None and moment.earliest_utc_ns >= bundle.policy.exp * NS:
-            self._found("policy_expired", f"{bundle.policy.name} expired at {bundle.policy.exp}")
+        for reason in policy_issue.window(bundle, moment)[0]:
+            self._found(reason.error, reason.detail)
         held = self._delegation(opening)
         if opening.why is None:
             self._is_open = True
         else:
             self._decision(opening, opening.why, None if held is None else held.hash)
+            self._inputs(opening.why.values.get("inputs"))
             if held is not None:
                 self._scope(opening, opening.why, held)
         if self._is_open:
@@ -136,7 +138,8 @@ class Openings:
         names = [name for name in opening.names if name is not None]
         time = opening.header.time
         utc_ns = time.utc_ns if time.quality >= SYNCHRONISED else None
-        for reason in uncovered(held.terms.scope, act_of(_class(opening.header), names, *act, utc_ns)):
+        reasons = scope.covers(held.terms.scope, act_of(_class(opening.header), names, *act, utc_ns))
+        for reason in timely(reasons, is_timed=utc_ns is not None):
             self._found("delegation_uncovered", reason)
 
     def _decision(self, opening: Opening, why: Family, under: bytes | None) -> None:
@@ -157,6 +160,32 @@ class Openings:
             self._is_open = True
         else:
             self._found("decision_missing", "decided elsewhere, and no grant of an evaluator says so")
+
+    def _inputs(self, items: object) -> None:
+        """Judge the signatures of the observations among the inputs; those in entries of their own are left."""
+        for item in items if isinstance(items, list) else ():
+            match item:
+                case {"signed": True, "observation": bytes(raw), "name": name, "value": value}:
+                    try:
+                        self._observation(observation.read(raw), name, value)
+                    except FormatError as error:
+                        self._found(error.error, error.detail)
+
+    def _observation(self, read: Observed, name: object, value: object) -> None:
+        """Judge one that a decision rests on.
+
+        Raises:
+            FormatError: observation_signature.
+
+        """
+        says = read.says
+        if says.name != name or says.value != value:
+            raise FormatError("observation_signature", f"input {str(name)[:64]}: its observer signed something else")
+        if says.credential is None:
+            raise FormatError("observation_signature", f"{says.name}: it names no credential of its observer")
+        standing = self._standing(says.credential)
+        if standing is not None:
+            observation.verify(read, standing.chain.links[0].terms.key)
 
     def _grant(self, opening: Opening, why: Family, granted: Granted, under: bytes | None) -> None:
         """Judge an evaluator's grant.

@@ -159,6 +159,8 @@ def _asked(header: Header, why: Family, deciding: Deciding, artefact: Artefact) 
         for name, given in of.inputs.items():
             if difference := _input_difference(given, inputs.get(name)):
                 differing.append(f"input {name}: {difference}")
+            elif name in inputs:
+                inputs[name] = inputs[name]._replace(age_ms=given.age_ms)
     there = {name: value for name, value in facts.items() if value is not None}
     return Situation(of.action_class, inputs, there), differing
 
@@ -195,7 +197,8 @@ def _inputs(items: object, now_mono_ns: int) -> dict[str, Given]:
             case {"name": str(name), "value": value}:
                 at_mono_ns = item.get("at_mono_ns")
                 age_ms = (now_mono_ns - at_mono_ns) // NS_PER_MS if type(at_mono_ns) is int else None
-                inputs[name] = Given(value, item.get("unit") or "", age_ms, item.get("signed") is True)
+                is_signed = item.get("signed") is True and ("observation" in item or "entry" in item)
+                inputs[name] = Given(value, item.get("unit") or "", age_ms, is_signed)
     return inputs
 
 
@@ -204,9 +207,16 @@ def _input_difference(given: Given, recorded: Given | None) -> str | None:
         return "the why has none"
     if not _same(given.value, recorded.value):
         return f"{_short(given.value)}, recorded is {_short(recorded.value)}"
-    if given[1:] != recorded[1:]:
+    if given._replace(value=None) != recorded._replace(value=None, age_ms=_age(given, recorded)):
         return f"unit, age and signature are {_short([*given[1:]])}, recorded are {_short([*recorded[1:]])}"
     return None
+
+
+def _age(given: Given, recorded: Given) -> int | None:
+    """What is signed may be older than its monotonic time says: the observer's UTC counts too."""
+    if recorded.signed and given.age_ms is not None:
+        return max(given.age_ms, recorded.age_ms or given.age_ms)
+    return recorded.age_ms
 
 
 def _differences(header: Header, why: Mapping[str, Any], decided: Decided) -> Iterator[str]:
