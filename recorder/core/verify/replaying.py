@@ -155,7 +155,9 @@ def _asked(header: Header, why: Family, deciding: Deciding, artefact: Artefact) 
             differing.append(f"fact {name} is {_short(value)}, recorded is {_short(known[name])}")
     inputs = dict(of.inputs)
     if "inputs" in why.values or not why.hides("inputs"):
-        inputs = _inputs(why.values.get("inputs"), header.time.mono_ns)
+        items = why.values.get("inputs")
+        inputs = _inputs(items, header.time.mono_ns)
+        differing += [f"input {name[:_SHOWN]}: nothing shows that it is signed" for name in _unshown(items)]
         for name, given in of.inputs.items():
             if difference := _input_difference(given, inputs.get(name)):
                 differing.append(f"input {name}: {difference}")
@@ -197,9 +199,18 @@ def _inputs(items: object, now_mono_ns: int) -> dict[str, Given]:
             case {"name": str(name), "value": value}:
                 at_mono_ns = item.get("at_mono_ns")
                 age_ms = (now_mono_ns - at_mono_ns) // NS_PER_MS if type(at_mono_ns) is int else None
-                is_signed = item.get("signed") is True and ("observation" in item or "entry" in item)
-                inputs[name] = Given(value, item.get("unit") or "", age_ms, is_signed)
+                inputs[name] = Given(value, item.get("unit") or "", age_ms, item.get("signed") is True)
     return inputs
+
+
+def _unshown(items: object) -> Iterator[str]:
+    """Inputs that are said to be signed, with neither the observation nor the entry that has it."""
+    for item in items if isinstance(items, list) else ():
+        match item:
+            case {"signed": True, "observation": _} | {"signed": True, "entry": _}:
+                pass
+            case {"signed": True}:
+                yield str(item.get("name"))
 
 
 def _input_difference(given: Given, recorded: Given | None) -> str | None:
