@@ -23,9 +23,9 @@ def trust(tmp_path: Path) -> Path:
 def test_it_says_by_which_roots(trust: Path, tmp_path: Path) -> None:
     """And how many cycles were judged, and how many decisions were made again."""
     state = write_state(tmp_path / "state", decided())
-    status, out, _ = lineage("verify", "--state", state, "--trust", trust)
-    lines = out.splitlines()
-    assert status == 0
+    said = lineage("verify", "--state", state, "--trust", trust)
+    lines = said.stdout.splitlines()
+    assert said.returncode == 0, said.stderr
     assert "  authority     pass" in lines
     assert "  note: 3 cycles under a signed policy were judged by the roots of the trust file: acme/root" in lines
     assert "  step 11  pass     policy replay: 3 checked" in lines
@@ -37,9 +37,9 @@ def test_it_says_by_which_roots(trust: Path, tmp_path: Path) -> None:
 def test_it_says_what_was_not_judged(tmp_path: Path) -> None:
     """Without a root, and without a clock that is right."""
     state = write_state(tmp_path / "state", decided())
-    status, out, _ = lineage("verify", "--state", state)
-    lines = out.splitlines()
-    assert status == 0
+    said = lineage("verify", "--state", state)
+    lines = said.stdout.splitlines()
+    assert said.returncode == 0, said.stderr
     why = (
         "authority of 3 cycles, policies or credentials was not judged: the trust file names no root, or none is given"
     )
@@ -51,8 +51,8 @@ def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:
     made = GatedBuilder()
     made.clock.quality = 1
     made.ready().gated()
-    status, out, _ = lineage("verify", "--state", write_state(tmp_path / "state", made), "--trust", trust)
-    lines = out.splitlines()
-    assert status == 0
+    said = lineage("verify", "--state", write_state(tmp_path / "state", made), "--trust", trust)
+    lines = said.stdout.splitlines()
+    assert said.returncode == 0, said.stderr
     assert "  authority     nothing to check" in lines
     assert "  note: authority of 2 is indeterminate: the recorder's clock was not known well enough" in lines
