@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -124,6 +125,14 @@ def test_a_list_by_nobody_known_is_an_error() -> None:
     lineage = GatedBuilder().begin()
     assert found(lineage) == []
     assert (lineage.revoke(from_root("ann"), by="mallory"), "issuer_unknown") in found(lineage)
+
+
+def test_a_credential_entry_brings_one_thing() -> None:
+    """Bytes under two names have one hash."""
+    lineage = GatedBuilder().begin()
+    raw = from_root("ann").signed.raw
+    seq = lineage.control(Kind.CREDENTIAL, sha256(raw).digest(), body={"credential": raw, "matrix": raw})
+    assert (seq, "credential_digest") in found(lineage)
 
 
 def test_an_unknown_root() -> None:
