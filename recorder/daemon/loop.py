@@ -66,7 +66,6 @@ class Loop:
         self._context = context
         self._journal = context.journal
         self._desk = desk
-        self._config = config
         self._vitals = vitals
         self._room = room
         self._writer = Writer(context)
@@ -217,9 +216,9 @@ class Loop:
         else:
             deadline = getattr(request, "deadline_mono_ns", None)
             self._waiting.append(Waiting(connection, request.counter, answer, deadline))
-            if verb == Verb.ROWS and self._config.recorder.rows_window_ms:
+            if verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
                 if self._flush_at_s is None:
-                    self._flush_at_s = time.monotonic() + self._config.recorder.rows_window_ms / 1000
+                    self._flush_at_s = time.monotonic() + self._context.table.at_risk.rows_window_ms / 1000
             else:
                 self._flush_at_s = 0.0
         return not connection.closed

@@ -6,7 +6,7 @@ commits of one cycle can still join an entry that is already drafted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import astuple
@@ -14,13 +14,17 @@ from msgspec.structs import astuple
 from recorder.core import cbor, entry
 from recorder.core.errors import Impossible
 from recorder.core.keys import Signer, kid
+from recorder.core.delegation import Moment
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
+from recorder.core.moments import Floor
+from recorder.store.authority import Spent
 from recorder.store.store import Store
 from recorder.store.tail import Op, OpenCycle, Tail
 from recorder.writer import header
 from recorder.writer.families import Family, Randomness, make
 from recorder.writer.gathering import Gathering
 
+NOTHING = Spent()
 CLAIMS_BYTES_MAX = 36 * 1024  # an entry takes no more commits beyond this, so that it fits one `read` reply
 
 
@@ -102,7 +106,9 @@ class Journal:
         self._drafts: list[Draft] = []
         self._operations: list[list[Any]] = []
         self._made: set[int] = set()
+        self._spending: set[bytes] = set()
         self._opened: list[int] = []
+        self.floor = Floor(store.tail.authority.floor_ns)
         self.now = self.tick()
 
     def tick(self) -> Time:
@@ -110,6 +116,11 @@ class Journal:
         utc_ns, mono_ns, quality, error_us = self._clock.read()
         self.now = Time(utc_ns, mono_ns, self.tail.boot, quality, error_us)
         return self.now
+
+    @property
+    def moment(self) -> Moment:
+        """Bounds of the time at which the next draft is made."""
+        return self.floor.moment(self.now, self.next_seq)
 
     def use_epoch(self, signer: Signer) -> None:
         """Sign with this key from now on; its introduction is durable already."""
@@ -180,8 +191,27 @@ class Journal:
 
     def count(self, carrier: int, made: int) -> None:
         """Note the commits made under a cycle; stored once a transaction, however many there were."""
-        self.tail.apply([Op.MADE, carrier, made])
+        cycle = self.tail.cycles[carrier]
+        if cycle.budgets:
+            self._spend([digest for digest, _ in cycle.budgets], made - cycle.made)
+        cycle.made = made
         self._made.add(carrier)
+
+    def spend_time(self, chain: Iterable[bytes], until_mono_ns: int) -> None:
+        """Note that credentials are used from now until then; what is covered already is not used twice."""
+        spent, now = self.tail.authority.spent, self.now.mono_ns
+        for digest in chain:
+            commits, seconds_ns, covered = spent.get(digest, NOTHING)
+            more = max(0, until_mono_ns - max(now, covered))
+            spent[digest] = Spent(commits, seconds_ns + more, max(covered, until_mono_ns))
+            self._spending.add(digest)
+
+    def _spend(self, chain: Iterable[bytes], commits: int) -> None:
+        spent = self.tail.authority.spent
+        for digest in chain:
+            have = spent.get(digest, NOTHING)
+            spent[digest] = have._replace(commits=have.commits + commits)
+            self._spending.add(digest)
 
     def family(self, name: str, claims: dict[str, Any], *, whole: bool = False) -> Family:
         """Salt and digest a family of this transaction."""
@@ -237,7 +267,11 @@ class Journal:
         for carrier in self._made & self.tail.cycles.keys():
             self._operations.append([Op.MADE, carrier, self.tail.cycles[carrier].made])
         self._made.clear()
-        self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns)
+        for digest in self._spending:
+            self._operations.append([Op.SPENT, digest, *self.tail.authority.spent[digest]])
+        self._spending.clear()
+        self.floor.passing(self.now)
+        self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns, self.floor.utc_ns)
         self.store.append(raws, hashes, claims, self._operations, actuators, bundles)
         self._drafts, self._operations = [], []
         return Written(first, hashes)

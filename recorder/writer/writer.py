@@ -14,14 +14,14 @@ from recorder.core.protocol import request_id
 from recorder.store.errors import StoreError
 from recorder.store.sessions import DIGEST_BYTES
 from recorder.store.tail import Op
-from recorder.writer import commits, cycles, declare
+from recorder.writer import commits, cycles, declare, opening
 from recorder.writer.context import Context, failed
 from recorder.writer.journal import Written
 from recorder.writer.refusals import refused_before
 from recorder.writer.session import Answer, Session
 
 _VERBS: dict[int, Callable[[Context, Session, Any], Answer]] = {
-    Verb.OPEN_CYCLE: cycles.open_cycle,
+    Verb.OPEN_CYCLE: opening.open_cycle,
     Verb.JOIN_CYCLE: cycles.join_cycle,
     Verb.CLOSE_CYCLE: cycles.close_cycle,
     Verb.DECLARE_ACTUATOR: declare.actuator,
@@ -78,6 +78,7 @@ class Writer:
 
         """
         written = self._context.journal.write()
+        self._context.readings.settle(written.first, written.hashes)
         self._context.groups.clear()
         self._drafted.clear()
         return written

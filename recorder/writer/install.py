@@ -1,0 +1,74 @@
+"""What changes who may do what: policies, credentials, matrices and revocation lists become entries, and act from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from recorder.core import policy, policy_issue
+from recorder.core.errors import FormatError, Misuse
+from recorder.core.kinds import Kind
+from recorder.core.messages import AppendRequest
+from recorder.core.policy import PolicyBundle
+from recorder.gate.engine import Unfit
+from recorder.gate.table import of_policy
+from recorder.store.tail import Op
+from recorder.writer import cycles
+from recorder.writer.context import Context, failed
+from recorder.writer.session import Answer, receipt
+
+KINDS = frozenset({Kind.POLICY, Kind.CREDENTIAL})
+BUNDLE, CREDENTIAL, MATRIX, REVOCATION = "bundle", "credential", "matrix", "revocation"  # claims of their bodies
+
+
+def install(context: Context, asked: AppendRequest) -> Answer:
+    """Store what an authority signed, and put it in force; what may not be leaves no entry."""
+    match asked.kind, asked.body:
+        case Kind.POLICY, {"bundle": bytes(raw), **others} if not others:
+            put = _policy
+        case Kind.CREDENTIAL, {"credential": bytes(raw), **others} if not others:
+            put = _credential
+        case Kind.CREDENTIAL, {"matrix": bytes(raw), **others} if not others:
+            put = _matrix
+        case Kind.CREDENTIAL, {"revocation": bytes(raw), **others} if not others:
+            put = _revocation
+        case Kind.POLICY, _:
+            return failed("claim_missing", "the body of a policy is the claim `bundle`, its bytes, and no other")
+        case _:
+            return failed("claim_missing", "the body is one claim of bytes: `credential`, `matrix` or `revocation`")
+    if asked.refs is not None or asked.control != [sha256(raw).digest()]:
+        return failed("header_value", "control is the SHA-256 of the bytes in the body, and there are no references")
+    try:
+        return put(context, raw)
+    except FormatError as error:
+        return failed(error.error, error.detail)
+    except Misuse as error:
+        return failed("not_possible", str(error))
+
+
+def _policy(context: Context, raw: bytes) -> Answer:
+    read = policy.read(raw)
+    held = context.table.signed
+    if held is not None:
+        policy.require_newer(read.policy, held.policy)
+    known = context.authorities
+    issued = policy_issue.judge(
+        read, known.pool, known.matrix, known.roots, known.revocations, context.journal.moment
+    )
+    if issued.verdict == "invalid":
+        raise FormatError(issued.reasons[0].error, "; ".join(reason.detail for reason in issued.reasons))
+    try:
+        table = of_policy(read, context.engine())
+    except Unfit as error:
+        return failed("policy_unfit", _placed(read, error))
+    answer = _store(context, Kind.POLICY, BUNDLE, raw)
+    context.journal.move(Op.POLICY, read.hash)
+    context.journal.move(Op.SIGNED_POLICY, raw)
+    context.table = table
+    return answer
+
+
+def _placed(read: PolicyBundle, error: Unfit) -> str:
+    ids = [clause.id for clause in read.policy.clauses]
+    return "; ".join(f"clause {ids[one.condition]}: {one.line}:{one.column}: {one.text}" for one in error.faults)
