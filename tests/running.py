@@ -46,7 +46,7 @@ on_unavailable = "continue_ungated"
 [[controller]]
 uids = [{uid}]
 actuators = ["arm", "arm.joint1", "arm.joint2"]
-append = ["mark", "observation"]
+append = ["mark", "observation", "control_transition"]
 read = true
 {more}
 """

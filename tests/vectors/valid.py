@@ -34,7 +34,7 @@ def every_kind() -> LineageBuilder:
     signed = observations.made()
     lineage.control(Kind.OBSERVATION, sha256(signed).digest(), body={"observation": signed})
     lineage.control(Kind.CREDENTIAL, digest)
-    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "was": "planner"})
+    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "in_control": "j.doe", "means": None})
     lineage.control(Kind.EVIDENCE, body={"cosignatures": []})
     lineage.control(Kind.REDACTION, [commit], digest)
     lineage.control(Kind.EXTRACTION, [[0, commit]], None, digest)
