@@ -62,7 +62,7 @@ def make_state(state: Path, **settings: Any) -> Path:
         "epoch_hours": 24,
         "uid": os.getuid(),
         "motion": "",
-        "append": '["mark", "observation"]',
+        "append": '["mark", "observation", "control_transition"]',
         "more": "",
     } | settings
     (state / "recorder.toml").write_text(CONFIG.format(**chosen))

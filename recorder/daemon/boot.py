@@ -81,9 +81,7 @@ def context_of(state: Path, config: Config, journal: Journal) -> Context:
     """
     held = journal.tail.authority
     table = table_of(config) if held.policy is None else of_policy(policy.read(held.policy), Cel())
-    authorities = Authorities.restore(
-        trusted_roots(state), list(held.credentials.values()), held.matrix, [*map(tuple, held.revocations)]
-    )
+    authorities = Authorities.restore(trusted_roots(state), held.credentials.values(), held.matrix, held.revocations)
     platform = f"{config.platform.fleet}/{config.platform.name}"
     required = config.recorder.require_policy
     return Context(journal, table, platform, authorities=authorities, engine=Cel, require_policy=required)

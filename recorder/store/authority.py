@@ -20,20 +20,13 @@ class Spent(NamedTuple):
     until_mono_ns: int = 0  # covered so far, in the OS boot that runs
 
 
-class Listed(NamedTuple):
-    """A revocation list, and the seq of the entry from which it acts."""
-
-    raw: bytes
-    seq: int
-
-
 class Authority(Struct):
     """Policy, credentials and what was used of them; moved by the tail's operations."""
 
     policy: bytes | None = None  # the signed bundle in force; None: the configured table
     matrix: bytes | None = None
     credentials: dict[bytes, bytes] = {}  # by hash
-    revocations: list[Listed] = []
+    revocations: dict[bytes, int] = {}  # as `gate.authorities` has them, with the seqs of their entries
     spent: dict[bytes, Spent] = {}  # by hash of the credential
     nonces: dict[bytes, int] = {}  # of external decisions, with the CLOCK_BOOTTIME after which none may be used
     floor_ns: int | None = None  # UTC that it is at least (core.moments)
@@ -45,7 +38,7 @@ class Authority(Struct):
             policy,
             matrix,
             list(credentials.items()),
-            [list(one) for one in revocations],
+            list(revocations.items()),
             [[digest, *one] for digest, one in spent.items()],
             list(nonces.items()),
             floor_ns,
@@ -66,7 +59,7 @@ class Authority(Struct):
             policy,
             matrix,
             dict(credentials),
-            [Listed(*one) for one in revocations],
+            dict(revocations),
             {digest: Spent(*one) for digest, *one in spent},
             dict(nonces),
             floor_ns,

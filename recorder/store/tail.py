@@ -17,7 +17,7 @@ from recorder.core.entry import ZERO_HASH, entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Axis, Decision, Stage
 from recorder.core.tiles import Tile, TileTree
-from recorder.store.authority import Authority, Listed, Spent
+from recorder.store.authority import Authority, Spent
 from recorder.store.record import DAMAGED
 from recorder.store.sessions import Sessions
 
@@ -44,7 +44,7 @@ class Op:
     SIGNED_POLICY = 16  # the signed bundle, or None where the configured table is in force
     MATRIX = 17  # the signed matrix
     CREDENTIAL = 18  # hash, the signed credential
-    REVOCATION = 19  # the signed list, seq of its entry
+    REVOCATION = 19  # what a list revokes (gate.authorities), seq of its entry
     SPENT = 20  # hash of a credential, and the fields of authority.Spent
     NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
 
@@ -66,7 +66,7 @@ class OpenCycle(Struct):
     made: int = 0
     decision: int = Decision.EXTERNAL
     stage: int = Stage.DIRECT
-    chain: list[bytes] = []  # the delegation and the credentials above it
+    delegation: bytes | None = None  # hash of the credential that it rests on, where a policy decided
     budgets: list[tuple[bytes, int]] = []  # those of the chain that bound commits, and how many they do
     act: list[dict[str, Any]] | None = None  # what and where as contemplated, where a policy decided
     deviate_to: str | None = None
@@ -279,8 +279,9 @@ class Tail:
     def _credential(self, digest: bytes, raw: bytes) -> None:
         self.authority.credentials[digest] = raw
 
-    def _revocation(self, raw: bytes, seq: int) -> None:
-        self.authority.revocations.append(Listed(raw, seq))
+    def _revocation(self, revoked: list[bytes], seq: int) -> None:
+        for key in revoked:
+            self.authority.revocations.setdefault(key, seq)
 
     def _spent(self, digest: bytes, *fields: int) -> None:
         self.authority.spent[digest] = Spent(*fields)

@@ -49,14 +49,6 @@ def _may_end(context: Context, session: Session, cycle: tails.OpenCycle) -> bool
     return session.peer.uid == cycle.uid or names <= session.permissions.actuators
 
 
-def revoke(context: Context, credentials: Collection[bytes]) -> None:
-    """End the cycles that rest on a credential which is revoked."""
-    for cycle in list(context.journal.tail.cycles.values()):
-        revoked = [digest for digest in cycle.chain if digest in credentials]
-        if revoked:
-            end(context, cycle, f"credential_revoked: {revoked[0].hex()[:8]}")
-
-
 def expire(context: Context) -> bool:
     """End the cycles whose time is over; returns whether there were any."""
     now = context.journal.now.mono_ns

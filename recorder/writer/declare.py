@@ -12,7 +12,7 @@ from recorder.core.errors import FormatError
 from recorder.core.kinds import RULES, Fact, Hold, Kind, Ref
 from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
-from recorder.core.required import missing
+from recorder.core.required import CONTROL_BODY, missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op
 from recorder.writer import holds
@@ -109,6 +109,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
         return failed("header_value", f"{kind.name.lower()}: {error}")
     if kind == Kind.OBSERVATION and (wrong := _wrong_observation(asked.body, control)):
         return wrong
+    if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(asked.body))):
+        return failed("claim_missing", ", ".join(f"body.{key}" for key in lacking))
     if asked.body is not None:
         body = context.journal.family("body", asked.body)
         fields[11] = body.digest
@@ -122,12 +124,17 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     return receipt(seq)
 
 
+def _opened(body: dict[str, Any] | None) -> dict[str, Any]:
+    """Claims as a reader will open them, also under the only key "*"."""
+    return claims.disclosed("body", [bytes(SALT_BYTES), body or {}])
+
+
 def _wrong_observation(body: dict[str, Any] | None, control: Fact | None) -> Answer | None:
     """Refuse a signed observation that `verify` would find fault with, or that no reader could read.
 
     Who signed it is judged where it is used: a recorder may hear of an observer later than of its readings.
     """
-    opened = claims.disclosed("body", [bytes(SALT_BYTES), body or {}])  # as it will be opened, also under the key "*"
+    opened = _opened(body)
     if not observation.named_by(control and control.digest, opened):
         return failed("observation_digest", "control is not the SHA-256 of the bytes in the claim `observation`")
     try:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
-
 from recorder.core import policy, policy_issue
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
@@ -72,3 +69,47 @@ def _policy(context: Context, raw: bytes) -> Answer:
 def _placed(read: PolicyBundle, error: Unfit) -> str:
     ids = [clause.id for clause in read.policy.clauses]
     return "; ".join(f"clause {ids[one.condition]}: {one.line}:{one.column}: {one.text}" for one in error.faults)
+
+
+def _credential(context: Context, raw: bytes) -> Answer:
+    known = context.authorities
+    read = known.judge_credential(raw)
+    answer = _store(context, Kind.CREDENTIAL, CREDENTIAL, raw)
+    context.journal.move(Op.CREDENTIAL, read.hash, raw)
+    known.add(read)
+    _end_revoked(context)
+    return answer
+
+
+def _matrix(context: Context, raw: bytes) -> Answer:
+    read = context.authorities.judge_matrix(raw)
+    answer = _store(context, Kind.CREDENTIAL, MATRIX, raw)
+    context.journal.move(Op.MATRIX, raw)
+    context.authorities.recognise(read)
+    _end_revoked(context)
+    return answer
+
+
+def _revocation(context: Context, raw: bytes) -> Answer:
+    seq = context.journal.next_seq
+    revoked = context.authorities.judge_revocation(raw)
+    answer = _store(context, Kind.CREDENTIAL, REVOCATION, raw)
+    context.journal.move(Op.REVOCATION, sorted(revoked), seq)
+    context.authorities.revoke(revoked, seq)
+    _end_revoked(context)
+    return answer
+
+
+def _store(context: Context, kind: Kind, claim: str, raw: bytes) -> Answer:
+    journal = context.journal
+    seq = journal.next_seq
+    body = journal.family("body", {claim: raw})
+    journal.draft(kind, {11: body.digest, 15: [sha256(raw).digest()]}, {11: body.claims})
+    return receipt(seq)
+
+
+def _end_revoked(context: Context) -> None:
+    """End the cycles whose delegation has a revoked link now: by this list, or by one that begins to act."""
+    for cycle in list(context.journal.tail.cycles.values()):
+        if cycle.delegation and (revoked := context.authorities.revoked(cycle.delegation)):
+            cycles.end(context, cycle, f"credential_revoked: {min(revoked).hex()[:8]}")

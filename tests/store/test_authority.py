@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core import cbor
-from recorder.store.authority import Listed, Spent
+from recorder.store.authority import Spent
 from recorder.store.tail import Op, Tail
 
 ORIGIN = "acme/arm-7/0123456789abcdef"
@@ -14,7 +14,8 @@ OPERATIONS: list[list[Any]] = [
     [Op.SIGNED_POLICY, b"policy"],
     [Op.MATRIX, b"matrix"],
     [Op.CREDENTIAL, DELEGATION, b"credential"],
-    [Op.REVOCATION, b"list", 17],
+    [Op.REVOCATION, [b"r" * 32], 17],
+    [Op.REVOCATION, [b"r" * 32, b"s" * 32], 19],
     [Op.SPENT, DELEGATION, 3, 2_000_000_000, 5_000_000_000],
     [Op.NONCE, b"n" * 16, 9_000_000_000],
     [Op.CLOCK, 4_000_000_000, 1_790_000_000_000_000_000, 1_789_000_000_000_000_000],
@@ -36,7 +37,7 @@ def test_a_snapshot_carries_all_of_it() -> None:
     assert restored.policy == b"policy"
     assert restored.matrix == b"matrix"
     assert restored.credentials == {DELEGATION: b"credential"}
-    assert restored.revocations == [Listed(b"list", 17)]
+    assert restored.revocations == {b"r" * 32: 17, b"s" * 32: 19}  # from the first that says so
     assert restored.spent == {DELEGATION: Spent(3, 2_000_000_000, 5_000_000_000)}
     assert restored.nonces == {b"n" * 16: 9_000_000_000}
     assert restored.floor_ns == 1_789_000_000_000_000_000
