@@ -6,18 +6,12 @@ entries that brought them may lie in segments that it does not read.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
-
-class Spent(NamedTuple):
-    """How much of a credential's budget is used."""
-
-    commits: int = 0
-    seconds_ns: int = 0  # of CLOCK_BOOTTIME that cycles were granted for, each instant once
-    until_mono_ns: int = 0  # covered so far, in the OS boot that runs
+from recorder.core.spending import Spent
 
 
 class Authority(Struct):

@@ -16,8 +16,9 @@ from msgspec.structs import astuple
 from recorder.core.entry import ZERO_HASH, entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Axis, Decision, Stage
+from recorder.core.spending import Spent
 from recorder.core.tiles import Tile, TileTree
-from recorder.store.authority import Authority, Spent
+from recorder.store.authority import Authority
 from recorder.store.record import DAMAGED
 from recorder.store.sessions import Sessions
 
@@ -45,7 +46,7 @@ class Op:
     MATRIX = 17  # the signed matrix
     CREDENTIAL = 18  # hash, the signed credential
     REVOCATION = 19  # what a list revokes (gate.authorities), seq of its entry
-    SPENT = 20  # hash of a credential, and the fields of authority.Spent
+    SPENT = 20  # hash of a credential, and the fields of core.spending.Spent
     NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
 
 

@@ -30,7 +30,7 @@ def close_cycle(context: Context, session: Session, asked: CloseCycle) -> Answer
     cycle = context.journal.tail.cycles.get(asked.carrier)
     if cycle is None:
         return failed("cycle_unknown", f"no open cycle {asked.carrier}; it has ended")
-    if not _may_end(context, session, cycle):
+    if not may_end(context, session, cycle):
         return failed("not_permitted", f"uid {session.peer.uid} may not end cycle {asked.carrier}")
     return receipt(end(context, cycle, asked.reason))
 
@@ -38,12 +38,12 @@ def close_cycle(context: Context, session: Session, asked: CloseCycle) -> Answer
 def abortable(context: Context, session: Session, carrier: int) -> tails.OpenCycle | None:
     """The staged cycle that this session can abort; None where there is none."""
     cycle = context.journal.tail.cycles.get(carrier)
-    if cycle is None or not cycle.hash or not _may_end(context, session, cycle):
+    if cycle is None or not cycle.hash or not may_end(context, session, cycle):
         return None
-    return cycle if is_transition(Stage(cycle.stage), Stage.ABORTED) else None
+    return cycle if successor_error(Stage(cycle.stage), Stage.ABORTED) is None else None
 
 
-def _may_end(context: Context, session: Session, cycle: tails.OpenCycle) -> bool:
+def may_end(context: Context, session: Session, cycle: tails.OpenCycle) -> bool:
     """The user who opened it, and who may act for all its actuators."""
     names = {context.names[number] for number in cycle.actuators}
     return session.peer.uid == cycle.uid or names <= session.permissions.actuators

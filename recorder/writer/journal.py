@@ -6,7 +6,7 @@ commits of one cycle can still join an entry that is already drafted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import astuple
@@ -17,14 +17,13 @@ from recorder.core.keys import Signer, kid
 from recorder.core.delegation import Moment
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
 from recorder.core.moments import Floor
-from recorder.store.authority import Spent
+from recorder.core.spending import NOTHING
 from recorder.store.store import Store
 from recorder.store.tail import Op, OpenCycle, Tail
 from recorder.writer import header
 from recorder.writer.families import Family, Randomness, make
 from recorder.writer.gathering import Gathering
 
-NOTHING = Spent()
 CLAIMS_BYTES_MAX = 36 * 1024  # an entry takes no more commits beyond this, so that it fits one `read` reply
 
 
@@ -193,22 +192,21 @@ class Journal:
         """Note the commits made under a cycle; stored once a transaction, however many there were."""
         cycle = self.tail.cycles[carrier]
         if cycle.budgets:
-            self._spend([digest for digest, _ in cycle.budgets], made - cycle.made)
+            self._spend(cycle, made - cycle.made)
         cycle.made = made
         self._made.add(carrier)
 
-    def spend_time(self, chain: Iterable[bytes], until_mono_ns: int) -> None:
-        """Note that credentials are used from now until then; what is covered already is not used twice."""
-        spent, now = self.tail.authority.spent, self.now.mono_ns
-        for digest in chain:
-            commits, seconds_ns, covered = spent.get(digest, NOTHING)
-            more = max(0, until_mono_ns - max(now, covered))
-            spent[digest] = Spent(commits, seconds_ns + more, max(covered, until_mono_ns))
+    def spend_time(self, cycle: OpenCycle) -> None:
+        """Note that the credentials of a cycle are used from now until its end."""
+        spent = self.tail.authority.spent
+        for digest, _ in cycle.budgets:
+            have = spent.get(digest, NOTHING)
+            spent[digest] = have.opening(self.now.mono_ns, cycle.not_after_mono_ns)
             self._spending.add(digest)
 
-    def _spend(self, chain: Iterable[bytes], commits: int) -> None:
+    def _spend(self, cycle: OpenCycle, commits: int) -> None:
         spent = self.tail.authority.spent
-        for digest in chain:
+        for digest, _ in cycle.budgets:
             have = spent.get(digest, NOTHING)
             spent[digest] = have._replace(commits=have.commits + commits)
             self._spending.add(digest)

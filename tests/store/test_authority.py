@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core import cbor
-from recorder.store.authority import Spent
+from recorder.core.spending import Spent
 from recorder.store.tail import Op, Tail
 
 ORIGIN = "acme/arm-7/0123456789abcdef"
