@@ -45,13 +45,14 @@ def test_the_recorder_decides_about_what_is_contemplated(peer: Peer, connect: Co
 def test_a_controller_may_say_more_of_why(peer: Peer, connect: Connect) -> None:
     """Its claims stand over the placeholders, and what is given by name over those."""
     rec = connect()
+    inputs = [{"name": "plan", "value": "7a"}]
     rec.open_cycle(who=WHO, what=WHAT, why={"evaluator": "planner 2", "inputs": [1], "plan": "7a"}, inputs=[], **ARM)
     assert asked(peer).why == {
         "evaluator": "planner 2", "clauses": None, "inputs": [], "alternatives": [], "plan": "7a",
     }  # fmt: skip
     assert asked(peer).act == (WHAT, {})
-    rec.open_cycle(who=WHO, why=WHY, inputs=[2], **ARM)
-    assert asked(peer).why == {**WHY, "inputs": [2]}
+    rec.open_cycle(who=WHO, why=WHY, inputs=inputs, **ARM)
+    assert asked(peer).why == {**WHY, "inputs": inputs}
     assert WHY["inputs"] == []
 
 
