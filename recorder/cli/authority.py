@@ -140,7 +140,8 @@ def revoke(*, path: Path, named: tuple[str, ...], reason: str, as_json: bool) ->
         whose = f"{held.terms.subject}, {held.terms.role}" if held else "issued below one of this authority's"
         output.line(f"revoked {hash_.hex()}: {whose}")
     output.say(
-        f"{path / directory.REVOKED}: version {listed.version}, {len(listed.revoked)} in all; bring it to the recorders"
+        f"{path / directory.REVOKED}: version {listed.version}, {len(listed.revoked)} in all; "
+        f"bring it to the recorders: lineage credential install"
     )
 
 
@@ -163,7 +164,8 @@ def rotate(*, path: Path, root: bool, drop_old: bool, as_json: bool) -> None:
         output.json_text(_described(rotated))
         return
     new = rotated.matrix.root.name if root else rotated.issuer.name
-    output.line(f"{new} is in force; {path / directory.MATRIX}: version {rotated.matrix.version}, for the recorders")
+    output.line(f"{new} is in force; {path / directory.MATRIX}: version {rotated.matrix.version}")
+    output.say("bring the matrix to the recorders: lineage credential install")
     if root:
         _say_trust(rotated)
     elif drop_old:
