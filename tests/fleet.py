@@ -7,22 +7,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from recorder.client.answers import Receipt
 from recorder.client.recorder import Recorder
-from recorder.core import credential, policy
+from recorder.core import policy
 from recorder.core.credential import Credential
-from recorder.core.keys import SeedSigner
 from recorder.core.kinds import Kind
-from recorder.core.messages import Receipt
 from recorder.core.policy_source import parse
-from recorder.core.scope import Counts, Scope
+from recorder.core.scope import Scope
 from recorder.daemon import identity
 from tests import credential_builder as fleet
-from tests.policies import clause, source
+from tests.policies import CLASS, clause, source
 from tests.running import make_state
 
-MORE = 'append_more = []'
 ROOT = fleet.ROOT
 HEAD = 'name = "cell"\nversion = {version}\nvalid_from = 2026-01-01T00:00:00Z\nvalid_until = 2036-01-01T00:00:00Z\n'
+CLASSES = CLASS.replace("braking", "emergency_stop")
 FORCE = clause("input.force_n > 50.0", identifier="force")
 SCOPE = Scope(
     action_classes=frozenset({"motion"}),
@@ -53,7 +52,7 @@ def make(state: Path, **settings: Any) -> Path:
 
 def bundle(*clauses: str, version: int = 1, by: str = ROOT.name, **parts: str) -> bytes:
     """A signed policy."""
-    text = source(*(clauses or (FORCE,)), head=HEAD.format(version=version), **parts)
+    text = source(*(clauses or (FORCE,)), **({"head": HEAD.format(version=version), "classes": CLASSES} | parts))
     return policy.sign(parse(text).policy, fleet.signer(by))
 
 

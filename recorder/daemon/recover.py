@@ -17,7 +17,6 @@ from recorder.store.errors import StoreError
 from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current
 from recorder.store.opening import create_store
 from recorder.store.tail import Op
-from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal
 
 REASON = "recovered"

@@ -6,9 +6,11 @@ from typing import Any
 
 from recorder.core import rows
 from recorder.core.kinds import Commit, Decision, Kind, RefType, Stage
-from recorder.core.messages import CommitRequest, EventRequest, RowsRequest
+from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
+from recorder.gate.bounds import beyond
+from recorder.gate.table import COMMIT, RECORD
 from recorder.store.tail import OpenCycle
 from recorder.writer import cycles
 from recorder.writer.context import Context, completed, failed
@@ -69,20 +71,46 @@ def _reasons(context: Context, session: Session, cycle: OpenCycle, asked: Commit
         reasons.append(f"cycle_class: name one of {', '.join(cycle.action_classes)}")
     if asked.action_class is not None and asked.action_class not in cycle.action_classes:
         reasons.append(f"cycle_class: {asked.action_class}")
+    row = context.table.classes.get(asked.action_class or cycle.action_classes[0])
+    if row is not None and COMMIT not in row.verbs:
+        reasons.append(f"verb_not_permitted: commit, of class {asked.action_class or cycle.action_classes[0]}")
     if now > cycle.not_after_mono_ns:
         reasons.append("cycle_expired")
     if cycle.made >= cycle.max_commits:
         reasons.append("cycle_exhausted")
     if asked.deadline_mono_ns is not None and now > asked.deadline_mono_ns:
         reasons.append("deadline_passed")
+    if cycle.delegation is not None:
+        reasons += _beyond_grant(context, cycle, asked)
     reasons += [f"claim_missing: what.{key}" for key in missing("what", asked.what)]
     reasons += [f"claim_missing: where.{key}" for key in missing("where", asked.where)]
     return reasons
 
 
-def _group(
-    context: Context, session: Session, cycle: OpenCycle, action_class: str, decision: int, size: int
-) -> Draft:
+def _beyond_grant(context: Context, cycle: OpenCycle, asked: CommitRequest) -> list[str]:
+    """Why a commit goes beyond what a policy decided about, its delegation or what is left of that."""
+    reasons = _beyond(context, cycle, asked.actuator, asked.action_class, asked.what, asked.where)
+    spent = context.journal.tail.authority.spent
+    for digest, limit in cycle.budgets:
+        if spent[digest].commits >= limit:
+            reasons.append(f"budget_exhausted: {limit} commits of credential {digest.hex()[:8]}")
+    return reasons
+
+
+def _beyond(
+    context: Context, cycle: OpenCycle, actuator: int, action_class: str | None, what: Claims, where: Claims
+) -> list[str]:
+    assert cycle.act is not None
+    assert cycle.delegation is not None
+    now = context.journal.now
+    scope = context.authorities.pool[cycle.delegation].terms.scope
+    return beyond(
+        cycle.act[0], what, where, scope, action_class or cycle.action_classes[0],
+        context.names.get(actuator, ""), now.utc_ns if now.quality else None, cycle.deviate_to,
+    )  # fmt: skip
+
+
+def _group(context: Context, session: Session, cycle: OpenCycle, action_class: str, decision: int, size: int) -> Draft:
     """The draft that takes commits of this cycle, class and decision.
 
     A session's requests keep their order, so one that has already gone into a later entry gets a new one.
@@ -123,6 +151,7 @@ def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answ
         and action_class in cycle.action_classes
         and times[1] <= cycle.not_after_mono_ns
         and cycle.made + count <= cycle.max_commits
+        and (cycle.delegation is None or _rows_within_grant(context, cycle, stream, action_class, count))
     )
     decision = cycle.decision if within else int(Decision.OUTSIDE_GRANT)
     size = len(asked.packed) + CLAIM_OVERHEAD_BYTES
@@ -131,6 +160,16 @@ def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answ
     if within:
         context.journal.count(cycle.carrier, cycle.made + count)
     return receipt(drafted.seq, index, decision)
+
+
+def _rows_within_grant(context: Context, cycle: OpenCycle, stream: Stream, action_class: str, count: int) -> bool:
+    row = context.table.classes.get(action_class)
+    if row is not None and RECORD not in row.verbs:
+        return False
+    spent = context.journal.tail.authority.spent
+    if any(spent[digest].commits + count > limit for digest, limit in cycle.budgets):
+        return False
+    return not _beyond(context, cycle, stream.actuator, action_class, stream.what, stream.where)
 
 
 def _add_rows(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.core.kinds import Decision, Kind
-from recorder.core.messages import CloseCycle, JoinCycle, OpenCycle, Opened, Status
-from recorder.core.protocol import request_id
+from recorder.core.kinds import Kind, Stage
+from recorder.core.messages import CloseCycle, JoinCycle, Opened, Status
+from recorder.core.stages import successor_error
 from recorder.store import tail as tails
 from recorder.writer.context import Context, failed
-from recorder.writer.refusals import refuse
 from recorder.writer.session import Answer, Session, receipt
 
 GRACE_NS = 5_000_000_000  # rows of a cycle may still be on their way when it has expired

@@ -15,7 +15,7 @@ from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuato
 from recorder.core.required import CONTROL_BODY, missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op
-from recorder.writer import holds
+from recorder.writer import holds, install
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, Stream, receipt
 

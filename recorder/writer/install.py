@@ -1,8 +1,9 @@
-"""What changes who may do what: policies, credentials, matrices and revocation lists become entries, and act from there."""
+"""What changes who may do what: policies, credentials, matrices and revocation lists act from their entries on."""
 
 from __future__ import annotations
 
 from hashlib import sha256
+
 from recorder.core import policy, policy_issue
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
@@ -50,9 +51,7 @@ def _policy(context: Context, raw: bytes) -> Answer:
     if held is not None:
         policy.require_newer(read.policy, held.policy)
     known = context.authorities
-    issued = policy_issue.judge(
-        read, known.pool, known.matrix, known.roots, known.revocations, context.journal.moment
-    )
+    issued = policy_issue.judge(read, known.pool, known.matrix, known.roots, known.revocations, context.journal.moment)
     if issued.verdict == "invalid":
         raise FormatError(issued.reasons[0].error, "; ".join(reason.detail for reason in issued.reasons))
     try:

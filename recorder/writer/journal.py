@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 from msgspec.structs import astuple
 
 from recorder.core import cbor, entry
+from recorder.core.delegation import Moment
 from recorder.core.errors import Impossible
 from recorder.core.keys import Signer, kid
-from recorder.core.delegation import Moment
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
 from recorder.core.moments import Floor
 from recorder.core.spending import NOTHING

@@ -97,9 +97,7 @@ def _opened(
     return Answer(Status.OK, cycles.opened(context, opened), seq)
 
 
-def _references(
-    context: Context, asked: OpenCycle, predecessor: tails.OpenCycle | None
-) -> dict[int, list[list[Any]]]:
+def _references(context: Context, asked: OpenCycle, predecessor: tails.OpenCycle | None) -> dict[int, list[list[Any]]]:
     refs: dict[int, list[list[Any]]] = {}
     if predecessor is not None:
         refs[int(RefType.STAGE_PREDECESSOR)] = [[None, predecessor.carrier, predecessor.hash]]
@@ -132,9 +130,7 @@ def _reasons(context: Context, session: Session, asked: OpenCycle) -> list[str]:
     tail = context.journal.tail
     why = asked.why if not decision.is_due(context, asked) else {**decision.STATED, **asked.why}
     reasons = [f"not_permitted: {name}" for name in asked.actuators if name not in session.permissions.actuators]
-    reasons += context.table.reasons_against(
-        asked.who, why, asked.action_classes, asked.max_commits, asked.valid_ms
-    )
+    reasons += context.table.reasons_against(asked.who, why, asked.action_classes, asked.max_commits, asked.valid_ms)
     if context.require_policy and context.table.signed is None and context.is_gated(asked.action_classes):
         reasons.append("policy_missing: this recorder opens no gated cycle before a policy is installed")
     reasons += [f"disk_full_halt: {name}" for name in asked.action_classes if name in context.halted]

@@ -104,7 +104,14 @@ def refuse(
     seq = journal.next_seq
     if commit is not None:
         opened, act = commit
-        fields.update({14: opened.stage, 8: [opened.who, opened.who_carrier], 9: [opened.why, opened.carrier], 15: [None, reasons]})
+        fields.update(
+            {
+                14: opened.stage,
+                8: [opened.who, opened.who_carrier],
+                9: [opened.why, opened.carrier],
+                15: [None, reasons],
+            }
+        )
         drafted = journal.draft(Kind.REFUSAL, fields, bundle=opened.bundle)
         journal.add_commit(drafted, act)
     else:
