@@ -190,6 +190,7 @@ def test_what_a_clause_grants_is_no_reason_where_something_else_refuses() -> Non
 def test_alternatives_are_cut() -> None:
     """At most 200 are kept, and how many there were is told."""
     assert judged(asked(why={"alternatives": [*range(200)]}), ground()).why["alternatives"] == [*range(200)]
+    assert "alternatives_truncated" not in judged(asked(why={"alternatives": [*range(200)]}), ground()).why
     why = judged(asked(why={"alternatives": [*range(201)]}), ground()).why
     assert (why["alternatives"], why["alternatives_truncated"], why["alternatives_total"]) == ([*range(200)], True, 201)
 
@@ -267,6 +268,7 @@ def test_expiry_to_the_nanosecond() -> None:
     assert (found.decision, found.not_after_mono_ns) == (Decision.ADMITTED, NOW.mono_ns)
     assert judged(asked(), on, instant(ends - 2)).not_after_mono_ns == NOW.mono_ns + 1
     assert names(judged(asked(), on, instant(ends))) == ["credential_expired"] * 3
+    assert judged(asked(), on, instant(ends + NS)).not_after_mono_ns == NOW.mono_ns
     assert names(judged(asked(), on, Moment(ends, None, 9))) == ["credential_expired"] * 3
     assert names(judged(asked(), on, instant(BEGIN_NS - 1))) == ["credential_early"] * 3
 
