@@ -16,7 +16,7 @@ from recorder.gate.engine import Conditions, Engine, Unfit
 # The recorder reads its clock once for all that is waiting: what comes in meanwhile is of a moment later.
 AHEAD_MAX_MS = 100
 
-_TRUTHS: dict[str, bool | str] = {"true": True, "false": False, "error": "error"}
+_TRUTHS: dict[str, bool | str] = {"true": True, "error": "error"}
 
 
 class PlacedFault(NamedTuple):
@@ -94,10 +94,11 @@ class Program:
     def without(self, decided: Decided, left_out: Collection[str]) -> Decision:
         """What had been decided if these clauses, by their ids, were none of the policy's."""
         clauses = self._of(decided.situation).clauses
+        # A clause whose condition is false has no say, so only the others are weighed.
         kept = [
             (clause, _TRUTHS[one.truth])
             for clause, one in zip(clauses, decided.clauses, strict=True)
-            if one.id not in left_out
+            if one.truth != "false" and one.id not in left_out
         ]
         return weigh([one for one, _ in kept], [truth for _, truth in kept], decided.situation).decision
 
