@@ -65,6 +65,7 @@ class Loop:
     ) -> None:
         self._context = context
         self._journal = context.journal
+        self._table = context.table
         self._desk = desk
         self._vitals = vitals
         self._room = room
@@ -278,6 +279,10 @@ class Loop:
         for connection in self._door.all():
             if connection.subscribed:
                 self._push(connection, written)
+        if self._context.table is not self._table:
+            self._table = self._context.table
+            for connection in self._door.all():  # what hello said of the classes is no longer so: they say it again
+                self._door.drop(connection)
 
     def _filled(self, answer: Answer, written: Written | None, *, late: bool) -> Answer:
         """The answer with its entry's hash, out of the transaction just written or of the store."""

@@ -20,6 +20,8 @@ from recorder.writer.journal import Written
 from recorder.writer.refusals import refused_before
 from recorder.writer.session import Answer, Session
 
+# What a policy adds to a why must fit one `read` reply with it: the clauses, and what was consumed once more.
+OPENING_MAX_BYTES = 32 * 1024
 _VERBS: dict[int, Callable[[Context, Session, Any], Answer]] = {
     Verb.OPEN_CYCLE: opening.open_cycle,
     Verb.JOIN_CYCLE: cycles.join_cycle,
@@ -57,6 +59,8 @@ class Writer:
         digest = sha256(message).digest()[:DIGEST_BYTES]
         if request.counter <= session.counter:
             return self._again(session, request.counter, digest)
+        if verb == Verb.OPEN_CYCLE and len(message) > OPENING_MAX_BYTES and self._context.table.signed is not None:
+            return failed("opening_too_large", f"{len(message)} bytes, over {OPENING_MAX_BYTES} under a signed policy")
         if verb == Verb.COMMIT:
             answer = commits.commit(self._context, session, request, len(message))
         else:
