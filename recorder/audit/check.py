@@ -57,6 +57,7 @@ def check_source(
     """
     origin = source.origin
     trusted = trust.identity_of(origin) if trust is not None else None
+    roots = trust.roots if trust is not None else ()
     found: list[Problem] = list(known_problems)
     damage = damage_name(previous)
     if trust is not None and trust.logs and trusted is None:
@@ -69,11 +70,12 @@ def check_source(
     verifier: Verifier | SelectionVerifier
     if source.is_whole:
         verifier = Verifier(
-            origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous
+            origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous,
+            roots=roots,
         )  # fmt: skip
         _check_whole(source, verifier, found, progress, workers, damage)
     else:
-        verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted)
+        verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted, roots=roots)
         _check_selection(source, verifier, found, progress, workers)
         found += _against_known(origin, source.checkpoints[-1], known, identity)
     if isinstance(source, BundleSource):

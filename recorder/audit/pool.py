@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Self
 
+from recorder.audit.programs import programs
 from recorder.core.errors import LineageError
 from recorder.core.verify import Checked, Job, check_jobs
 
@@ -80,14 +81,14 @@ class JobPool:
             return
         if self._workers <= 1 or self._alone_left > 0:
             self._alone_left -= len(batch)
-            self._take(check_jobs(batch))
+            self._take(_check(batch))
             return
         if self._executor is None:
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["recorder.core.verify"])
+            context.set_forkserver_preload(["recorder.audit.programs"])
             self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_leave_interrupts)
         try:
-            self._out.append(self._executor.submit(check_jobs, batch))
+            self._out.append(self._executor.submit(_check, batch))
         except BrokenProcessPool as error:
             raise _died(error) from error
         while len(self._out) >= IN_FLIGHT * self._workers or (self._out and self._out[0].done()):
@@ -99,6 +100,11 @@ class JobPool:
         except BrokenProcessPool as error:
             raise _died(error) from error
         self._take(checked)
+
+
+def _check(jobs: list[Job]) -> Checked:
+    """Check jobs in whatever process this is, with the engine of its own."""
+    return check_jobs(jobs, programs())
 
 
 def _died(error: BrokenProcessPool) -> PoolError:
