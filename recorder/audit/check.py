@@ -18,7 +18,7 @@ from recorder.core.kinds import Previous
 from recorder.core.note import parse_note
 from recorder.core.trust import Trust
 from recorder.core.verdict import Problem, Report, problem
-from recorder.core.verify import Checked, SelectionVerifier, Verifier
+from recorder.core.verify import Checked, SelectionVerifier, Verifier, check_jobs
 from recorder.core.verify.heads import signature_fault
 from recorder.store.errors import StoreDamagedError
 
@@ -100,7 +100,7 @@ def _check_whole(
     tiles = TileCheck()
     total = source.size
     damaged = False
-    with JobPool(verifier.take, workers) as pool:
+    with JobPool(check_jobs, verifier.take, workers) as pool:
         try:
             with closing(source.read(0)) as entries:
                 for done, held in enumerate(entries):
@@ -123,7 +123,7 @@ def _check_whole(
 def _check_selection(
     source: LineageSource, verifier: SelectionVerifier, found: list[Problem], progress: Progress, workers: int | None
 ) -> None:
-    with JobPool(verifier.take, workers) as pool, closing(source.read(0)) as entries:
+    with JobPool(check_jobs, verifier.take, workers) as pool, closing(source.read(0)) as entries:
         for done, held in enumerate(entries):
             hashes: tuple[bytes, ...] = ()
             try:
