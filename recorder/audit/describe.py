@@ -133,6 +133,8 @@ def line(held: Held, names: Mapping[int, str]) -> tuple[str, str, str, str]:
     sort = kind_name(header.kind)
     if header.decision is not None and header.kind != Kind.REFUSAL:
         sort += f" {Decision(header.decision).name.lower()}"
+    if header.stage:
+        sort += f", {Stage(header.stage).name.lower()}"
     return printed, time_text(header.time.utc_ns), sort, _gist(header, held, names)[:LINE_DETAIL_CHARS]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from recorder.audit.decisions import decided
 from recorder.audit.describe import described, line, plain
 from recorder.audit.links import KEY
 from recorder.audit.rowview import row_of
@@ -75,6 +76,9 @@ def _shown(node: Node, names: Mapping[int, str], index: int | None) -> dict[str,
     shown = described(node.held, names)
     if index is not None and "commits" in shown:
         shown["commits"] = shown["commits"][index : index + 1]
+    why = node.values.get("why")
+    if node.entry is not None and isinstance(why, dict):
+        shown["decided"] = decided(node.entry.header, why)[0] or None
     return shown | {"withheld": node.withheld, "claims_gone": node.claims_gone or None, "found": node.found}
 
 
@@ -156,10 +160,17 @@ def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> I
             yield from _family("row", shown["row"].get("values") or {})
         if "commits" not in shown and gist:
             yield gist
-        yield from _family("why", values.get("why") or {})
+        yield from _why(node)
     yield from _family("who", values.get("who") or {})
     if node.withheld:
         yield f"withheld: {', '.join(node.withheld)}"
+
+
+def _why(node: Node) -> Iterator[str]:
+    why = node.values.get("why") or {}
+    lines, left = ([], why) if node.entry is None else decided(node.entry.header, why)
+    yield from map(_short, lines)
+    yield from _family("why", left)
 
 
 def _counted(commit: dict[str, Any]) -> str:
