@@ -92,7 +92,7 @@ def named(source: LineageSource, wanted: str, sort: Sort | None) -> bytes:
     what = "policy bundle or credential" if sort is None else "policy bundle" if sort == "bundle" else sort
     if not found:
         raise Misuse(f"no {what} {wanted[:80]!r} here: give a name, or {PREFIX_MIN} or more digits of its hash")
-    listed = "; ".join(f"{digest.hex()[:16]} {words}" for digest, words in list(found.items())[:LISTED_MAX])
+    listed = "; ".join(f"{digest.hex()[:16]} {words!r}" for digest, words in list(found.items())[:LISTED_MAX])
     raise Misuse(f"{len(found)} are meant by {wanted[:80]!r}: {listed}")
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from recorder.core import cbor, claims, policy, policy_replay
-from recorder.core.entry import Entry, decode
+from recorder.core.entry import Entry, decode_in_order
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
@@ -104,7 +104,7 @@ def redecide(recorded: Recorded, programs: Programs | None = None) -> Redecided:
         Misuse: no engine is installed.
 
     """
-    entry = decode(recorded.raw)
+    entry = decode_in_order(recorded.raw)
     header = entry.header
     assert header.decision is not None
     base = Redecided(
@@ -115,16 +115,16 @@ def redecide(recorded: Recorded, programs: Programs | None = None) -> Redecided:
         return base._replace(outcome="table")
     if header.decision == Decision.EXTERNAL:
         return base._replace(outcome="external")
+    if recorded.claims is None or recorded.bundle is None:
+        gone = "the policy" if recorded.bundle is None else "the why"
+        return base._replace(outcome="withheld", told=[f"{gone} is not here"])
     try:
-        family = cbor.decode(recorded.claims)[_WHY] if recorded.claims else None
-        if family is None or recorded.bundle is None:
-            gone = "the policy" if recorded.bundle is None else "the why"
-            return base._replace(outcome="withheld", told=[f"{gone} is not here"])
+        family = cbor.decode(recorded.claims)[_WHY]
         assert header.why is not None
         if claims.digest_of("why", family) != header.why.digest:
             return _differing(base, [Difference("why", header.why.digest, "claims of another digest")])
         why, hidden = claims.disclosed("why", family), set(claims.withheld(family))
-    except (FormatError, KeyError, TypeError) as error:
+    except (FormatError, LookupError, TypeError) as error:
         return _differing(base, [Difference("why", "unreadable", str(error))])
     if {"artefact", claims.WHOLE} & hidden:
         return base._replace(outcome="withheld", told=["the artefact is withheld"])
@@ -191,7 +191,7 @@ def _of_the_artefact(
 def _of_the_inputs(decided_ns: int, said: object, artefact: Artefact) -> Iterator[Difference]:
     """The inputs that people read against those that were decided by."""
     items = said if isinstance(said, list) else []
-    listed = {item.get("name"): item for item in items if isinstance(item, dict)}
+    listed = {item["name"]: item for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)}
     for name, given in artefact.situation.inputs.items():
         item = listed.get(name)
         at_ns = None if item is None else item.get("at_mono_ns")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from recorder.audit.axis import Neighbours, neighbours
+from recorder.audit.brought import brought
 from recorder.audit.carried import BundleSource
 from recorder.audit.decisions import decided
 from recorder.audit.deleted import deletion_of
@@ -49,6 +50,8 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
             _narrow(source, shown, held, entry, named)
             _carried(source, shown, entry)
             shown["decided"] = _decided(entry, held) or None
+            found = brought(entry.header.kind, values_of(held.claims).get("body") or {})
+            shown["brings"] = None if found is None else found.words
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])
         shown["proof"] = None if proof is None else proof.encode().decode()
@@ -123,9 +126,9 @@ def _proof(source: StateSource | BundleSource, held: Held, leaf: str) -> tuple[T
 
 def _print(shown: dict[str, Any], proof: TlogProof | None) -> None:
     output.line(f"{shown['id']}  {shown.get('kind', 'unreadable')}  {shown.get('time', {}).get('utc', '')}".rstrip())
-    for text in shown.get("decided") or ():
+    for text in shown.get("decided") or filter(None, [shown.get("brings")]):
         output.line(f"  {text}")
-    left_out = {"id", "seq", "kind", "decided", "neighbours", "proof", "proof_remark"}
+    left_out = {"id", "seq", "kind", "decided", "brings", "neighbours", "proof", "proof_remark"}
     _tree({key: value for key, value in shown.items() if key not in left_out}, "  ")
     output.line("  neighbours")
     for one in shown.get("neighbours", []):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -24,6 +25,14 @@ Change = Callable[[dict[str, Any]], None]
 DELEGATION = sha256(b"the credential of the platform").digest()
 
 
+OURS = Cel()
+
+
+@lru_cache(maxsize=64)
+def _compiled(signed: bytes) -> Program:
+    return Program(policy.read(signed).policy, OURS)
+
+
 class DecidedBuilder(LineageBuilder):
     """Decides what is asked of it, as a recorder does, and writes the why."""
 
@@ -37,9 +46,9 @@ class DecidedBuilder(LineageBuilder):
 
     def enforce(self, said: Policy, engine: Engine | None = None) -> int:
         """Put a policy in force."""
-        self.engine = engine or Cel()
-        self.program = Program(said, self.engine)
+        self.engine = engine or OURS
         self.signed = policy.sign(said, signer("authority"))
+        self.program = _compiled(self.signed) if engine is None else Program(said, engine)
         return self.policy(self.signed)
 
     def ask(

@@ -78,7 +78,7 @@ def test_one_is_meant(tmp_path: Path, where: str) -> None:
         assert named(source, BOB.hash.hex(), "credential") == BOB.hash
         assert named(source, "bob", "credential") == BOB.hash
         assert named(source, "cell", "bundle") == named(source, named(source, "cell", "bundle").hex()[:9], None)
-        with pytest.raises(Misuse, match=f"2 are meant by 'ann': {ANN.hash.hex()[:16]} credential of ann"):
+        with pytest.raises(Misuse, match=f"2 are meant by 'ann': {ANN.hash.hex()[:16]} 'credential of ann"):
             named(source, "ann", "credential")
         for wanted, sort in ((BOB.hash.hex()[:7], None), ("bob", None), ("bob", "bundle"), (BOB.hash.hex(), "bundle")):
             with pytest.raises(Misuse, match=r"no .* here"):

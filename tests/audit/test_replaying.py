@@ -202,6 +202,39 @@ def test_a_bundle_that_cannot_be_read_or_compiled_is_a_difference() -> None:
     assert [one.part for one in found.differences] == ["policy"]
 
 
+WEIRD: list[Any] = [
+    None,
+    1,
+    "text",
+    b"x",
+    [],
+    [1],
+    [[]],
+    [{}],
+    [{"name": []}],
+    [{"id": 1}],
+    {},
+    {"committed": []},
+    {"clause": 1},
+]
+
+
+@pytest.mark.parametrize("key", ["reasons", "clauses", "inputs", "deviation", "evaluator", "replay", "artefact"])
+@pytest.mark.parametrize("value", WEIRD, ids=repr)
+def test_claims_of_any_shape_are_compared(key: str, value: Any) -> None:
+    """Whoever made the lineage may have written what he liked; nothing is raised."""
+    is_same = key == "deviation" and value is None
+    assert decided(ADMITTED, _setting(**{key: value})).outcome == ("same" if is_same else "different")
+
+
+@pytest.mark.parametrize("record", [1, [], {}, {8: []}, *({9: family} for family in WEIRD)], ids=repr)
+def test_records_of_any_shape_are_read(record: Any) -> None:
+    """What stands beside an entry is not signed."""
+    lineage = DecidedBuilder().begin()
+    recorded = lineage.recorded(lineage.ask(ADMITTED))._replace(claims=cbor.encode(record))
+    assert redecide(recorded, PROGRAMS).outcome == "different"
+
+
 # --- Without artefact
 
 

@@ -12,6 +12,7 @@ from tests.audit.decided import DecidedBuilder
 from tests.audit.lineages import to_bundle, write_state
 from tests.cli.test_reading import lineage
 from tests.policies import moving
+from tests.vectors.valid import staged
 
 __all__ = ["lineage"]  # the fixture that runs the command
 
@@ -132,3 +133,23 @@ def test_claims_cannot_write_lines_of_their_own(lineage: Any, tmp_path: Path) ->
     assert said.status == 1
     assert not any(line.startswith("9 decisions") for line in said.lines)
     assert "\x1b" not in said.out
+
+
+def test_show_tells_the_decision_and_what_an_entry_brings(lineage: Any, made: Made, state: Path) -> None:
+    """In words, above the claims; both in JSON too."""
+    said = lineage("show", made.refused, "--state", state)
+    assert said.lines[1] == "  refused: separation_below_reject: clause separation.reject"
+    assert lineage("show", 1, "--state", state).lines[1] == "  policy arm-cell version 1 until 2027-11-01"
+    found = lineage("show", made.admitted, "--state", state, "--json").json
+    assert (found["decided"][0], found["brings"]) == ("admitted by clause motion.named", None)
+    tree = lineage("why", made.admitted, "--state", state, "--json").json
+    assert tree["entries"][0]["decided"] == found["decided"]
+
+
+def test_the_log_tells_stages_and_policies(lineage: Any, tmp_path: Path) -> None:
+    """A stage behind the decision, where there is one."""
+    state = write_state(tmp_path / "s", staged())
+    text = lineage("log", "-n", 100, "--state", state).out
+    assert "cycle admitted, witnessed" in text
+    assert "actuation ungated, aborted" in text
+    assert "actuation admitted, executed" in text
