@@ -39,7 +39,8 @@ POLICY = Use("lineage/policy/1\n", 49_152, "policy_malformed")
 REQUEST = Use("lineage/request/1\n", 2048, "request_malformed")
 REVOCATION = Use("lineage/revocation/1\n", 49_152, "revocation_malformed")
 OBSERVATION = Use("lineage/observation/1\n", 8192, "observation_malformed")
-USES = (CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION, OBSERVATION)
+GRANT = Use("lineage/grant/1\n", 8192, "grant_malformed")
+USES = (CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION, OBSERVATION, GRANT)
 
 
 class Sign1(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from recorder.core.scope import Act, Area, Counts, Role, Scope, Times, to_value
-from tests.core.shapes import bytes16, hashes, names, reasons, texts, uints
+from tests.core.shapes import bytes16, hashes, naive_cbor, names, reasons, texts, uints
 
 ROLES = list(get_args(Role))
 ANY = st.just("any")
@@ -89,6 +89,14 @@ observations = st.fixed_dictionaries(
         "name": names, "value": _readings, "unit": st.none() | st.text("abc", min_size=1, max_size=64),
         "frame": st.none() | names, "at_utc_ns": uints, "at_mono_ns": st.none() | uints, "sequence": uints,
         "subject": st.none() | names, "credential": st.none() | hashes,
+    }
+)  # fmt: skip
+grants = st.fixed_dictionaries(
+    {
+        "origin": names, "os_boot": bytes16, "nonce": bytes16, "credential": hashes, "action_class": names,
+        "actuators": st.lists(names, min_size=1, max_size=4, unique=True).map(lambda items: sorted(items, key=naive_cbor)),
+        "max_commits": st.integers(1, 2**64 - 1), "not_after_mono_ns": uints, "delegation": hashes,
+        "contemplated_hash": hashes, "inputs_hash": hashes, "decision": st.just("admitted"),
     }
 )  # fmt: skip
 revocations = st.tuples(uints, _by_key(_revoked)).map(list)

@@ -1,4 +1,4 @@
-"""Credentials, matrices, requests, revocation lists, observations: one encoding each, every byte counts, and no bytes raise anything else."""
+"""Credentials, matrices, requests, revocation lists, observations, grants: one encoding each, every byte counts, and no bytes raise anything else."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.core import credential, matrix, observation, request, revocation, sign1
+from recorder.core import credential, grant, matrix, observation, request, revocation, sign1
 from recorder.core.delegation import trace
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import SeedSigner
 from recorder.core.matrix import Issuer
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.revocation import Revoked
-from recorder.core.sign1 import CREDENTIAL, MATRIX, OBSERVATION, POLICY, REQUEST, REVOCATION, USES, Use
+from recorder.core.sign1 import CREDENTIAL, GRANT, MATRIX, OBSERVATION, POLICY, REQUEST, REVOCATION, USES, Use
 from recorder.core.verdict import FINDINGS
-from tests.core.credential_shapes import cwts, matrices, observations, requests, revocations
+from tests.core.credential_shapes import cwts, grants, matrices, observations, requests, revocations
 from tests.core.shapes import mangled, mutated, naive_cbor, values
 from tests.credential_builder import (
     ARM,
@@ -64,6 +64,11 @@ def remake_observation(raw: bytes) -> bytes:
     return observation.make(observation.read(raw).says, SIGNER)
 
 
+def remake_grant(raw: bytes) -> bytes:
+    says = grant.read(raw).says
+    return grant.make(says._replace(actuators=says.actuators[::-1]), SIGNER)
+
+
 class Format(NamedTuple):
     """One of the formats that are signed apart from a log."""
 
@@ -78,6 +83,7 @@ FORMATS = [
     Format(REQUEST, requests, remake_request),
     Format(REVOCATION, revocations, remake_revocation),
     Format(OBSERVATION, observations, remake_observation),
+    Format(GRANT, grants, remake_grant),
 ]
 formats = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.use.error.partition("_")[0])
 

@@ -12,10 +12,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import recorder
-from recorder.core import cbor, credential, matrix, observation, request, revocation, sign1
+from recorder.core import cbor, credential, grant, matrix, observation, request, revocation, sign1
 from recorder.core.errors import FormatError
-from recorder.core.sign1 import CREDENTIAL, MATRIX, OBSERVATION, REQUEST, REVOCATION
-from tests.core.credential_shapes import cwts, matrices, observations, requests, revocations
+from recorder.core.sign1 import CREDENTIAL, GRANT, MATRIX, OBSERVATION, REQUEST, REVOCATION
+from tests.core.credential_shapes import cwts, grants, matrices, observations, requests, revocations
 from tests.core.shapes import mutated, naive_cbor
 from tests.credential_builder import ROOT, signer
 
@@ -27,6 +27,7 @@ USES = {
     "request": REQUEST,
     "revocation": REVOCATION,
     "observation": OBSERVATION,
+    "grant": GRANT,
 }
 RULES = {
     "credential": "cwt",
@@ -34,10 +35,11 @@ RULES = {
     "request": "credential-request",
     "revocation": "revocation-list",
     "observation": "observed",
+    "grant": "grant",
 }
 PAYLOADS: dict[str, st.SearchStrategy[Any]] = {
     "credential": cwts(), "matrix": matrices, "request": requests, "revocation": revocations,
-    "observation": observations,
+    "observation": observations, "grant": grants,
 }  # fmt: skip
 sorts = pytest.mark.parametrize("sort", RULES)
 
@@ -54,6 +56,8 @@ def reads(sort: str, payload: Any) -> bool:
             request.read(raw)
         elif sort == "observation":
             observation.read(raw)
+        elif sort == "grant":
+            grant.read(raw)
         else:
             revocation.read(raw)
     except FormatError as error:
@@ -101,6 +105,8 @@ def combines(sort: str, payload: Any) -> bool:
         return ordered(item[0] for item in payload["issuers"]) and all(
             scope_fits(item[2]) for item in payload["issuers"]
         )
+    if sort == "grant":
+        return ordered(payload["actuators"])
     return sort in ("request", "observation") or ordered(item[0] for item in payload[1])
 
 

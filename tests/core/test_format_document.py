@@ -67,4 +67,6 @@ def test_errors_of_chains() -> None:
     assert explained <= FINDINGS.keys()
     rest = {name for name, finding in FINDINGS.items() if finding.step == 9} - explained
     of_policies = {f"policy_{what}" for what in ("signature", "scope", "early", "expired", "older")}
-    assert rest == {"matrix_signature", "matrix_version", "request_signature", "observation_signature"} | of_policies
+    of_grants = {f"grant_{what}" for what in ("signature", "origin", "os_boot", "expired", "beyond", "inputs")}
+    alone = {"matrix_signature", "matrix_version", "request_signature", "observation_signature"}
+    assert rest == alone | of_policies | of_grants
