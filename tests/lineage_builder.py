@@ -291,13 +291,13 @@ class LineageBuilder:
         }  # fmt: skip
         return self.add(Kind.REFUSAL, keys, {**held_who, 10: held})
 
-    def refuse_opening(self) -> int:
+    def refuse_opening(self, why: dict[str, Any] | None = None, reasons: Sequence[str] = ("why lacks clauses",)) -> int:
         """Refuse to open a cycle; why and request stand in the refusal itself."""
-        digest, held_why = self.family("why", {"evaluator": "planner/2"})
+        digest, held_why = self.family("why", {"evaluator": "planner/2"} if why is None else why)
         who, held = self.who()
         keys = {
             **self.policy_axis(self.bundle), 8: who, 9: [digest, self.seq], 13: ["motion", "standard"], 14: 0,
-            15: [self.request(), ["why lacks clauses"]], 16: 1,
+            15: [self.request(), list(reasons)], 16: 1,
         }  # fmt: skip
         return self.add(Kind.REFUSAL, keys, {**held, 9: held_why})
 
