@@ -161,8 +161,23 @@ def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:
         if isinstance(shown, dict):
             parts += [f"{key} {_short(value)}" for key, value in shown.items() if value not in (None, [], "")]
     body = values_of(held.claims).get("body", {}) if header.body is not None else {}
+    if header.kind == Kind.CONTROL_TRANSITION:
+        parts.append(_control(body))
+        body = {key: value for key, value in body.items() if key not in _CONTROL}
     parts += [f"{key} {_short(value)}" for key, value in list(body.items())[:3] if value is not None]
     return "  ".join(part for part in parts if part)
+
+
+_CONTROL = {"in_control": "nobody", "asked": "nobody", "means": "no means known"}
+
+
+def _control(body: Mapping[str, Any]) -> str:
+    """Who is in control, in words; what is withheld is not spoken of."""
+    told = {key: none if body[key] is None else _short(body[key]) for key, none in _CONTROL.items() if key in body}
+    words = [f"{told['in_control']} in control"] if "in_control" in told else []
+    words += [f"{told['asked']} was asked"] if "asked" in told else []
+    words += [f"by {told['means']}" if body["means"] is not None else told["means"]] if "means" in told else []
+    return ", ".join(words)
 
 
 def _act(what: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from recorder.store.errors import StoreError
 
 CONFIG = "recorder.toml"
 IDENTITY = "identity.key"
+TRUST = "trust"  # the roots that credentials and policies may chain to, where there are any
 LOCK = "lock"
 TRUST = "trust"
 CURRENT = "current"
