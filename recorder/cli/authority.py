@@ -33,7 +33,11 @@ authority_option = click.option(
 )  # fmt: skip
 
 
-@click.group("authority", epilog="Example: lineage authority init --authority acme-authority --name acme")
+@click.group(
+    "authority",
+    epilog="Example: lineage authority init --authority acme-authority --name acme. What it makes, matrix.cose, "
+    "credentials and revoked.cose, goes to the recorders by `lineage credential install`.",
+)
 def command() -> None:
     """Issue and revoke credentials: an authority in a directory, its root key apart from the one for every day."""
 
@@ -126,7 +130,7 @@ def issue(
 @click.option("--reason", required=True, metavar="TEXT", help="Why; stands in the list, which everyone reads.")
 @json_option
 def revoke(*, path: Path, named: tuple[str, ...], reason: str, as_json: bool) -> None:
-    """Take credentials back: revoked.cose, which goes to the recorders. It acts there from its entry on."""
+    """Take credentials back: revoked.cose, for `lineage credential install`; it acts from its entry on."""
     authority = directory.load(path)
     issued = directory.issued_by(authority)
     hashes = [_named(text, issued) for text in named]
