@@ -40,12 +40,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     "mesh": ("recorder.core", "recorder.client", "recorder.store.view"),
     "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.view"),
     "hwsim": ("recorder.",),
 }
 # A room that is a part of another one: what may import the whole may import the part.
-PARTS = {"recorder.store.view": "recorder.store", "recorder.cli.demo": "recorder.cli"}
+PARTS = {
+    "recorder.store.view": "recorder.store",
+    "recorder.cli.demo": "recorder.cli",
+    "recorder.cli.demo_incident": "recorder.cli",
+}
 
 # room -> packages from outside that it must not import, with the reason
 BANNED: dict[str, dict[str, str]] = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from recorder.audit.carried import BundleSource
 from recorder.audit.pool import JobPool
+from recorder.audit.programs import check
 from recorder.audit.source import LineageSource, identity_key
 from recorder.audit.tilecheck import TileCheck
 from recorder.audit.witnessed import witnessed
@@ -102,7 +103,7 @@ def _check_whole(
     tiles = TileCheck()
     total = source.size
     damaged = False
-    with JobPool(verifier.take, workers) as pool:
+    with JobPool(check, verifier.take, workers) as pool:
         try:
             with closing(source.read(0)) as entries:
                 for done, held in enumerate(entries):
@@ -125,7 +126,7 @@ def _check_whole(
 def _check_selection(
     source: LineageSource, verifier: SelectionVerifier, found: list[Problem], progress: Progress, workers: int | None
 ) -> None:
-    with JobPool(verifier.take, workers) as pool, closing(source.read(0)) as entries:
+    with JobPool(check, verifier.take, workers) as pool, closing(source.read(0)) as entries:
         for done, held in enumerate(entries):
             hashes: tuple[bytes, ...] = ()
             try:

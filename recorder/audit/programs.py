@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from recorder.core import policy
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.verify import Checked, Job, check_jobs
 from recorder.core.verify.replaying import Program, Programs
 from recorder.gate.cel import Cel
 from recorder.gate.engine import Unfit
@@ -43,3 +45,8 @@ def _engine() -> Cel | None:
         return Cel()
     except Misuse:  # not installed, which a note of the report says
         return None
+
+
+def check(jobs: Iterable[Job]) -> Checked:
+    """Check jobs in whatever process this is, with the engine of its own."""
+    return check_jobs(jobs, programs())

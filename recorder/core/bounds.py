@@ -10,10 +10,11 @@ from recorder.core.scope import Act, Scope, covers
 Claims = Mapping[str, cbor.Value]
 
 _WORSE = {"reversible": 0, "recoverable": 1, "irreversible": 2}  # FORMAT.md section 4
+_NUMBERS = frozenset({int, float})  # exact types: a bool is no magnitude
 
 
 def beyond(
-    contemplated: Claims,
+    decided: Claims,
     what: Claims,
     where: Claims,
     scope: Scope,
@@ -27,36 +28,42 @@ def beyond(
     It takes 3 µs where there is nothing to say.
 
     Args:
-        contemplated: the what that was decided about.
+        decided: the contemplated what.
         what: of the commit.
         where: of the commit.
         scope: of the delegation.
         action_class: of the cycle.
         actuator: of the commit, by name.
         utc_ns: of the commit's entry, None where it is not known.
-        deviate_to: the mode that a deviation asks for in place of the contemplated one, None where there is none.
+        deviate_to: what a deviation asks for in place of the contemplated act, which the commit then says that it does,
+            in its claim `committed`; None where there is none.
 
     """
-    said = what.get
-    unit, magnitude = said("unit"), said("magnitude")
-    mode = contemplated.get("mode") if deviate_to is None else deviate_to
+    reasons = [f"beyond_contemplated: {part}" for part in _beyond_act(decided, what, deviate_to)]
+    act = Act(
+        action_class, (actuator,), what.get("magnitude"), what.get("unit"), where.get("frame"),
+        where.get("position_m"), utc_ns,
+    )  # fmt: skip
+    return reasons + [f"delegation_uncovered: {part}" for part in covers(scope, act)]
+
+
+def _beyond_act(decided: Claims, what: Claims, deviate_to: str | None) -> list[str]:
+    """In what a commit goes beyond the act that was decided about; an empty list where it does not."""
+    said, was = what.get, decided.get
     reasons = []
-    if said("mode") != mode:
-        reasons.append(f"beyond_contemplated: mode {_short(said('mode'))}, decided was {_short(mode)}")
-    target = contemplated.get("target")
-    if target is not None and said("target") != target:
-        reasons.append(f"beyond_contemplated: target {_short(said('target'))}, decided was {_short(target)}")
-    if unit != contemplated.get("unit"):
-        reasons.append(f"beyond_contemplated: unit {_short(unit)}, decided was {_short(contemplated.get('unit'))}")
-    most = contemplated.get("magnitude")
-    if not _lies_within(magnitude, most):
-        reasons.append(f"beyond_contemplated: magnitude {_short(magnitude)}, decided was up to {_short(most)}")
-    worst, then = contemplated.get("reversibility"), said("reversibility")
+    if deviate_to is not None and said("committed") != deviate_to:
+        reasons.append(f"committed {_short(said('committed'))}, decided was {_short(deviate_to)}")
+    if said("mode") != was("mode"):
+        reasons.append(f"mode {_short(said('mode'))}, decided was {_short(was('mode'))}")
+    if said("target") != was("target") and was("target") is not None:
+        reasons.append(f"target {_short(said('target'))}, decided was {_short(was('target'))}")
+    if said("unit") != was("unit"):
+        reasons.append(f"unit {_short(said('unit'))}, decided was {_short(was('unit'))}")
+    if not _lies_within(said("magnitude"), was("magnitude")):
+        reasons.append(f"magnitude {_short(said('magnitude'))}, decided was up to {_short(was('magnitude'))}")
+    then, worst = said("reversibility"), was("reversibility")
     if then != worst and not _is_no_worse(then, worst):
-        reasons.append(f"beyond_contemplated: {_short(then)}, decided was {_short(worst)}")
-    act = Act(action_class, (actuator,), magnitude, unit, where.get("frame"), where.get("position_m"), utc_ns)
-    for part in covers(scope, act):
-        reasons.append(f"delegation_uncovered: {part}")  # noqa: PERF401 -- mostly there is none
+        reasons.append(f"reversibility {_short(then)}, decided was {_short(worst)}")
     return reasons
 
 
@@ -69,9 +76,6 @@ def _lies_within(magnitude: object, most: object) -> bool:
     return 0 <= asked <= decided or decided <= asked <= 0  # type: ignore[operator, no-any-return]
 
 
-_NUMBERS = frozenset({int, float})  # exact types: a bool is no magnitude
-
-
 def _is_no_worse(reversibility: object, decided: object) -> bool:
     """Tell whether both are known, and the one is no worse than the other."""
     if not isinstance(reversibility, str) or not isinstance(decided, str):
@@ -80,4 +84,4 @@ def _is_no_worse(reversibility: object, decided: object) -> bool:
 
 
 def _short(value: object) -> str:
-    return repr(value)[:40]
+    return repr(value)[:60]

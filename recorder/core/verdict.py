@@ -65,7 +65,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(6, "actuator_axis policy_axis ref_order ref_hash request_order nonce_reused carrier_mismatch"),
     **_findings(6, "actuator_undeclared schema_undeclared"),
     **_findings(6, "cycle_unknown cycle_digest cycle_bundle cycle_policy cycle_os_boot cycle_carried", **_AUTHORITY),
-    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended", **_AUTHORITY),
+    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended stage_order", **_AUTHORITY),
     **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),

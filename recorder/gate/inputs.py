@@ -115,7 +115,7 @@ def _recorded(item: Mapping[str, Any], reading: _Reading) -> dict[str, Any]:
 
 
 def _age_ms(at_mono_ns: int | None, at_utc_ns: int | None, now: Now) -> int | None:
-    """Age in whole milliseconds, rounded towards the older; of the greater of the two that are known.
+    """Age in whole milliseconds, rounded down: the greater of the two that are known.
 
     A signed observation says both times.  Its monotonic one alone would make an observation of an earlier start of
     the machine fresh again.

@@ -48,7 +48,11 @@ def test_no_budget_bounds_nothing() -> None:
 )
 def test_exhausted(spent: dict[bytes, Spent], exhausted: bytes | None) -> None:
     """At the last commit and at the last nanosecond, for the first link of which nothing is left; covered time can be shared."""
-    assert left(chain(), spent, NOW).exhausted == exhausted
+    found = left(chain(), spent, NOW)
+    assert found.exhausted == exhausted
+    assert found.commits is not None
+    assert found.ns is not None
+    assert min(found.commits, found.ns) >= 0
 
 
 def test_time_counts_once() -> None:

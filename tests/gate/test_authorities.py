@@ -114,6 +114,7 @@ def test_matrices_that_are_not_installed() -> None:
 def test_revocation_acts_from_its_entry() -> None:
     """On the credential and on all that stands on it, from the seq of the entry on, not before; the earliest counts."""
     found = known(ANN, BOB, CLEO)
+    assert found.standing(CLEO.hash, at()).verdict == "valid"
     keys = found.judge_revocation(listed("ann", BOB))
     assert keys == {BOB.hash}
     found.revoke(keys, 10)
@@ -139,6 +140,7 @@ def test_who_may_revoke() -> None:
 
 def test_revocation_may_come_before_the_credential() -> None:
     """It does not matter which came first: a list acts on what is installed later, if its signer stands above that."""
+    assert known(ANN).judge_revocation(listed(ROOT.name, BOB)) == {BOB.hash}
     for by in (ROOT.name, "ann"):
         found = known(ANN)
         found.revoke(found.judge_revocation(listed(by, BOB)), 5)
@@ -161,6 +163,14 @@ def test_the_same_serial_is_another_credential() -> None:
     found.revoke(found.judge_revocation(listed(ROOT.name, wide)), 0)
     assert found.standing(ANN.hash, at()).verdict == "valid"
     assert found.standing(wide.hash, at()).verdict == "invalid"
+
+
+def test_what_was_missing_may_come() -> None:
+    """A credential whose parent was not here at a start stands once that is."""
+    found = Authorities.restore([ROOT], [BOB.signed.raw], None, {})
+    assert [reason.error for reason in found.standing(BOB.hash, at()).reasons] == ["parent_unknown"]
+    found.add(found.judge_credential(ANN.signed.raw))
+    assert found.standing(BOB.hash, at()).verdict == "valid"
 
 
 def test_there_is_so_much_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def read(
 
 
 def test_inputs_are_read() -> None:
-    """Unit and time may be left out; the age is in whole milliseconds, rounded towards the older; what the sender says of signatures does not count."""
+    """Unit and time may be left out; the age is in whole milliseconds, rounded down; what the sender says of signatures does not count."""
     items = [
         {"name": "a", "value": 1.5, "unit": "m", "at_mono_ns": NOW - 1_999_999},
         {"name": "b", "value": [1], "at_mono_ns": NOW + 1, "source": "lidar", "signed": True, "credential": LIDAR.hash},

@@ -37,7 +37,7 @@ def every_kind() -> LineageBuilder:
     signed = observations.made()
     lineage.control(Kind.OBSERVATION, sha256(signed).digest(), body={"observation": signed})
     lineage.control(Kind.CREDENTIAL, digest)
-    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "was": "planner"})
+    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "in_control": "j.doe", "means": None})
     lineage.control(Kind.EVIDENCE, body={"cosignatures": []})
     lineage.control(Kind.REDACTION, [commit], digest)
     lineage.control(Kind.EXTRACTION, [[0, commit]], None, digest)
@@ -132,6 +132,24 @@ def declared_loss() -> LineageBuilder:
     return lineage
 
 
+def staged() -> LineageBuilder:
+    """An act made ready in stages and executed, and another one aborted."""
+    lineage = LineageBuilder().setup(1, 2)
+    first = lineage.cycle((1, 2), stage=1)
+    lineage.commit(first)
+    lineage.end(first, "stage: witnessed")
+    second = lineage.cycle((1, 2), stage=2, after=first.carrier)
+    lineage.commit(second)
+    third = lineage.cycle((1,), stage=3, after=second.carrier)
+    lineage.end(second, "stage: executed")
+    lineage.commit(third)
+    lineage.end(third)
+    given_up = lineage.cycle((2,), stage=1)
+    lineage.event((2,), reason="a person came near", aborts=given_up.carrier)
+    lineage.end(given_up, "stage: aborted")
+    return lineage
+
+
 def decided() -> LineageBuilder:
     """Cycles decided under a signed policy: admitted, refused, deviated, and granted by an external evaluator.
 
@@ -149,7 +167,7 @@ def decided() -> LineageBuilder:
     lineage.end(cycle)
     lineage.gated(force_n=50.0)
     deviated = lineage.gated(magnitude=1.2)
-    lineage.doing = {"mode": "slow"}
+    lineage.doing = {"committed": "slow"}
     lineage.commit(deviated, decision=2)
     lineage.doing = {}
     planner = evaluator()
@@ -161,4 +179,4 @@ def decided() -> LineageBuilder:
     return lineage
 
 
-VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss, decided)
+VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss, staged, decided)

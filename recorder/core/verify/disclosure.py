@@ -17,7 +17,7 @@ from recorder.core.errors import FormatError
 from recorder.core.kinds import Decision, Kind, Rows
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.merkle import root_of
-from recorder.core.required import POLICY_BODY, UNGATED_WHY, missing
+from recorder.core.required import CONTROL_BODY, POLICY_BODY, UNGATED_WHY, missing
 from recorder.core.verify.found import Found
 
 WHO, WHY, COMMITS, BODY = 8, 9, 10, 11
@@ -146,6 +146,8 @@ def _check_body(header: Header, family: list[Any] | dict[str, Any], found: Found
         if not observation.named_by(digest, disclosed("body", family)):
             stated = "there is none" if digest is None else f"it is {digest.hex()}"
             found("observation_digest", header.seq, f"control does not have the digest of the observation: {stated}")
+    if header.kind == Kind.CONTROL_TRANSITION:
+        _check_required(header.seq, CONTROL_BODY, family, found)
     if header.kind == Kind.CREDENTIAL:
         _check_credential(header, disclosed("body", family), found)
     if header.kind != Kind.POLICY:

@@ -20,6 +20,7 @@ from recorder.core.verify.disclosure import NO_CLAIMS, carries_claims
 from recorder.core.verify.heads import KnownHeads
 from recorder.core.verify.job import Checked, Job
 from recorder.core.verify.missing import MissingClaims
+from recorder.core.verify.stages import Stages
 from recorder.core.verify.timeline import Timeline
 from recorder.core.verify.windows import KeyWindows
 
@@ -74,6 +75,7 @@ class Verifier:
         self._windows = KeyWindows(self._found, trusted_identity)
         self._axes = Axes(self._found)
         self._cycles = Cycles(self._found)
+        self._stages = Stages(self._found)
         self._timeline = Timeline(self._found)
         self._missing = MissingClaims(self._found)
         self._deletions = Deletions(self._found)
@@ -114,6 +116,7 @@ class Verifier:
             self._found("prev_mismatch", seq, f"prev is {header.prev.hex()}, the entry below is {self._prev.hex()}")
         row_bytes = self._axes.check(entry)  # step 6
         self._cycles.check(header)
+        self._stages.check(header)
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
         self._deletions.check(header, claims)
