@@ -15,6 +15,7 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner, kid
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_of
+from recorder.core.note import VerifierKey
 
 ORIGIN = "acme/arm-7/0123456789abcdef"
 MS = 1_000_000
@@ -69,6 +70,7 @@ class LineageBuilder:
     withhold: Sequence[str] = ()  # in transport: keys of which only the hash is given
     records: list[Record] = field(default_factory=list)
     who_claims: dict[str, Any] = field(default_factory=lambda: WHO)
+    roots: tuple[VerifierKey, ...] = ()  # by which its authority is judged
 
     def __post_init__(self) -> None:
         self.identity = self.signer("identity")

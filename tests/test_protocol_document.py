@@ -181,3 +181,12 @@ def test_errors_and_reasons() -> None:
     lines = [line for line in source.split("\n") if "reasons" in line or "refuse" in line or "context.refusals" in line]
     said = set(re.findall(r'"([a-z]+_[a-z_]+)(?=[":])', "\n".join(lines)))
     assert {row[0] for row in rows_of(TEXT, "| reason | when |")} == said
+
+
+def test_reasons_under_a_policy() -> None:
+    """Every name that the gate gives a refusal of its own stands in one of the two tables."""
+    source = "\n".join(path.read_text() for path in sorted((ROOM / "gate").glob("*.py")))
+    said = set(re.findall(r'f?"([a-z]+_[a-z_]+): ', source))
+    listed = {row[0] for row in rows_of(TEXT, "| reason under a policy | when |")}
+    assert said >= {"input_missing", "no_permit"}
+    assert said <= listed | {row[0] for row in rows_of(TEXT, "| reason | when |")}

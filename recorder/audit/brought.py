@@ -44,7 +44,7 @@ def brought(kind: int, body: Mapping[str, Any]) -> Brought | None:
             words = f"credential of {terms.subject} ({terms.role}) by {terms.issuer} until {_day(terms.expires_s)}"
             return Brought("credential", terms.subject, words)
         if isinstance(raw := body.get("matrix"), bytes):
-            version, issuers = matrix.peek(raw)
+            version, issuers = matrix.stated(raw)
             named = ", ".join(one.name for one in issuers) or "nobody"
             return Brought("matrix", "", f"recognition matrix version {version}: {named}")
         if isinstance(raw := body.get("revocation"), bytes):

@@ -47,7 +47,10 @@ VERBS: dict[str, Verb] = {
     ),
     "mark": Verb("recorder.cli.mark", "Mark an incident in a running recorder's lineage."),
     "hold": Verb("recorder.cli.hold", "Exempt entries from deletion: add, list, release."),
-    "policy": Verb("recorder.cli.policy", "Policies: check a source, sign it, show a bundle."),
+    "policy": Verb("recorder.cli.policy", "Policies: check a source, sign it, install it, show the one in force."),
+    "credential": Verb(
+        "recorder.cli.credential", "Credentials of a lineage: install, list, show, and what revokes them."
+    ),
     "extract": Verb("recorder.cli.extract", "Take the lineage, or a part of it with proofs, to a .lineage file."),
     "export": Verb("recorder.cli.export", "Write it as MCAP for Foxglove and PlotJuggler, the bundle attached."),
     "verify": Verb("recorder.cli.verify", "Check a state directory or a .lineage file; four separate verdicts."),

@@ -81,8 +81,8 @@ def read(raw: bytes, roots: Iterable[VerifierKey]) -> Matrix:
     return Matrix(raw, signed.hash, root, version, issued_s, issuers)
 
 
-def peek(raw: bytes) -> tuple[int, tuple[Issuer, ...]]:
-    """Version and issuers of a matrix, whoever signed it.
+def stated(raw: bytes) -> tuple[int, tuple[Issuer, ...]]:
+    """Version and issuers that a matrix states, whoever signed it.
 
     Raises:
         FormatError: matrix_malformed.

@@ -15,7 +15,7 @@ from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuato
 from recorder.core.required import CONTROL_BODY, missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op
-from recorder.writer import holds
+from recorder.writer import holds, install
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, Stream, receipt
 
@@ -87,6 +87,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     if asked.kind not in session.permissions.append:
         return failed("not_permitted", f"uid {session.peer.uid} may not append entries of kind {asked.kind}")
     kind = Kind(asked.kind)
+    if kind in install.KINDS:
+        return install.install(context, asked)
     rule = RULES[kind]
     control = None
     fields: dict[int, Any] = {}
@@ -115,6 +117,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
         held[11] = body.claims
     seq = context.journal.next_seq
     context.journal.draft(kind, fields, held)
+    if kind == Kind.OBSERVATION and asked.body is not None:
+        context.readings.note(seq, sum(map(len, held.values())), asked.body)
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
