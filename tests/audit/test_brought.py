@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def chained(*, is_recognised: bool) -> DecidedBuilder:
     made = DecidedBuilder().begin()
     top = issued(DEPOT, terms("ann", DEPOT)) if is_recognised else ANN
     below = delegated(top, "bob")
-    made.control(Kind.CREDENTIAL, bytes(32), body={"matrix": MATRIX})
+    made.control(Kind.CREDENTIAL, sha256(MATRIX).digest(), body={"matrix": MATRIX})
     for one in (top, below):
         made.control(Kind.CREDENTIAL, one.hash, body={"credential": one.signed.raw})
     made.acting(delegation=below.hash)
