@@ -29,6 +29,7 @@ from tests.gate.test_engines import NAN
 from tests.lineage_builder import MS, LineageBuilder
 from tests.policies import clause, moving, small
 from tests.vectors.policies import SITUATIONS
+from tests.vectors.valid import decided as gated
 
 PROGRAMS = Programs(Cel())
 
@@ -384,3 +385,10 @@ def test_only_the_last_bundles_are_kept() -> None:
         lineage.enforce(small(clause(f"input.force_n > {number}.0")))
         programs.of(lineage.signed)
     assert len(programs._compiled) == PROGRAMS_MAX
+
+
+def test_the_decisions_of_the_vectors_come_out_the_same(tmp_path: Path) -> None:
+    """As another builder wrote them, of an earlier version of the engine; a grant is told apart."""
+    listed, counts = replayed(gated(), tmp_path)
+    assert counts == {"same": 3, "external": 1}
+    assert all("decided by cel-expr-python 0.1.2" in one.told[0] for one in listed if one.outcome == "same")
