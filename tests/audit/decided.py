@@ -77,11 +77,14 @@ class DecidedBuilder(LineageBuilder):
         if artefact is not None:
             artefact(parts)
         why = self.why(decided, Artefact(**parts).encode(), situation)
+        if reasons:
+            why["reasons"] = [*reasons, *(decided.reasons if decided.decision == Decision.REFUSED else [])]
+            why.pop("deviation", None)
         if change is not None:
             change(why)
         if decided.decision == Decision.REFUSED or reasons:
             policys = decided.reasons if decided.decision == Decision.REFUSED else []
-            return self.refuse_opening(why, [*policys, *reasons])
+            return self.refuse_opening(why, [*reasons, *policys])
         self.breaking(lambda header: header.update({16: int(decided.decision)}))
         return self.cycle(why=why, **options).carrier
 
