@@ -15,6 +15,7 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner, kid
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_of
+from recorder.core.note import VerifierKey
 
 ORIGIN = "acme/arm-7/0123456789abcdef"
 MS = 1_000_000
@@ -69,6 +70,7 @@ class LineageBuilder:
     withhold: Sequence[str] = ()  # in transport: keys of which only the hash is given
     records: list[Record] = field(default_factory=list)
     who_claims: dict[str, Any] = field(default_factory=lambda: WHO)
+    roots: tuple[VerifierKey, ...] = ()  # by which its authority is judged
 
     def __post_init__(self) -> None:
         self.identity = self.signer("identity")
@@ -289,13 +291,13 @@ class LineageBuilder:
         }  # fmt: skip
         return self.add(Kind.REFUSAL, keys, {**held_who, 10: held})
 
-    def refuse_opening(self) -> int:
+    def refuse_opening(self, why: dict[str, Any] | None = None, reasons: Sequence[str] = ("why lacks clauses",)) -> int:
         """Refuse to open a cycle; why and request stand in the refusal itself."""
-        digest, held_why = self.family("why", {"evaluator": "planner/2"})
+        digest, held_why = self.family("why", {"evaluator": "planner/2"} if why is None else why)
         who, held = self.who()
         keys = {
             **self.policy_axis(self.bundle), 8: who, 9: [digest, self.seq], 13: ["motion", "standard"], 14: 0,
-            15: [self.request(), ["why lacks clauses"]], 16: 1,
+            15: [self.request(), list(reasons)], 16: 1,
         }  # fmt: skip
         return self.add(Kind.REFUSAL, keys, {**held, 9: held_why})
 

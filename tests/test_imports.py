@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.config": ("recorder.core", "recorder.store"),  # the names of files
     "recorder.daemon": ("recorder.core", "recorder.store", "recorder.writer", "recorder.gate", "recorder.config"),
     "recorder.authority": ("recorder.core", "recorder.store"),  # key files, and how small files are written
-    "recorder.audit": ("recorder.core", "recorder.store", "recorder.client", "recorder.config"),
+    "recorder.audit": ("recorder.core", "recorder.store", "recorder.client", "recorder.config", "recorder.gate"),
     "recorder.export": ("recorder.core", "recorder.audit"),
     "recorder.bench": tuple(
         f"recorder.{room}" for room in ("core", "store", "writer", "client", "config", "daemon", "audit")

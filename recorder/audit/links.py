@@ -20,7 +20,9 @@ WHO = "who"  # leads to the claims of who beside an entry, and to nothing else o
 KEY = "key"
 INPUT = "input"
 SUPERSEDES = RefType.SUPERSEDES.name.lower()  # what replaces another entry does not stand on it: told, not followed
-CREDENTIALS = frozenset({"delegation", "credential", "delegated_from"})  # relations to a credential entry
+# Relations to a credential entry.
+CREDENTIALS = frozenset({"delegation", "credential", "delegated_from", "deviated_under", "observer"})
+MATRIX = "matrix"  # the recognition matrix in force, where somebody acted under a credential
 BY_DIGEST = CREDENTIALS | {"policy"}  # whose `of` is the digest that they name
 _HEX = 2 * HASH_BYTES
 
@@ -55,6 +57,7 @@ def links_of(header: Header, values: Mapping[str, Any], declared: Declared, inde
     yield from who_links(header, values, declared)
     yield from _references(header)
     yield from _inputs(values.get("why"))
+    yield from _under(header, values.get("why"), declared)
     if header.policy_axis is not None and header.policy_axis.bundle is not None:
         bundle = header.policy_axis.bundle
         yield Link("policy", nearest(Kind.POLICY, bundle, seq), bundle.hex())
@@ -70,10 +73,12 @@ def links_of(header: Header, values: Mapping[str, Any], declared: Declared, inde
 
 
 def who_links(header: Header, values: Mapping[str, Any], declared: Declared) -> Iterator[Link]:
-    """The credential that the claims of who beside an entry name by its hash."""
+    """The credential that the claims of who beside an entry name by its hash, and what it is judged by."""
     named = digest_of((values.get("who") or {}).get("delegation"))
     if named is not None:
         yield Link("delegation", declared.nearest(Kind.CREDENTIAL, named, header.seq), named.hex())
+        if (matrix := declared.matrix(header.seq)) is not None:
+            yield Link(MATRIX, matrix)
 
 
 def digest_of(value: object) -> bytes | None:
@@ -104,6 +109,22 @@ def _inputs(why: object) -> Iterator[Link]:
             except FormatError:
                 continue
             yield Link(INPUT, found.seq, str(one.get("name", "")), found.digits, found.index, found.row)
+
+
+def _under(header: Header, why: object, declared: Declared) -> Iterator[Link]:
+    """Credentials that a why names: of the deviation, and of who signed an input."""
+    if not isinstance(why, dict):
+        return
+    deviation, inputs = why.get("deviation"), why.get("inputs")
+    items = [("deviated_under", deviation)]
+    items += [("observer", one) for one in inputs] if isinstance(inputs, list) else []
+    told: dict[tuple[str, bytes], None] = {}
+    for relation, item in items:
+        named = digest_of(item.get("credential")) if isinstance(item, dict) else None
+        if named is not None:
+            told[relation, named] = None
+    for relation, named in told:
+        yield Link(relation, declared.nearest(Kind.CREDENTIAL, named, header.seq), named.hex())
 
 
 def _control(header: Header, values: Mapping[str, Any], declared: Declared) -> Iterator[Link]:

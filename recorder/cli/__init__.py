@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "show": Verb("recorder.cli.show", "One entry, commit or row: claims, proof, neighbours on the axes."),
     "walk": Verb("recorder.cli.walk", "Entries along the temporal, an actuator's or a policy's axis."),
     "why": Verb("recorder.cli.why", "All that an entry or a commit stands on, upstream to inputs, policy and keys."),
+    "replay": Verb("recorder.cli.replay", "Make recorded decisions again, and say whether they come out the same."),
     "impact": Verb("recorder.cli.impact", "All that leads to an entry, a commit, a policy bundle or a credential."),
     "query": Verb(
         "recorder.cli.query", "Entries by operator, task, actuator, decision; counts; do links close both ways."

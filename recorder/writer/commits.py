@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core import rows
+from recorder.core.bounds import beyond
 from recorder.core.kinds import Commit, Decision, Kind, RefType, Stage
 from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
-from recorder.gate.bounds import beyond
 from recorder.gate.table import COMMIT, RECORD
 from recorder.store.tail import OpenCycle
 from recorder.writer import cycles

@@ -51,7 +51,7 @@ def test_why_prints_the_tree_of_a_commit(lineage: Any, places: Places) -> None:
     assert any(line.startswith(f"    input {printed(MADE.sensed)}  observation") for line in said.lines)
     assert f"  who {printed(MADE.first)}  cycle admitted, above" in said.lines
     assert any("who: operator bob, delegation" in line for line in said.lines)
-    assert any("why: inputs: " in line and "value 1.5" in line for line in said.lines)
+    assert any("input lidar.nearest_m: 1.5, entry " in line for line in said.lines)
     assert any("joint2" in line and "joint1" not in line for line in said.lines[:3])
     assert said.lines[-1].startswith("holds: ")
     assert lineage("why", printed(MADE.commits, 1), "--bundle", places.bundle).out == said.out

@@ -5,6 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 
 from recorder.core.kinds import Kind
+from recorder.core.matrix import Issuer, issue
+from tests.credential_builder import BEGIN_S, DEPOT, ROOT, delegated, issued, rescoped, signer, terms
+from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
 from tests.lineage_builder import MS, LineageBuilder
 from tests.vectors import observations
 
@@ -147,4 +150,33 @@ def staged() -> LineageBuilder:
     return lineage
 
 
-VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss, staged)
+def decided() -> LineageBuilder:
+    """Cycles decided under a signed policy: admitted, refused, deviated, and granted by an external evaluator.
+
+    All under a delegation by an issuer that the root recognises, who is revoked at the end.
+    """
+    lineage = GatedBuilder().begin()
+    granting = rescoped(SCOPE, delegations=3, roles=frozenset({"operator"}))
+    lineage.bring(matrix=issue(1, BEGIN_S, [Issuer(signer(DEPOT).public_key, DEPOT, granting)], signer(ROOT.name)))
+    ann = issued(DEPOT, terms("ann", DEPOT, scope=SCOPE))
+    lineage.hold(ann, delegated(ann, "arm-7", key=lineage.identity.public_key))
+    lineage.govern()
+    cycle = lineage.gated((1, 2))
+    lineage.commit(cycle, (1, 2))
+    lineage.rows(cycle, lineage.schema())
+    lineage.end(cycle)
+    lineage.gated(force_n=50.0)
+    deviated = lineage.gated(magnitude=1.2)
+    lineage.doing = {"committed": "slow"}
+    lineage.commit(deviated, decision=2)
+    lineage.doing = {}
+    planner = evaluator()
+    lineage.bring(credential=planner.signed.raw)
+    lineage.commit(lineage.gated(grant_by=planner), decision=3)
+    lineage.revoke(ann, by=DEPOT)
+    lineage.govern(cell(version=4))
+    lineage.stop()
+    return lineage
+
+
+VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss, staged, decided)

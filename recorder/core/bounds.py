@@ -1,10 +1,11 @@
-"""Whether what is committed is still the act that was decided about: one rule for the gate and for verification."""
+"""Whether a commit is still the act that was decided about, and what its delegation grants: on each one's path."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from recorder.core import cbor
+from recorder.core.scope import Act, Scope, covers
 
 Claims = Mapping[str, cbor.Value]
 
@@ -12,16 +13,42 @@ _WORSE = {"reversible": 0, "recoverable": 1, "irreversible": 2}  # FORMAT.md sec
 _NUMBERS = frozenset({int, float})  # exact types: a bool is no magnitude
 
 
-def beyond(decided: Claims, what: Claims, deviate_to: str | None) -> list[str]:
-    """In what a commit goes beyond the act that was decided about; an empty list where it does not.
+def beyond(
+    decided: Claims,
+    what: Claims,
+    where: Claims,
+    scope: Scope,
+    action_class: str,
+    actuator: str,
+    utc_ns: int | None,
+    deviate_to: str | None,
+) -> list[str]:
+    """Why a commit goes beyond the contemplated act or the delegation's scope; an empty list where it does neither.
+
+    It takes 3 µs where there is nothing to say.
 
     Args:
         decided: the contemplated what.
         what: of the commit.
+        where: of the commit.
+        scope: of the delegation.
+        action_class: of the cycle.
+        actuator: of the commit, by name.
+        utc_ns: of the commit's entry, None where it is not known.
         deviate_to: what a deviation asks for in place of the contemplated act, which the commit then says that it does,
             in its claim `committed`; None where there is none.
 
     """
+    reasons = [f"beyond_contemplated: {part}" for part in _beyond_act(decided, what, deviate_to)]
+    act = Act(
+        action_class, (actuator,), what.get("magnitude"), what.get("unit"), where.get("frame"),
+        where.get("position_m"), utc_ns,
+    )  # fmt: skip
+    return reasons + [f"delegation_uncovered: {part}" for part in covers(scope, act)]
+
+
+def _beyond_act(decided: Claims, what: Claims, deviate_to: str | None) -> list[str]:
+    """In what a commit goes beyond the act that was decided about; an empty list where it does not."""
     said, was = what.get, decided.get
     reasons = []
     if deviate_to is not None and said("committed") != deviate_to:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from recorder.core.bounds import beyond
 from recorder.core.scope import Scope
-from recorder.gate.bounds import beyond
 from tests.credential_builder import ARM, BEGIN_S, NS, rescoped
 
 ACT: dict[str, Any] = {
