@@ -77,10 +77,11 @@ class DecidedBuilder(LineageBuilder):
         if artefact is not None:
             artefact(parts)
         why = self.why(decided, Artefact(**parts).encode(), situation)
+        policys = decided.reasons if decided.decision == Decision.REFUSED or not reasons else []
+        why["reasons"] = [*reasons, *policys]  # as the gate has it: what would have admitted is no reason of a refusal
         if change is not None:
             change(why)
         if decided.decision == Decision.REFUSED or reasons:
-            policys = decided.reasons if decided.decision == Decision.REFUSED else []
             return self.refuse_opening(why, [*policys, *reasons])
         self.breaking(lambda header: header.update({16: int(decided.decision)}))
         return self.cycle(why=why, **options).carrier
