@@ -46,7 +46,7 @@ class Step:
         under: name of an earlier step whose cycle this one commits under; None opens a cycle.
         after: name of the step whose next stage this is.
         stage: of the cycle.
-        committed: mode and magnitude of the commits where they are not the contemplated ones.
+        instead: what the commits do in place of the contemplated act, in the words of the policy, and their magnitude.
         commits: how many.
         rows: so many of the gripper's force follow them.
         max_commits: of the cycle.
@@ -63,7 +63,7 @@ class Step:
     under: str | None = None
     after: str | None = None
     stage: str = "direct"
-    committed: tuple[str, float] | None = None
+    instead: tuple[str, float] | None = None
     commits: int = 1
     rows: int = 0
     max_commits: int = 8
@@ -77,7 +77,7 @@ INCIDENT = (
     Step("approach", "a move within the policy and the delegation", _PICK, "admitted"),
     Step(
         "slowed", "somebody comes near: a fast move is done slower instead", _FAST, "deviated",
-        lidar_m=1.0, committed=(SLOWED, 1.0),
+        lidar_m=1.0, instead=(SLOWED, 1.0),
     ),
     Step("near", "too near: the policy refuses", _PICK, "separation_below_reject", lidar_m=0.4),
     Step("grip", "a grip within the delegation's force", ("grip", "part", 40.0, "N"), "admitted", then="keep"),
@@ -153,7 +153,7 @@ class Player:
         told = self._found(step, cycle, Kind.CYCLE)
         try:
             for _ in range(step.commits):
-                receipt = cycle.commit(ACTUATORS[-1], what=_what(step, step.committed), where=_WHERE)
+                receipt = cycle.commit(ACTUATORS[-1], what=_what(step, step.instead), where=_WHERE)
                 told = Told(step, receipt.outcome, receipt.entry_id or cycle.id)
             if step.rows:
                 self._grip_on(step, cycle)
@@ -200,10 +200,10 @@ class Player:
         return found
 
 
-def _what(step: Step, committed: tuple[str, float] | None = None) -> Claims:
+def _what(step: Step, instead: tuple[str, float] | None = None) -> Claims:
     mode, target, magnitude, unit = step.act
-    mode, magnitude = committed or (mode, magnitude)
-    return claims.what(mode, target, magnitude, unit, duration_ms=400, reversibility="recoverable")
+    what = claims.what(mode, target, magnitude, unit, duration_ms=400, reversibility="recoverable")
+    return what if instead is None else {**what, "committed": instead[0], "magnitude": instead[1]}
 
 
 def _inputs(step: Step) -> list[Claims]:

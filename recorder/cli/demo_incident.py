@@ -120,7 +120,7 @@ def show(facts: dict[str, Any]) -> None:
         (f"why {by_name['slowed']} --state {state}", "what it stands on, and what was done instead"),
         (f"why {by_name['slipped']} --state {state}", "what happened outside the grant"),
         (f"impact {facts['delegation']} --state {state}", "all that was done under the delegation"),
-        (f"replay --state {state}", "the decisions, made again"),
+        (f"replay --all --state {state}", "the decisions, made again"),
         (f"query --decision refused --state {state}", "what was refused"),
         (f"credential list --state {state}", "who may, and who may no longer"),
         (f"verify --state {state} --trust {quote(facts['trust'])}", "all of it"),

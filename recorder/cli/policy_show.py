@@ -21,7 +21,7 @@ from recorder.core import matrix as matrices
 from recorder.core import policy as policies
 from recorder.core.credential import read as read_credential
 from recorder.core.delegation import Moment
-from recorder.core.errors import Misuse
+from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
 from recorder.core.policy import ANY, Policy, PolicyBundle
 from recorder.core.policy_issue import Issued, judge
@@ -64,13 +64,14 @@ def show(
     Exit status 1 where who signed it may not, or it is not in force now.
     """
     brought = None
+    read: PolicyBundle | None
     if file is not None:
         read = policies.read(read_bounded(file, POLICY.max_bytes))
     else:
         brought = _in_force(state, bundle, socket)
-        if rules_in(brought.raw) is not None:
+        read = _signed(brought.raw)
+        if read is None:
             return _table(brought, as_json=as_json)
-        read = policies.read(brought.raw)
     judged = None if trust is None else _judged(read, trust, credentials, matrix)
     if as_json:
         entry = {} if brought is None else {"entry": brought.id}
@@ -94,6 +95,21 @@ def _in_force(state: Path | None, bundle: Path | None, socket: Path | None) -> I
     if latest.claim is None:
         raise Misuse(f"entry {latest.id} brought the policy in force, and its bytes are withheld or deleted")
     return latest
+
+
+def _signed(raw: bytes) -> PolicyBundle | None:
+    """A signed bundle; None where it is the configured table.
+
+    Raises:
+        FormatError: policy_malformed: it is neither.
+
+    """
+    try:
+        return policies.read(raw)
+    except FormatError:
+        if rules_in(raw) is None:
+            raise
+        return None
 
 
 def _table(brought: Installed, *, as_json: bool) -> int:

@@ -24,7 +24,6 @@ CONFIG = "recorder.toml"
 IDENTITY = "identity.key"
 TRUST = "trust"  # the roots that credentials and policies may chain to, where there are any
 LOCK = "lock"
-TRUST = "trust"
 CURRENT = "current"
 LINEAGES = "lineages"
 HEAD = "head"
