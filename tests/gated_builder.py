@@ -29,6 +29,7 @@ from tests.policies import clause, source
 Claims = dict[str, Any]
 Change = Callable[[Claims], None]
 
+ENGINE = (Cel.name, "0.1.2")  # as whys of that version have it, whichever makes the vectors
 NAMES = {1: "shoulder", 2: "elbow", 3: "gripper"}
 SCOPE = Scope(
     action_classes=frozenset({"motion"}),
@@ -136,7 +137,7 @@ class GatedBuilder(LineageBuilder):
         items = [{"name": "force_n", "value": force_n, "unit": "N", "at_mono_ns": now_ns - 10 * MS, "signed": False}]
         if observed is not None:
             items[0] |= {"signed": True, "observation": observed}
-        why: Claims = {"evaluator": "cel-expr-python", "contemplated": act, "inputs": items, "alternatives": []}
+        why: Claims = {"evaluator": " ".join(ENGINE), "contemplated": act, "inputs": items, "alternatives": []}
         until_ns = now_ns + valid_ms * MS
         control = [self.request(), nonce]
         if grant_by is None:
@@ -191,7 +192,7 @@ class GatedBuilder(LineageBuilder):
         return program(self.signed).decide(Situation(of, given, facts))
 
     def _explained(self, decided: Decided, act: Claims) -> Claims:
-        artefact = Artefact(self.secret(), self.bundle, Cel.name, "0.1.2", decided.situation).encode()
+        artefact = Artefact(self.secret(), self.bundle, *ENGINE, decided.situation).encode()
         why: Claims = {
             "policy": self.bundle,
             "clauses": [one._asdict() for one in decided.clauses],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recorder.audit.links import granted_in
 from recorder.core.entry import Header
 from recorder.core.kinds import Decision, Kind, Stage
 
@@ -30,7 +31,7 @@ def decided(header: Header, why: Mapping[str, Any]) -> tuple[list[str], dict[str
     if header.kind not in (Kind.CYCLE, Kind.REFUSAL) or header.decision is None:
         return [], dict(why)
     left = {key: value for key, value in why.items() if key not in UNTOLD}
-    lines = [*_decision(header, left), *_stage(header, left)]
+    lines = [*_decision(header, why, left), *_stage(header, left)]
     for told in (_clauses, _counterfactual, _post_evaluation, _alternatives):
         lines += told(left)
     lines += _inputs(header.time.mono_ns, left)
@@ -39,12 +40,14 @@ def decided(header: Header, why: Mapping[str, Any]) -> tuple[list[str], dict[str
     return lines, left
 
 
-def _decision(header: Header, left: dict[str, Any]) -> Iterator[str]:
+def _decision(header: Header, why: Mapping[str, Any], left: dict[str, Any]) -> Iterator[str]:
     reasons = left.pop("reasons", None)
     if header.kind == Kind.REFUSAL:
         yield f"refused: {'; '.join(header.control.reasons)}"
     else:
-        yield f"{Decision(header.decision or 0).name.lower()}{_how(header.decision, left)}"
+        granted = granted_in(why)
+        how = _how(header.decision, left) if granted is None else f": granted by credential {_word(granted.credential)}"
+        yield f"{Decision(header.decision or 0).name.lower()}{how}"
         if isinstance(reasons, list) and reasons:
             yield f"reasons: {'; '.join(map(_word, reasons))}"
     if isinstance(left.get("evaluator"), str):

@@ -10,9 +10,10 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from recorder.audit.declared import Declared
-from recorder.core import credential, ids
+from recorder.core import credential, grant, ids
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.grant import Grant
 from recorder.core.kinds import ABSENT, Boot, CycleEnd, Fact, Kind, RefType, Rows
 from recorder.core.limits import HASH_BYTES
 
@@ -21,7 +22,7 @@ KEY = "key"
 INPUT = "input"
 SUPERSEDES = RefType.SUPERSEDES.name.lower()  # what replaces another entry does not stand on it: told, not followed
 # Relations to a credential entry.
-CREDENTIALS = frozenset({"delegation", "credential", "delegated_from", "deviated_under", "observer"})
+CREDENTIALS = frozenset({"delegation", "credential", "delegated_from", "deviated_under", "observer", "granted_by"})
 MATRIX = "matrix"  # the recognition matrix in force, where somebody acted under a credential
 BY_DIGEST = CREDENTIALS | {"policy"}  # whose `of` is the digest that they name
 _HEX = 2 * HASH_BYTES
@@ -81,6 +82,15 @@ def who_links(header: Header, values: Mapping[str, Any], declared: Declared) -> 
             yield Link(MATRIX, matrix)
 
 
+def granted_in(why: Mapping[str, Any]) -> Grant | None:
+    """What the external evaluator's grant in a why says, whoever signed it; None where there is none to be read."""
+    raw = why.get(grant.CLAIM)
+    try:
+        return grant.read(raw).says if isinstance(raw, bytes) else None
+    except FormatError:
+        return None
+
+
 def digest_of(value: object) -> bytes | None:
     """A hash that stands in a claim, as bytes or in hex; None for anything else, such as the name of a delegation."""
     if isinstance(value, bytes) and len(value) == HASH_BYTES:
@@ -112,7 +122,7 @@ def _inputs(why: object) -> Iterator[Link]:
 
 
 def _under(header: Header, why: object, declared: Declared) -> Iterator[Link]:
-    """Credentials that a why names: of the deviation, and of who signed an input."""
+    """Credentials that a why names: of the deviation, of who signed an input, of the evaluator that granted it."""
     if not isinstance(why, dict):
         return
     deviation, inputs = why.get("deviation"), why.get("inputs")
@@ -123,6 +133,8 @@ def _under(header: Header, why: object, declared: Declared) -> Iterator[Link]:
         named = digest_of(item.get("credential")) if isinstance(item, dict) else None
         if named is not None:
             told[relation, named] = None
+    if (granted := granted_in(why)) is not None:
+        told["granted_by", granted.credential] = None
     for relation, named in told:
         yield Link(relation, declared.nearest(Kind.CREDENTIAL, named, header.seq), named.hex())
 

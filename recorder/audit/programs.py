@@ -1,34 +1,32 @@
-"""Policies compiled for replay, in the process that needs them: an engine cannot be sent to another."""
+"""Policies compiled for verification, in the process that needs them: an engine cannot be sent to another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 
-from recorder.core import policy
+from recorder.audit.redecide import own_programs
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.verify import Checked, Job, check_jobs
 from recorder.core.verify.replaying import Program, Programs
-from recorder.gate.cel import Cel
 from recorder.gate.engine import Unfit
-from recorder.gate.program import Program as Compiled
-
-PROGRAMS_KEPT = 8  # policies follow one another: more are not in use at once
 
 
-class CelPrograms:
-    """Programs of the CEL engine, which is loaded for the first decision."""
+class OwnPrograms:
+    """Programs by the engine that the recorder decides by, which is loaded for the first decision."""
 
     def __init__(self) -> None:
-        self.of = lru_cache(maxsize=PROGRAMS_KEPT)(self._compile)
+        self._is_installed = True
 
-    def _compile(self, bundle: bytes) -> Program | None:
+    def of(self, bundle: bytes) -> Program | None:
         """The program of a bundle; None where no engine is installed, or it refuses the conditions."""
-        engine = _engine()
-        if engine is None:
+        if not self._is_installed:
             return None
         try:
-            return Compiled(policy.read(bundle).policy, engine)
+            return own_programs().of(bundle)[1]
+        except Misuse:  # a note of the report says so
+            self._is_installed = False
+            return None
         except (FormatError, Unfit):
             return None
 
@@ -36,17 +34,9 @@ class CelPrograms:
 @cache
 def programs() -> Programs:
     """Those of this process."""
-    return CelPrograms()
+    return OwnPrograms()
 
 
-@cache
-def _engine() -> Cel | None:
-    try:
-        return Cel()
-    except Misuse:  # not installed, which a note of the report says
-        return None
-
-
-def check(jobs: Iterable[Job]) -> Checked:
+def check(jobs: Sequence[Job]) -> Checked:
     """Check jobs in whatever process this is, with the engine of its own."""
     return check_jobs(jobs, programs())

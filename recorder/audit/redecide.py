@@ -190,15 +190,20 @@ def _of_the_artefact(
 
 def _of_the_inputs(decided_ns: int, said: object, artefact: Artefact) -> Iterator[Difference]:
     """The inputs that people read against those that were decided by."""
-    items = said if isinstance(said, list) else []
-    listed = {item["name"]: item for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)}
+    items = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
     for name, given in artefact.situation.inputs.items():
-        item = listed.get(name)
-        at_ns = None if item is None else item.get("at_mono_ns")
-        age_ms = (decided_ns - at_ns) // NS_PER_MS if isinstance(at_ns, int) else None
-        told = None if item is None else [item.get("value"), item.get("unit") or "", age_ms, bool(item.get("signed"))]
-        if told != list(given):
-            yield Difference(f"input {name}", told, list(given))
+        told = [_told_input(decided_ns, item, given.age_ms) for item in items if item.get("name") == name]
+        if list(given) not in told:
+            yield Difference(f"input {name}", told[0] if told else None, list(given))
+
+
+def _told_input(decided_ns: int, item: Mapping[str, Any], given_ms: int | None) -> list[Any]:
+    """Value, unit, age and signature; a signed one may be older by UTC, of which the why does not say the time."""
+    at_ns, is_signed = item.get("at_mono_ns"), item.get("signed") is True
+    age_ms = (decided_ns - at_ns) // NS_PER_MS if isinstance(at_ns, int) else None
+    if is_signed and given_ms is not None:
+        age_ms = max(given_ms, age_ms or given_ms)
+    return [item.get("value"), item.get("unit") or "", age_ms, is_signed]
 
 
 def _of_the_decision(
@@ -219,10 +224,10 @@ def _of_the_decision(
             yield Difference("decision", "refused", again.decision.name.lower())
         if again.decision == Decision.REFUSED and not set(policys) <= set(given):
             yield Difference("reasons of the refusal", given, reasons)
+        if again.decision != Decision.REFUSED and others:
+            reasons = []  # why it was permitted is not told where it was refused all the same
         if isinstance(recorded, list):
             recorded = [one for one in recorded if one in reasons or one[:REASON_MAX] not in others]
-        if others and again.decision != Decision.REFUSED:
-            reasons = []  # why the policy would have had it so is no reason of a refusal
     elif again.decision != header.decision:
         yield Difference("decision", Decision(header.decision or 0).name.lower(), again.decision.name.lower())
     if "reasons" not in hidden and recorded != reasons:
@@ -230,7 +235,7 @@ def _of_the_decision(
     if "clauses" not in hidden:
         yield from _of_the_clauses(why.get("clauses"), again.clauses)
     if "deviation" not in hidden:
-        yield from _of_the_deviation(why.get("deviation"), again)
+        yield from _of_the_deviation(why.get("deviation"), again, is_made=header.decision == Decision.DEVIATED)
 
 
 def _cut(reason: Any, *, in_full: bool) -> str:  # noqa: ANN401 -- a claim
@@ -258,9 +263,9 @@ def _is_no_clause(item: object) -> bool:
     return not (isinstance(item, dict) and all(isinstance(item.get(key), str) for key in ("id", "effect", "truth")))
 
 
-def _of_the_deviation(said: object, again: Decided) -> Iterator[Difference]:
+def _of_the_deviation(said: object, again: Decided, *, is_made: bool) -> Iterator[Difference]:
     clause = next((one.id for one in again.clauses if (one.effect, one.truth) == ("deviate", "true")), None)
-    replayed = [again.deviate_to, clause] if again.decision == Decision.DEVIATED else None
+    replayed = [again.deviate_to, clause] if again.decision == Decision.DEVIATED and is_made else None
     recorded = [said.get("committed"), said.get("clause")] if isinstance(said, dict) else said
     if recorded != replayed:
         yield Difference("deviation", recorded, replayed)

@@ -83,7 +83,11 @@ def _authority(report: Report) -> list[str]:
     if count := notes.get("authority_cycles"):
         remarks.append(f"{count:,} cycles under a signed policy were judged by the roots of the trust file: {names}")
     if count := notes.get("authority_unjudged"):
-        why = "the trust file names no root" if not report.roots else "claims or credentials that it needs are not here"
+        why = (
+            "the trust file names no root, or none is given"
+            if not report.roots
+            else "claims or credentials that it needs are not here"
+        )
         remarks.append(f"authority of {count:,} cycles, policies or credentials was not judged: {why}")
     if count := notes.get("authority_indeterminate"):
         remarks.append(f"authority of {count:,} is indeterminate: the recorder's clock was not known well enough")

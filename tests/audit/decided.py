@@ -77,12 +77,14 @@ class DecidedBuilder(LineageBuilder):
         if artefact is not None:
             artefact(parts)
         why = self.why(decided, Artefact(**parts).encode(), situation)
-        policys = decided.reasons if decided.decision == Decision.REFUSED or not reasons else []
-        why["reasons"] = [*reasons, *policys]  # as the gate has it: what would have admitted is no reason of a refusal
+        if reasons:
+            why["reasons"] = [*reasons, *(decided.reasons if decided.decision == Decision.REFUSED else [])]
+            why.pop("deviation", None)
         if change is not None:
             change(why)
         if decided.decision == Decision.REFUSED or reasons:
-            return self.refuse_opening(why, [*policys, *reasons])
+            policys = decided.reasons if decided.decision == Decision.REFUSED else []
+            return self.refuse_opening(why, [*reasons, *policys])
         self.breaking(lambda header: header.update({16: int(decided.decision)}))
         return self.cycle(why=why, **options).carrier
 

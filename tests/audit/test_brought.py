@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recorder.audit.brought import brought, named
+from recorder.audit.decisions import decided
+from recorder.audit.describe import values_of
 from recorder.audit.downstream import Origin, impact
-from recorder.core import revocation
+from recorder.core import grant, revocation
+from recorder.core.entry import decode
 from recorder.core.errors import Misuse
+from recorder.core.grant import Grant
 from recorder.core.kinds import Kind
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.revocation import Revoked
@@ -94,6 +99,21 @@ def test_what_a_why_rests_on_leads_to_its_credentials(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_grant_leads_to_its_evaluator(tmp_path: Path) -> None:
+    """And is told as what decided."""
+    made = DecidedBuilder().begin()
+    made.control(Kind.CREDENTIAL, BOB.hash, body={"credential": BOB.signed.raw})
+    says = Grant(
+        made.origin, made.os_boot, bytes(16), BOB.hash, "motion", ("joint1",), 1, made.clock.mono_ns, bytes(32),
+        bytes(32), bytes(32), "admitted",
+    )  # fmt: skip
+    seq = made.cycle(why={"grant": grant.make(says, signer("bob"))}, nonce=bytes(16)).carrier
+    assert ("granted_by", 4) in led(why_of(made, seq, tmp_path), seq)
+    header, why = decode(made.records[seq].raw).header, values_of(made.records[seq].claims or b"")["why"]
+    assert decided(header, why)[0] == [f"external: granted by credential {BOB.hash.hex()[:16]}"]
+    assert decided(header, {"grant": b"\x80"})[0] == ["external: decided elsewhere"]
+
+
 def test_impact_by_name(lineage: Any, tmp_path: Path) -> None:
     """A credential and a bundle, with a word before the name; a digest by its beginning without one."""
     state = write_state(tmp_path / "s", entered())
@@ -122,7 +142,7 @@ def chained(*, is_recognised: bool) -> DecidedBuilder:
     made = DecidedBuilder().begin()
     top = issued(DEPOT, terms("ann", DEPOT)) if is_recognised else ANN
     below = delegated(top, "bob")
-    made.control(Kind.CREDENTIAL, bytes(32), body={"matrix": MATRIX})
+    made.control(Kind.CREDENTIAL, sha256(MATRIX).digest(), body={"matrix": MATRIX})
     for one in (top, below):
         made.control(Kind.CREDENTIAL, one.hash, body={"credential": one.signed.raw})
     made.acting(delegation=below.hash)

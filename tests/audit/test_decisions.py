@@ -48,7 +48,7 @@ def test_deviated_refused_and_elsewhere() -> None:
     )
     assert "deviation" not in left
     lines, _ = told(lineage, lineage.ask(moving(lidar__nearest=0.4), reasons=("budget_exhausted",)))
-    assert lines[0] == "refused: separation_below_reject: clause separation.reject; budget_exhausted"
+    assert lines[0] == "refused: budget_exhausted; separation_below_reject: clause separation.reject"
     lines, _ = told(lineage, lineage.cycle(nonce=bytes(16)).carrier)
     assert lines == ["external: decided elsewhere", "evaluated by planner/2"]
 

@@ -26,9 +26,10 @@ from tests.audit.test_upstream import opened
 from tests.gate import generated
 from tests.gate.rust_cel import RustCel, RustConditions
 from tests.gate.test_engines import NAN
-from tests.lineage_builder import LineageBuilder
+from tests.lineage_builder import MS, LineageBuilder
 from tests.policies import clause, moving, small
 from tests.vectors.policies import SITUATIONS
+from tests.vectors.valid import decided as gated
 
 PROGRAMS = Programs(Cel())
 
@@ -90,8 +91,27 @@ def test_more_is_refused_than_the_policy_refuses() -> None:
     assert (found.outcome, found.told) == (
         "same", ["refused for more than the policy: delegation_uncovered: magnitude"],
     )  # fmt: skip
+    assert decided(moving(lidar__nearest=0.7), reasons=("budget_exhausted",)).outcome == "same"
     found = decided(moving(lidar__nearest=0.4), reasons=("budget_exhausted",))
     assert (found.outcome, found.told) == ("same", ["refused for more than the policy: budget_exhausted"])
+
+
+def test_a_signed_input_may_be_older_by_utc() -> None:
+    """Its time by UTC is in the observation alone; younger than its monotonic time says it cannot be."""
+    for age_ms, outcome in ((12, "same"), (10, "same"), (9, "different")):
+        nearest = moving().inputs["lidar.nearest"]._replace(signed=True, age_ms=age_ms)
+        asked = moving(lidar__nearest=nearest)
+
+        def change(why: dict[str, Any], by_ms: int = age_ms - 10) -> None:
+            why["inputs"][0]["at_mono_ns"] += by_ms * MS
+
+        assert decided(asked, change).outcome == outcome
+
+
+def test_of_two_inputs_of_one_name_either_may_have_been_taken() -> None:
+    """The other one was refused, and is told as it was sent."""
+    found = decided(ADMITTED, lambda why: why["inputs"].insert(0, {"name": "lidar.nearest", "entry": "1-00000000"}))
+    assert found.outcome == "same"
 
 
 # --- Different
@@ -365,3 +385,10 @@ def test_only_the_last_bundles_are_kept() -> None:
         lineage.enforce(small(clause(f"input.force_n > {number}.0")))
         programs.of(lineage.signed)
     assert len(programs._compiled) == PROGRAMS_MAX
+
+
+def test_the_decisions_of_the_vectors_come_out_the_same(tmp_path: Path) -> None:
+    """As another builder wrote them, of an earlier version of the engine; a grant is told apart."""
+    listed, counts = replayed(gated(), tmp_path)
+    assert counts == {"same": 3, "external": 1}
+    assert all("decided by cel-expr-python 0.1.2" in one.told[0] for one in listed if one.outcome == "same")

@@ -76,10 +76,10 @@ def test_within(what: dict[str, Any], contemplated: dict[str, Any]) -> None:
         ({"magnitude": True}, {}, "magnitude True, decided was up to 1.2"),
         ({"magnitude": float("nan")}, {}, "magnitude nan, decided was up to 1.2"),
         ({}, {"magnitude": "fast"}, "magnitude 'fast', decided was up to 'fast'"),
-        ({"reversibility": "irreversible"}, {}, "'irreversible', decided was 'recoverable'"),
-        ({"reversibility": None}, {}, "None, decided was 'recoverable'"),
-        ({"reversibility": "maybe"}, {}, "'maybe', decided was 'recoverable'"),
-        ({"reversibility": "reversible"}, {"reversibility": None}, "'reversible', decided was None"),
+        ({"reversibility": "irreversible"}, {}, "reversibility 'irreversible', decided was 'recoverable'"),
+        ({"reversibility": None}, {}, "reversibility None, decided was 'recoverable'"),
+        ({"reversibility": "maybe"}, {}, "reversibility 'maybe', decided was 'recoverable'"),
+        ({"reversibility": "reversible"}, {"reversibility": None}, "reversibility 'reversible', decided was None"),
     ],
 )  # fmt: skip
 def test_beyond_the_act(what: dict[str, Any], contemplated: dict[str, Any], reason: str) -> None:
@@ -96,10 +96,10 @@ def test_a_magnitude_below_nothing() -> None:
 
 
 def test_a_deviation_is_done_as_decided() -> None:
-    """The mode is that of the deviation and no longer the contemplated one; all else holds as before."""
-    assert reasons({"mode": "slow"}, deviate_to="slow") == []
-    assert reasons({}, deviate_to="slow") == ["beyond_contemplated: mode 'move', decided was 'slow'"]
-    assert reasons({"mode": "slow", "magnitude": 1.3}, deviate_to="slow")[0].startswith(
+    """The commit says that it does what was decided instead; all else holds as before."""
+    assert reasons({"committed": "slow"}, deviate_to="slow") == []
+    assert reasons({}, deviate_to="slow") == ["beyond_contemplated: committed None, decided was 'slow'"]
+    assert reasons({"committed": "slow", "magnitude": 1.3}, deviate_to="slow")[0].startswith(
         "beyond_contemplated: magnitude"
     )
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from recorder.audit.programs import programs
-from recorder.core import matrix
+from recorder.core import matrix, observation
 from recorder.core.kinds import Kind
 from recorder.core.matrix import Issuer
+from recorder.core.observation import Observation
 from recorder.core.policy_replay import artefact_hash, decode
-from recorder.core.scope import Counts
+from recorder.core.scope import Counts, Times
 from recorder.core.verdict import Report
 from recorder.core.verify import verify_lineage
 from tests.credential_builder import (
@@ -29,6 +31,7 @@ from tests.credential_builder import (
 )
 from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
 from tests.lineage_builder import MS
+from tests.vectors.broken_authority import observed_by
 
 ERROR_NS = 50_000  # of the builder's clock
 
@@ -124,6 +127,14 @@ def test_a_list_by_nobody_known_is_an_error() -> None:
     assert (lineage.revoke(from_root("ann"), by="mallory"), "issuer_unknown") in found(lineage)
 
 
+def test_a_credential_entry_brings_one_thing() -> None:
+    """Bytes under two names have one hash."""
+    lineage = GatedBuilder().begin()
+    raw = from_root("ann").signed.raw
+    seq = lineage.control(Kind.CREDENTIAL, sha256(raw).digest(), body={"credential": raw, "matrix": raw})
+    assert (seq, "credential_digest") in found(lineage)
+
+
 def test_an_unknown_root() -> None:
     """By another root than the one that signed, nothing stands."""
     lineage = GatedBuilder().ready()
@@ -191,6 +202,7 @@ def test_a_class_that_the_policy_does_not_know_is_not_ungated() -> None:
     lineage = GatedBuilder().ready()
     cycle = lineage.cycle(classes=("dance",))
     assert (cycle.carrier, "decision_missing") in found(lineage)
+    assert "class dance is none of policy cell" in report(lineage).problems[0].detail
 
 
 def test_an_ungated_class_is_not_judged() -> None:
@@ -229,6 +241,36 @@ def test_a_grant_is_an_evaluators(role: Any, errors: list[str]) -> None:
     lineage.bring(credential=by.signed.raw)
     cycle = lineage.gated(grant_by=by)
     assert found(lineage) == [(cycle.carrier, error) for error in errors]
+
+
+@pytest.mark.parametrize(("by", "errors"), [(None, []), ("mallory", ["observation_signature"])])
+def test_an_input_is_signed_by_its_observer(by: str | None, errors: list[str]) -> None:
+    """By the key of the credential that the observation names."""
+    observer = from_root("lidar", role="inspector")
+    lineage = GatedBuilder().ready()
+    lineage.bring(credential=observer.signed.raw)
+    cycle = lineage.gated(observed=observed_by(observer, by))
+    assert found(lineage) == [(cycle.carrier, error) for error in errors]
+
+
+def test_an_observation_names_its_observer() -> None:
+    """Else anybody could have signed it."""
+    said = Observation("force_n", 1.0, "N", None, BEGIN_S * NS, None, 1, None, None)
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(observed=observation.make(said, signer("lidar")))
+    assert found(lineage) == [(cycle.carrier, "observation_signature")]
+
+
+@pytest.mark.parametrize(("quality", "errors"), [(2, ["delegation_uncovered"]), (1, [])])
+def test_the_hour_counts_where_the_clock_tells_it(quality: int, errors: list[str]) -> None:
+    """A delegation for the evening, used in the morning."""
+    lineage = GatedBuilder()
+    lineage.clock.quality = quality
+    lineage.ready(scope=rescoped(SCOPE, times=frozenset({Times(20 * 3600, 22 * 3600, 127)})))
+    cycle = lineage.gated()
+    assert found(lineage) == [(cycle.carrier, error) for error in errors]
+    commit = lineage.commit(cycle)
+    assert found(lineage) == [(seq, error) for seq in (cycle.carrier, commit) for error in errors]
 
 
 def test_decided_elsewhere_needs_a_grant() -> None:
@@ -410,6 +452,20 @@ def test_the_artefact_is_of_the_bundle_in_force() -> None:
 
     assert found(lineage) == []
     assert (lineage.gated(lying=lie).carrier, "replay_mismatch") in found(lineage)
+
+
+def of_another_class(why: dict[str, Any]) -> None:
+    was = decode(why["artefact"])
+    raw = was._replace(situation=was.situation._replace(action_class="grip")).encode()
+    why.update(artefact=raw, replay=artefact_hash(raw))
+
+
+@pytest.mark.parametrize("lying", [of_another_class, relabelled(**{"what.later": 1})])
+def test_what_is_compared_needs_no_engine(lying: Any) -> None:
+    """An artefact of something else is found without one."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(lying=lying)
+    assert found(lineage, programs=None) == [(cycle.carrier, "replay_mismatch")]
 
 
 @pytest.mark.parametrize("decision", [0, 2])

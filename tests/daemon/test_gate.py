@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recorder.audit.check import check_source
+from recorder.audit.opening import open_source
 from recorder.client import NotRecorded, Recorder, Refused
-from recorder.core import revocation
+from recorder.core import grant, observation, revocation
 from recorder.core.credential import Credential
 from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind, RefType, Stage
-from recorder.core.scope import Counts
+from recorder.core.observation import Observation
+from recorder.core.scope import Counts, Role
+from recorder.core.trust import parse_trust
+from recorder.core.verdict import FINDINGS
 from tests import credential_builder as builder
 from tests import fleet
 from tests.policies import clause
-from tests.running import Running, records_of
+from tests.running import Running, lineage_of, origin_of, records_of
 
+ROLES: tuple[tuple[str, Role], ...] = (("planner", "evaluator"), ("lidar", "inspector"))
 FORCE: list[dict[str, Any]] = [{"name": "force_n", "value": 10.0, "unit": "N"}]
 
 
@@ -27,6 +34,16 @@ FORCE: list[dict[str, Any]] = [{"name": "force_n", "value": 10.0, "unit": "N"}]
 def running(tmp_path: Path) -> Iterator[Running]:
     with Running(fleet.make(tmp_path / "state")) as served:
         yield served
+    verify(served.state)
+
+
+def verify(state: Path) -> None:
+    """Whatever a test made the recorder do, what it recorded of it stands: offline, by the same roots."""
+    with closing(open_source(None, state)) as source:
+        report = check_source(source, trust=parse_trust((state / "trust").read_bytes()), workers=1)
+    assert [one for one in report.problems if FINDINGS[one.error].severity == "failed"] == []
+    assert (report.notes["decisions_unreplayed"], report.notes["acts_unjudged"]) == (0, 0)
+    assert report.notes["authority_unjudged"] == 0
 
 
 @pytest.fixture
@@ -240,6 +257,27 @@ def test_an_abort_is_never_refused(running: Running, recorder: Recorder) -> None
     assert (aborted.stage, aborted.decision) == (Stage.ABORTED, Decision.UNGATED)
     assert aborted.refs[RefType.STAGE_PREDECESSOR][0].seq == tentative.seq
     assert [one.control.reason for one in found if one.kind == Kind.CYCLE_END] == ["stage: aborted"]
+
+
+def test_what_an_evaluator_granted_and_an_observer_signed(running: Running, recorder: Recorder) -> None:
+    delegation = fleet.put_in_force(recorder, running.state)
+    now = int(time.time())
+    times = {"not_before_s": now - 3600, "expires_s": now + 3600, "issued_s": now}
+    planner, lidar = (builder.from_root(name, role=role, **times) for name, role in ROLES)
+    for one in (planner, lidar):
+        fleet.install(recorder, credential=one.signed.raw)
+    at_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    says = Observation("force_n", 10.0, "N", None, time.time_ns(), at_ns, 1, None, lidar.hash)
+    inputs = [{"name": "force_n", "observation": observation.make(says, builder.signer("lidar"))}]
+    opening(recorder, delegation, inputs=inputs).commit("arm", what=fleet.WHAT)
+    os_boot = bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+    granted = grant.Grant(
+        origin_of(lineage_of(running.state)), os_boot, bytes(16), planner.hash, "motion", ("arm",), 10, at_ns + 60 * 10**9, delegation.hash,
+        grant.contemplated_hash(fleet.WHAT, {}), grant.inputs_hash(inputs), "admitted",
+    )  # fmt: skip
+    raw = grant.make(granted, builder.signer("planner"))
+    cycle = opening(recorder, delegation, inputs=inputs, grant=raw, max_commits=10)
+    assert cycle.commit("arm", what=fleet.WHAT).outcome == "external"
 
 
 def test_rows_beyond_the_grant_are_stored_and_marked(running: Running, recorder: Recorder) -> None:

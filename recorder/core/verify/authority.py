@@ -107,9 +107,10 @@ class Authority:
 
     def check(self, header: Header, claims: bytes | None) -> Under | None:
         """Judge the next entry; return what its job needs to know of those below."""
-        self._floor.passing(header.time)
-        kind, seq = header.kind, header.seq
-        if header.who is not None and header.who.carrier == seq and claims is not None:
+        if self._roots:
+            self._floor.passing(header.time)
+        kind, seq, who = header.kind, header.seq, header.who
+        if who is not None and who[1] == seq and claims is not None:
             self._whos.note(seq, claims)
         if kind == Kind.ACTUATION:
             return self._use(header) if self._permits else None
