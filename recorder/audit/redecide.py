@@ -228,8 +228,6 @@ def _of_the_decision(
             reasons = []  # why it was permitted is not told where it was refused all the same
         if isinstance(recorded, list):
             recorded = [one for one in recorded if one in reasons or one[:REASON_MAX] not in others]
-        if others and again.decision != Decision.REFUSED:
-            reasons = []  # why the policy would have had it so is no reason of a refusal
     elif again.decision != header.decision:
         yield Difference("decision", Decision(header.decision or 0).name.lower(), again.decision.name.lower())
     if "reasons" not in hidden and recorded != reasons:
