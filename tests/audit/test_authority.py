@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.audit.pool import JobPool
 from recorder.core.entry import decode
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
 from recorder.core.trust import Trust, parse_trust
 from recorder.core.verdict import Report
@@ -94,3 +96,18 @@ def test_what_is_not_in_a_selection_is_no_error(tmp_path: Path) -> None:
     report = a_selection(tmp_path, lineage, cycle.carrier, cycle.carrier)
     assert [one.error for one in report.problems] == ["selection_partial"]
     assert (report.authority, report.notes["authority_unjudged"]) == ("nothing", 1)
+
+
+def test_a_selection_brings_entries_of_inputs(tmp_path: Path) -> None:
+    """An input that names an entry of this log."""
+    lineage = GatedBuilder().ready()
+    seen = lineage.control(Kind.OBSERVATION, body={"force_n": 1.0})
+    printed = str(entry_id(lineage.hash_of(seen), seen))
+    lineage.control(Kind.MARK, body={})
+    cycle = lineage.gated(lying=lambda why: why["inputs"][0].update(entry=printed))
+    state = write_state(tmp_path / "state", lineage)
+    to_bundle(state, tmp_path / "part.lineage", str(cycle.carrier), str(cycle.carrier))
+    with closing(open_source(tmp_path / "part.lineage", None)) as source:
+        seqs = [held.seq for held in source.read(0)]
+    assert seen in seqs
+    assert seen + 1 not in seqs

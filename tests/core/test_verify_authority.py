@@ -374,10 +374,13 @@ def test_commits_lie_within_the_contemplated_act(doing: dict[str, Any], error: s
     assert found(lineage)[: len(expected) or 1] == expected
 
 
-def test_after_a_deviation_the_mode_is_the_one_that_it_leads_to() -> None:
+def test_after_a_deviation_a_commit_says_that_it_does_that_instead() -> None:
     """What was asked for first is beyond it."""
     lineage = GatedBuilder().ready()
     cycle = lineage.gated(magnitude=1.2)
+    lineage.doing = {"committed": "slow"}
+    lineage.commit(cycle, decision=2)
+    lineage.doing = {"committed": "fast"}
     seq = lineage.commit(cycle, decision=2)
     assert found(lineage) == [(seq, "beyond_contemplated")]
 

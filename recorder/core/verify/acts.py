@@ -18,7 +18,7 @@ from recorder.core.verify.under import Acting
 
 Values = Mapping[str, Any]
 
-_JUDGED = frozenset({"mode", "target", "magnitude", "unit", "reversibility", "frame", "position_m"})
+_JUDGED = frozenset({"committed", "mode", "target", "magnitude", "unit", "reversibility", "frame", "position_m"})
 _UNTIMED = "times: "  # how `scope.covers` begins what it says of the hour
 
 

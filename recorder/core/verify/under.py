@@ -18,7 +18,7 @@ class Acting(NamedTuple):
 
     what: bytes | None  # CBOR of the contemplated one; None where it is not here
     scope: bytes | None  # CBOR of the delegation's scope; None where it is not here
-    deviate_to: str | None  # the mode that a deviation leads to
+    deviate_to: str | None  # what a deviation asks for instead
     names: tuple[tuple[int, str], ...]  # by number the actuators of the cycle, as far as they are known
     is_timed: bool  # the clock said what time of the day it was
 
