@@ -22,7 +22,7 @@ APPENDABLE = {
     kind.name.lower(): kind
     for kind in (
         Kind.CONFIRMATION, Kind.OBSERVATION, Kind.CONTROL_TRANSITION, Kind.EVIDENCE, Kind.EXTRACTION, Kind.MARK,
-        Kind.HOLD, Kind.CREDENTIAL,
+        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY,
     )
 }  # fmt: skip
 
@@ -58,6 +58,7 @@ class RecorderSettings(Struct, forbid_unknown_fields=True, frozen=True):
     checkpoint_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
     rows_window_ms: Annotated[int, Meta(ge=0, le=1000)] = 50
     at_risk_ms: Annotated[int, Meta(ge=10, le=60_000)] = 2000
+    require_policy: bool = False  # without a signed policy no cycle of a gated class is opened
 
 
 class RoomSettings(Struct, forbid_unknown_fields=True, frozen=True):

@@ -15,6 +15,7 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner, kid
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_of
+from recorder.core.note import VerifierKey
 
 ORIGIN = "acme/arm-7/0123456789abcdef"
 MS = 1_000_000
@@ -41,6 +42,7 @@ class OpenCycle(NamedTuple):
     digest: bytes
     bundle: bytes
     action_class: str
+    stage: int = 0
 
 
 @dataclass
@@ -68,6 +70,7 @@ class LineageBuilder:
     withhold: Sequence[str] = ()  # in transport: keys of which only the hash is given
     records: list[Record] = field(default_factory=list)
     who_claims: dict[str, Any] = field(default_factory=lambda: WHO)
+    roots: tuple[VerifierKey, ...] = ()  # by which its authority is judged
 
     def __post_init__(self) -> None:
         self.identity = self.signer("identity")
@@ -219,8 +222,10 @@ class LineageBuilder:
         classes: Sequence[str] = ("motion",),
         why: dict[str, Any] | None = None,
         nonce: bytes | None = None,
+        stage: int = 0,
+        after: int | None = None,
     ) -> OpenCycle:
-        """Open a cycle."""
+        """Open a cycle, of a stage that follows another cycle where `after` says so."""
         seq = self.seq
         digest, held_why = self.family("why", WHY if why is None else why)
         who, held = self.who()
@@ -231,15 +236,16 @@ class LineageBuilder:
                 8: who,
                 9: [digest, seq],
                 13: [classes[0], "standard"],
-                14: 0,
+                14: stage,
                 15: [self.request(), nonce],
                 16: 0 if nonce is None else 3,
                 17: [self.clock.mono_ns + valid_ns, max_commits, list(actuators), list(classes)],
+                **self.after(after),
             },
             {**held, 9: held_why},
         )
         self.made[seq] = 0
-        return OpenCycle(seq, digest, self.bundle, classes[0])
+        return OpenCycle(seq, digest, self.bundle, classes[0], stage)
 
     def commit(self, cycle: OpenCycle, actuators: Sequence[int] = (1,), *, decision: int = 0) -> int:
         """One message of single commits in one entry."""
@@ -266,9 +272,13 @@ class LineageBuilder:
         self.made[cycle.carrier] += count
         return self._actuation([commit], [[held_what, held_where, held_rows]], cycle=cycle, decision=0)
 
-    def event(self, actuators: Sequence[int] = (1,), *, reason: str | None = "emergency stop") -> int:
-        """An ungated actuation; it carries its why, and where is empty."""
+    def event(
+        self, actuators: Sequence[int] = (1,), *, reason: str | None = "emergency stop", aborts: int | None = None
+    ) -> int:
+        """An ungated actuation, perhaps one that aborts a staged cycle; it carries its why, and where is empty."""
         commits, held = self._commits(actuators, where={})
+        if aborts is not None:
+            self.breaking(lambda header: header.update({14: 4, **self.after(aborts)}))
         return self._actuation(commits, held, cycle=None, decision=4, reason=reason)
 
     def refuse(self, cycle: OpenCycle, actuators: Sequence[int] = (1,)) -> int:
@@ -281,19 +291,19 @@ class LineageBuilder:
         }  # fmt: skip
         return self.add(Kind.REFUSAL, keys, {**held_who, 10: held})
 
-    def refuse_opening(self) -> int:
+    def refuse_opening(self, why: dict[str, Any] | None = None, reasons: Sequence[str] = ("why lacks clauses",)) -> int:
         """Refuse to open a cycle; why and request stand in the refusal itself."""
-        digest, held_why = self.family("why", {"evaluator": "planner/2"})
+        digest, held_why = self.family("why", {"evaluator": "planner/2"} if why is None else why)
         who, held = self.who()
         keys = {
             **self.policy_axis(self.bundle), 8: who, 9: [digest, self.seq], 13: ["motion", "standard"], 14: 0,
-            15: [self.request(), ["why lacks clauses"]], 16: 1,
+            15: [self.request(), list(reasons)], 16: 1,
         }  # fmt: skip
         return self.add(Kind.REFUSAL, keys, {**held, 9: held_why})
 
-    def end(self, cycle: OpenCycle) -> int:
+    def end(self, cycle: OpenCycle, reason: str = "closed") -> int:
         """End a cycle."""
-        return self.control(Kind.CYCLE_END, cycle.carrier, self.made.pop(cycle.carrier), "closed")
+        return self.control(Kind.CYCLE_END, cycle.carrier, self.made.pop(cycle.carrier), reason)
 
     # --- Parts of entries
 
@@ -321,6 +331,10 @@ class LineageBuilder:
     def acting(self, **changed: Any) -> None:
         """Have somebody else ask from now on."""
         self.who_claims, self._who = {**WHO, **changed}, None
+
+    def after(self, predecessor: int | None) -> Header:
+        """Key 12 of an entry that takes over from a cycle."""
+        return {} if predecessor is None else {12: {1: [[None, predecessor, self.hash_of(predecessor)]]}}
 
     def actuator_axis(self, actuators: Iterable[int]) -> dict[int, Any]:
         """Key 6."""
@@ -370,6 +384,7 @@ class LineageBuilder:
             **self.policy_axis(cycle.bundle),
             9: [cycle.digest, cycle.carrier],
             13: [cycle.action_class, "standard"],
+            14: cycle.stage,
         }
         return self.add(Kind.ACTUATION, keys, {**held_who, 10: held})
 

@@ -46,7 +46,7 @@ on_unavailable = "continue_ungated"
 [[controller]]
 uids = [{uid}]
 actuators = ["arm", "arm.joint1", "arm.joint2"]
-append = ["mark", "observation"]
+append = {append}
 read = true
 {more}
 """
@@ -62,6 +62,7 @@ def make_state(state: Path, **settings: Any) -> Path:
         "epoch_hours": 24,
         "uid": os.getuid(),
         "motion": "",
+        "append": '["mark", "observation", "control_transition"]',
         "more": "",
     } | settings
     (state / "recorder.toml").write_text(CONFIG.format(**chosen))

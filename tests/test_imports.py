@@ -33,20 +33,25 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.config": ("recorder.core", "recorder.store"),  # the names of files
     "recorder.daemon": ("recorder.core", "recorder.store", "recorder.writer", "recorder.gate", "recorder.config"),
     "recorder.authority": ("recorder.core", "recorder.store"),  # key files, and how small files are written
-    "recorder.audit": ("recorder.core", "recorder.store", "recorder.client", "recorder.config"),
+    "recorder.audit": ("recorder.core", "recorder.store", "recorder.client", "recorder.config", "recorder.gate"),
     "recorder.export": ("recorder.core", "recorder.audit"),
     "recorder.bench": tuple(
         f"recorder.{room}" for room in ("core", "store", "writer", "client", "config", "daemon", "audit")
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
     "mesh.node": ("mesh", "recorder.core", "recorder.client", "recorder.store.view"),  # the process around it
     "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.view"),
     "hwsim": ("recorder.",),
 }
 # A room that is a part of another one: what may import the whole may import the part.
-PARTS = {"recorder.store.view": "recorder.store", "recorder.cli.demo": "recorder.cli"}
+PARTS = {
+    "recorder.store.view": "recorder.store",
+    "recorder.cli.demo": "recorder.cli",
+    "recorder.cli.demo_incident": "recorder.cli",
+}
 
 # room -> packages from outside that it must not import, with the reason
 _EFFECTS = dict.fromkeys(

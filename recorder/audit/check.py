@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from recorder.audit.carried import BundleSource
 from recorder.audit.pool import JobPool
+from recorder.audit.programs import check
 from recorder.audit.source import LineageSource, identity_key
 from recorder.audit.tilecheck import TileCheck
 from recorder.audit.witnessed import witnessed
@@ -57,6 +58,7 @@ def check_source(
     """
     origin = source.origin
     trusted = trust.identity_of(origin) if trust is not None else None
+    roots = trust.roots if trust is not None else ()
     found: list[Problem] = list(known_problems)
     damage = damage_name(previous)
     if trust is not None and trust.logs and trusted is None:
@@ -69,11 +71,12 @@ def check_source(
     verifier: Verifier | SelectionVerifier
     if source.is_whole:
         verifier = Verifier(
-            origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous
+            origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous,
+            roots=roots,
         )  # fmt: skip
         _check_whole(source, verifier, found, progress, workers, damage)
     else:
-        verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted)
+        verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted, roots=roots)
         _check_selection(source, verifier, found, progress, workers)
         found += _against_known(origin, source.checkpoints[-1], known, identity)
     if isinstance(source, BundleSource):
@@ -100,7 +103,7 @@ def _check_whole(
     tiles = TileCheck()
     total = source.size
     damaged = False
-    with JobPool(verifier.take, workers) as pool:
+    with JobPool(check, verifier.take, workers) as pool:
         try:
             with closing(source.read(0)) as entries:
                 for done, held in enumerate(entries):
@@ -123,7 +126,7 @@ def _check_whole(
 def _check_selection(
     source: LineageSource, verifier: SelectionVerifier, found: list[Problem], progress: Progress, workers: int | None
 ) -> None:
-    with JobPool(verifier.take, workers) as pool, closing(source.read(0)) as entries:
+    with JobPool(check, verifier.take, workers) as pool, closing(source.read(0)) as entries:
         for done, held in enumerate(entries):
             hashes: tuple[bytes, ...] = ()
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recorder.audit.brought import brought
 from recorder.audit.source import Held
 from recorder.audit.span import time_text
 from recorder.core import cbor, claims
@@ -133,6 +134,8 @@ def line(held: Held, names: Mapping[int, str]) -> tuple[str, str, str, str]:
     sort = kind_name(header.kind)
     if header.decision is not None and header.kind != Kind.REFUSAL:
         sort += f" {Decision(header.decision).name.lower()}"
+    if header.stage:
+        sort += f", {Stage(header.stage).name.lower()}"
     return printed, time_text(header.time.utc_ns), sort, _gist(header, held, names)[:LINE_DETAIL_CHARS]
 
 
@@ -156,13 +159,35 @@ def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:
         parts.append(f"for {named}, at most {header.bounds.max_commits} commits")
     if header.kind == Kind.REFUSAL:
         parts.append("; ".join(header.control.reasons))
+    elif (found := brought(header.kind, _body(header, held))) is not None:
+        return f"{found.words}  {header.control.digest.hex()[:16]}"
     elif header.control is not None and header.kind != Kind.CYCLE:
         shown = plain(header.control)
         if isinstance(shown, dict):
             parts += [f"{key} {_short(value)}" for key, value in shown.items() if value not in (None, [], "")]
-    body = values_of(held.claims).get("body", {}) if header.body is not None else {}
+    body = _body(header, held)
+    if header.kind == Kind.CONTROL_TRANSITION:
+        parts.append(_control(body))
+        body = {key: value for key, value in body.items() if key not in _CONTROL}
     parts += [f"{key} {_short(value)}" for key, value in list(body.items())[:3] if value is not None]
     return "  ".join(part for part in parts if part)
+
+
+def _body(header: Header, held: Held) -> dict[str, Any]:
+    body: dict[str, Any] = values_of(held.claims).get("body", {}) if header.body is not None else {}
+    return body
+
+
+_CONTROL = {"in_control": "nobody", "asked": "nobody", "means": "no means known"}
+
+
+def _control(body: Mapping[str, Any]) -> str:
+    """Who is in control, in words; what is withheld is not spoken of."""
+    told = {key: none if body[key] is None else _short(body[key]) for key, none in _CONTROL.items() if key in body}
+    words = [f"{told['in_control']} in control"] if "in_control" in told else []
+    words += [f"{told['asked']} was asked"] if "asked" in told else []
+    words += [f"by {told['means']}" if body["means"] is not None else told["means"]] if "means" in told else []
+    return ", ".join(words)
 
 
 def _act(what: Mapping[str, Any]) -> str:

@@ -86,7 +86,8 @@ class _Search:
             self._unread += 1
             return
         if kind_of(held.raw) in DECLARING:
-            self._declared.note(header)
+            body = values_of(held.claims).get("body") if header.kind == Kind.CREDENTIAL else None
+            self._declared.note(header, body)
         if self._is_origin(header):
             self._begin(header)
             return

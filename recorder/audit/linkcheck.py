@@ -1,7 +1,7 @@
-"""Whether what belongs together is there on both sides: commits and their why, cycles and their use, confirmations.
+"""Whether what belongs together is there on both sides: commits and their why, cycles and their use, stages.
 
 Step 6 of verification judges each use of a cycle by its bounds; this asks what is left alone. Kept are the cycles that
-are open, the seqs of all others and the latest actuations.
+are open, the seqs of all others, the stages of those that have one, and the latest actuations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from recorder.audit.source import Held, LineageSource, entry_at, groups_of
 from recorder.core.entry import Entry, Header, decode_in_order
 from recorder.core.errors import FormatError
-from recorder.core.kinds import ABSENT, Boot, Commit, CycleEnd, Decision, Kind, Ref, RefType
+from recorder.core.kinds import ABSENT, Boot, Commit, CycleEnd, Decision, Kind, Ref, RefType, Stage
 from recorder.store.errors import StoreError
 
 NS = 1_000_000_000
@@ -42,6 +42,7 @@ class Closed(NamedTuple):
     elsewhere: int  # references into other logs, or to what a selection leaves out
     unread: int
     findings: int
+    stages: int  # that took over from a predecessor
 
 
 class _Open:
@@ -79,9 +80,12 @@ class _Check:
         self._tell = found
         self._open: dict[int, _Open] = {}
         self._over: set[int] = set()
+        self._stages: dict[int, Stage] = {}  # of cycles that are not direct
+        self._taken_over: dict[int, int] = {}  # predecessor to what took over from it, while it is open
         self._recent: OrderedDict[int, tuple[bytes, int]] = OrderedDict()  # hash, and how many commits
         self._now_ns = 0
         self._acts = self._cycles = self._ended = self._confirmed = self._elsewhere = self._unread = self._findings = 0
+        self._followed = 0
 
     def take(self, held: Held) -> None:
         """Judge the next entry."""
@@ -95,6 +99,8 @@ class _Check:
             self._unread += 1
             return
         self._now_ns = header.time.mono_ns
+        if header.kind in (Kind.ACTUATION, Kind.CYCLE):
+            self._stage(header)
         if header.kind in (Kind.ACTUATION, Kind.REFUSAL):
             self._act(entry)
         elif header.kind == Kind.CYCLE:
@@ -113,10 +119,27 @@ class _Check:
         for seq, cycle in self._open.items() if self._source.is_whole else ():
             if not cycle.used and cycle.not_after_ns + CLOSING_NS < self._now_ns:
                 self._found(seq, "cycle_left", "its time is over, and it has neither commits nor an end")
+        for seq, successor in self._taken_over.items() if self._source.is_whole else ():
+            self._found(successor, "stage_open", f"it takes over from cycle {seq}, which has no end")
         return Closed(
             self._acts, self._cycles, self._ended, len(self._open), self._confirmed, self._elsewhere, self._unread,
-            self._findings,
+            self._findings, self._followed,
         )  # fmt: skip
+
+    def _stage(self, header: Header) -> None:
+        """A predecessor is a cycle of a stage, and ends when its successor takes over."""
+        if header.kind == Kind.CYCLE and header.stage:
+            self._stages[header.seq] = Stage(header.stage)
+        own = header.why is not None and header.why.carrier == header.seq
+        for ref in (header.refs or {}).get(RefType.STAGE_PREDECESSOR, ()) if own else ():
+            if ref.origin is not None:
+                self._elsewhere += 1
+            elif ref.seq not in self._stages:
+                self._missing(header.seq, "stage_missing", ref.seq, "which is no cycle of a stage")
+            else:
+                self._followed += 1
+                if ref.seq in self._open:
+                    self._taken_over[ref.seq] = header.seq
 
     def _found(self, seq: int, error: str, detail: str) -> None:
         self._findings += 1
@@ -150,6 +173,7 @@ class _Check:
 
     def _end(self, seq: int, end: CycleEnd) -> None:
         cycle = self._open.pop(end.carrier, None)
+        self._taken_over.pop(end.carrier, None)
         if cycle is None:
             if end.carrier in self._over:
                 self._found(seq, "end_again", f"cycle {end.carrier} was over before")
@@ -168,6 +192,7 @@ class _Check:
         self._ended += len(over)
         self._over |= over
         self._open = {seq: cycle for seq, cycle in self._open.items() if seq in carried}
+        self._taken_over = {seq: by for seq, by in self._taken_over.items() if seq in carried}
 
     def _confirm(self, seq: int, ref: Ref) -> None:
         if ref.origin is not None:

@@ -10,9 +10,10 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from recorder.audit.declared import Declared
-from recorder.core import credential, ids
+from recorder.core import credential, grant, ids
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.grant import Grant
 from recorder.core.kinds import ABSENT, Boot, CycleEnd, Fact, Kind, RefType, Rows
 from recorder.core.limits import HASH_BYTES
 
@@ -20,7 +21,9 @@ WHO = "who"  # leads to the claims of who beside an entry, and to nothing else o
 KEY = "key"
 INPUT = "input"
 SUPERSEDES = RefType.SUPERSEDES.name.lower()  # what replaces another entry does not stand on it: told, not followed
-CREDENTIALS = frozenset({"delegation", "credential", "delegated_from"})  # relations to a credential entry
+# Relations to a credential entry.
+CREDENTIALS = frozenset({"delegation", "credential", "delegated_from", "deviated_under", "observer", "granted_by"})
+MATRIX = "matrix"  # the recognition matrix in force, where somebody acted under a credential
 BY_DIGEST = CREDENTIALS | {"policy"}  # whose `of` is the digest that they name
 _HEX = 2 * HASH_BYTES
 
@@ -55,6 +58,7 @@ def links_of(header: Header, values: Mapping[str, Any], declared: Declared, inde
     yield from who_links(header, values, declared)
     yield from _references(header)
     yield from _inputs(values.get("why"))
+    yield from _under(header, values.get("why"), declared)
     if header.policy_axis is not None and header.policy_axis.bundle is not None:
         bundle = header.policy_axis.bundle
         yield Link("policy", nearest(Kind.POLICY, bundle, seq), bundle.hex())
@@ -70,10 +74,21 @@ def links_of(header: Header, values: Mapping[str, Any], declared: Declared, inde
 
 
 def who_links(header: Header, values: Mapping[str, Any], declared: Declared) -> Iterator[Link]:
-    """The credential that the claims of who beside an entry name by its hash."""
+    """The credential that the claims of who beside an entry name by its hash, and what it is judged by."""
     named = digest_of((values.get("who") or {}).get("delegation"))
     if named is not None:
         yield Link("delegation", declared.nearest(Kind.CREDENTIAL, named, header.seq), named.hex())
+        if (matrix := declared.matrix(header.seq)) is not None:
+            yield Link(MATRIX, matrix)
+
+
+def granted_in(why: Mapping[str, Any]) -> Grant | None:
+    """What the external evaluator's grant in a why says, whoever signed it; None where there is none to be read."""
+    raw = why.get(grant.CLAIM)
+    try:
+        return grant.read(raw).says if isinstance(raw, bytes) else None
+    except FormatError:
+        return None
 
 
 def digest_of(value: object) -> bytes | None:
@@ -104,6 +119,24 @@ def _inputs(why: object) -> Iterator[Link]:
             except FormatError:
                 continue
             yield Link(INPUT, found.seq, str(one.get("name", "")), found.digits, found.index, found.row)
+
+
+def _under(header: Header, why: object, declared: Declared) -> Iterator[Link]:
+    """Credentials that a why names: of the deviation, of who signed an input, of the evaluator that granted it."""
+    if not isinstance(why, dict):
+        return
+    deviation, inputs = why.get("deviation"), why.get("inputs")
+    items = [("deviated_under", deviation)]
+    items += [("observer", one) for one in inputs] if isinstance(inputs, list) else []
+    told: dict[tuple[str, bytes], None] = {}
+    for relation, item in items:
+        named = digest_of(item.get("credential")) if isinstance(item, dict) else None
+        if named is not None:
+            told[relation, named] = None
+    if (granted := granted_in(why)) is not None:
+        told["granted_by", granted.credential] = None
+    for relation, named in told:
+        yield Link(relation, declared.nearest(Kind.CREDENTIAL, named, header.seq), named.hex())
 
 
 def _control(header: Header, values: Mapping[str, Any], declared: Declared) -> Iterator[Link]:

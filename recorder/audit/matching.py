@@ -16,13 +16,15 @@ from recorder.audit.source import Held, LineageSource, entry_at, groups_of
 from recorder.audit.span import Span
 from recorder.core.entry import Header, decode_in_order
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Commit, Decision, Kind, Rows
+from recorder.core.kinds import Commit, Decision, Kind, Rows, Stage
 from recorder.store.errors import StoreError
 
 CARRIERS_MAX = 4_096
 VALUES_MAX = 10_000  # of a field that is counted by; what comes after them is counted together
-CLAIMED = ("operator", "task", "delegation", "capability")  # claims of who
-FIELDS = (*CLAIMED, "action-class", "decision", "actuator", "kind")
+CLAIMED = ("operator", "task", "delegation", "capability", "platform", "authority", "requested_by")  # claims of who
+ENTITIES = ("operator", "platform", "authority", "requested_by")  # of which `entity` asks for any
+FIELDS = (*CLAIMED, "action-class", "decision", "stage", "actuator", "kind")
+PREFIX_MIN = 8  # hex digits that name a delegation by the beginning of its hash
 NONE, GONE, OTHERS = "(none)", "(not here)", "(others)"
 
 
@@ -55,7 +57,7 @@ class Query:
         """Ask for entries.
 
         Args:
-            wanted: text by name out of FIELDS, all of which an entry must have.
+            wanted: text by name out of FIELDS, or under `entity`, all of which an entry must have.
             actuator: number of the actuator in `wanted`.
             count_by: one of FIELDS.
 
@@ -94,9 +96,12 @@ class Query:
         if not self._passes(header):
             return None
         who = self._who(source, header, held)
-        left = [name for name in CLAIMED if name in self._wanted and who[name] != self._wanted[name]]
-        if left:
-            self.undecided += all(who[name] == GONE for name in left)
+        left = [name for name in CLAIMED if name in self._wanted and not _is(name, who[name], self._wanted[name])]
+        entity = self._wanted.get("entity")
+        named = {who[name] for name in ENTITIES}
+        if left or entity not in (None, *named):
+            may_be = all(who[name] == GONE for name in left) and (entity in (None, *named) or GONE in named)
+            self.undecided += may_be
             return None
         return Match(held, header, who, *_acted(header, self._actuator))
 
@@ -108,6 +113,8 @@ class Query:
         if "action-class" in wanted and _class(header) != wanted["action-class"]:
             return False
         if "decision" in wanted and _decision(header) != wanted["decision"]:
+            return False
+        if "stage" in wanted and _stage(header) != wanted["stage"]:
             return False
         return self._actuator is None or self._actuator in _actuators(header)
 
@@ -141,6 +148,7 @@ class Query:
             return
         header = found.header
         values = {"kind": kind_name(header.kind), "action-class": _class(header), "decision": _decision(header)}
+        values["stage"] = _stage(header)
         self._add((found.who | values)[self._count_by], found.commits, found.rows)
 
     def _add(self, value: str, commits: int, rows: int) -> None:
@@ -163,6 +171,16 @@ def _class(header: Header) -> str:
 
 def _decision(header: Header) -> str:
     return NONE if header.decision is None else Decision(header.decision).name.lower()
+
+
+def _stage(header: Header) -> str:
+    return NONE if header.stage is None else Stage(header.stage).name.lower()
+
+
+def _is(name: str, value: str, wanted: str) -> bool:
+    """Whether a claim is the one that is asked for; a hash may be named by its beginning."""
+    is_hash = name == "delegation" and len(wanted) >= PREFIX_MIN and digest_of(value) is not None
+    return value == wanted or (is_hash and value.startswith(wanted))
 
 
 def _actuators(header: Header) -> set[int]:

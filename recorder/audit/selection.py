@@ -1,7 +1,8 @@
 """Which entries a selection needs beside those that were asked for (FORMAT.md section 7).
 
 Introductions of the keys that signed them, carriers of who and why, the policy in force, the actuators and schemas
-that they name, and what they refer to; and what those need in turn.
+that they name, what they refer to, and the credentials that they rest on, with those above them, matrices and
+revocations; and what those need in turn.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from recorder.audit.declared import DECLARING, Declared
+from recorder.audit.resting import Resting, resting
 from recorder.audit.source import Held, LineageSource, entry_at, kind_of
 from recorder.audit.span import Span
 from recorder.core.entry import Header, decode
@@ -23,12 +25,20 @@ class Needs:
     def __init__(self) -> None:
         self._declared = Declared()
         self._needed: set[int] = set()
+        self._lists: set[int] = set()
+        self._are_judged = False  # a credential is named, and those that revoke are needed too
 
-    def declare(self, header: Header) -> None:
+    def declare(self, header: Header, rests: Resting) -> None:
         """Remember an entry that later ones may need."""
         self._declared.note(header)
+        if rests.is_list:
+            self._lists.add(header.seq)
 
-    def want(self, header: Header) -> list[int]:
+    def lists(self) -> list[int]:
+        """Entries with a matrix or revocations by which credentials are judged that the entries name; rising."""
+        return sorted(self._lists - self._needed) if self._are_judged else []
+
+    def want(self, header: Header, rests: Resting) -> list[int]:
         """Note what an entry needs; returns what was not known to be needed before."""
         seq, nearest = header.seq, self._declared.nearest
         found: set[int | None] = {0, self._declared.introduction(seq)}
@@ -39,8 +49,14 @@ class Needs:
             found.add(nearest(Kind.ACTUATOR, commit.actuator, seq))
             if isinstance(commit, Rows):
                 found.add(nearest(Kind.SCHEMA, commit.schema, seq))
+        for number in header.bounds.actuators if header.bounds is not None else ():
+            found.add(nearest(Kind.ACTUATOR, number, seq))
         for refs in (header.refs or {}).values():
             found |= {ref.seq for ref in refs if ref.origin is None}
+        for digest in rests.credentials:
+            self._are_judged = True
+            found.add(nearest(Kind.CREDENTIAL, digest, seq))
+        found |= {*rests.entries}
         new = {item for item in found if item is not None and item < seq} - self._needed
         self._needed |= new
         return sorted(new)
@@ -59,17 +75,21 @@ def needed_by(source: LineageSource, span: Span) -> list[int]:
             header = _header(held)
             if header is None:
                 continue
-            needs.declare(header)
+            rests = resting(header, held.claims)
+            needs.declare(header, rests)
             if held.seq >= span.first:
-                below.update(seq for seq in needs.want(header) if seq < span.first)
+                below.update(seq for seq in needs.want(header, rests) if seq < span.first)
     pending = sorted(below)
     while pending:
+        seq = pending.pop()
         try:
-            header = _header(entry_at(source, pending.pop()))
+            held = entry_at(source, seq)
         except StoreError:
             continue
+        header = _header(held)
         if header is not None:
-            new = [seq for seq in needs.want(header) if seq < span.first and seq not in below]
+            new = [*needs.want(header, resting(header, held.claims)), *needs.lists()]
+            new = sorted({seq for seq in new if seq < span.first} - below)
             below.update(new)
             pending += new
     return sorted(below)

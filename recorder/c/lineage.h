@@ -156,6 +156,14 @@ typedef struct lin_cycle {
     lin_claims who; /* as given: these bytes must outlive the cycle, ungated events repeat them */
 } lin_cycle;
 
+typedef enum lin_stage { LIN_DIRECT = 0, LIN_TENTATIVE, LIN_WITNESSED, LIN_EXECUTED } lin_stage;
+
+/*
+ * Zero it first.  Under the configured table the controller decides, and why says how.  With a signed policy in force the
+ * recorder decides about the contemplated act, what at where, or an external evaluator did, and its grant says so.  Then
+ * why may be left zeroed: the recorder writes evaluator and clauses.  Inputs are a claim of why; `delegation`, a claim of
+ * who, is the hash of the credential that lets this platform act, by lin_bytes.
+ */
 typedef struct lin_cycle_options {
     lin_claims who, why;
     const char *const *actuators;
@@ -163,11 +171,16 @@ typedef struct lin_cycle_options {
     const char *const *action_classes;
     size_t class_count;
     uint64_t max_commits, valid_ms;
-    const uint64_t *supersedes; /* carrier of a cycle that this one takes over from, or NULL */
+    const uint64_t *supersedes;   /* carrier of a cycle that this one takes over from, or NULL */
+    lin_claims what, where;       /* the contemplated act; where may be left zeroed */
+    const void *grant;            /* as the external evaluator signed it, or NULL */
+    size_t grant_size;
+    lin_stage stage;
+    const uint64_t *predecessor;  /* carrier of the cycle of the stage before, which ends with this opening, or NULL */
 } lin_cycle_options;
 
 typedef struct lin_act {
-    const char *actuator;
+    const char *actuator;     /* NULL, in lin_abort_cycle: all of the cycle */
     const char *action_class; /* NULL: the only one of the cycle */
     lin_claims what, where;   /* where may be left zeroed: empty */
     uint64_t at_mono_ns;      /* 0: now */
@@ -182,6 +195,13 @@ lin_result lin_join_cycle(
 /* Flushes, then ends the cycle: stop pushing under it first, since rows behind its end stand outside the grant. */
 lin_result lin_close_cycle(
     lin_client *client, const lin_cycle *cycle, const char *reason, int timeout_ms, lin_receipt *receipt);
+/*
+ * Ends a cycle by what is done instead, such as a halt: an event that names the cycle, is never refused, and does not wait
+ * for the recorder.  Rows behind it stand outside the grant, so stop pushing under it first.  Claims may be missing.
+ * LIN_OK; LIN_FULL where thousands wait: then it is counted, and declared, and the cycle goes on; LIN_MISUSE.
+ */
+lin_result lin_abort_cycle(
+    lin_client *client, const lin_cycle *cycle, const lin_act *instead, const char *reason, lin_receipt *receipt);
 /* LIN_OK: durable.  Else LIN_UNGATED_PENDING, LIN_REFUSED, LIN_UNAVAILABLE, LIN_NOT_RECORDED or LIN_MISUSE. */
 lin_result lin_commit(
     lin_client *client, const lin_cycle *cycle, const lin_act *act, int timeout_ms, lin_receipt *receipt);
@@ -2418,6 +2438,48 @@ static lin_result lini_ask_cycle(
     return result;
 }
 
+/* Trailing elements of an opening, up to the last that says something: a recorder that does not know them reads the rest. */
+static unsigned lini_trailing(const lin_cycle_options *options)
+{
+    if (options->predecessor != NULL)
+        return 4;
+    if (options->stage != LIN_DIRECT)
+        return 3;
+    if (options->grant != NULL)
+        return 2;
+    return options->what.size > 0 ? 1 : 0;
+}
+
+static void lini_put_trailing(lin_buf *buf, const lin_cycle_options *options)
+{
+    unsigned count = lini_trailing(options);
+    if (count >= 1 && options->what.size == 0) {
+        lin_null(buf);
+    } else if (count >= 1) {
+        lin_list(buf, 2);
+        lini_put_claims(buf, options->what);
+        lini_put_claims(buf, options->where);
+    }
+    if (count >= 2 && options->grant == NULL)
+        lin_null(buf);
+    else if (count >= 2)
+        lin_bytes(buf, options->grant, options->grant_size);
+    if (count >= 3)
+        lin_u64(buf, (uint64_t)options->stage);
+    if (count >= 4)
+        lin_u64(buf, *options->predecessor);
+}
+
+/* The why of a controller that leaves the deciding to the recorder: it puts its own over it. */
+static void lini_put_undecided(lin_buf *buf)
+{
+    lin_map(buf, 4);
+    lin_text(buf, "evaluator"), lin_null(buf);
+    lin_text(buf, "clauses"), lin_null(buf);
+    lin_text(buf, "inputs"), lin_list(buf, 0);
+    lin_text(buf, "alternatives"), lin_list(buf, 0);
+}
+
 lin_result lin_open_cycle(
     lin_client *client, const lin_cycle_options *options, int timeout_ms, lin_cycle *cycle,
         lin_receipt *receipt_or_null)
@@ -2428,24 +2490,35 @@ lin_result lin_open_cycle(
     lin_result result;
     lin_buf buf;
     size_t size;
-    if (!lini_claims_ok(options->who) || !lini_claims_ok(options->why))
+    if (!lini_claims_ok(options->who) || !lini_claims_ok(options->why) || !lini_claims_ok(options->what) ||
+        !lini_claims_ok(options->where))
         return lini_misuse(receipt,
-            "who or why is no map of claims that the recorder can read, or did not fit its buffer", "");
+            "who, why, what or where is no map of claims that the recorder can read, or did not fit its buffer", "");
+    if (options->what.size == 0 && options->where.size > 0)
+        return lini_misuse(receipt, "a where without a what says of no act where it would be", "");
+    if ((unsigned)options->stage > LIN_EXECUTED)
+        return lini_misuse(receipt, "a cycle is direct, tentative, witnessed or executed; lin_abort_cycle aborts", "");
     if (!lini_names_ok(options->actuators, options->actuator_count, 1, LIN_CYCLE_ACTUATORS_MAX) ||
         !lini_names_ok(options->action_classes, options->class_count, 1, LIN_CYCLE_CLASSES_MAX))
         return lini_misuse(receipt,
             "a cycle has 1 to 64 actuators and 1 to 16 action classes, with names of 1 to 63 bytes", "");
     if (options->max_commits == 0 || options->valid_ms == 0)
         return lini_misuse(receipt, "max_commits and valid_ms are at least 1", "");
+    if (options->grant_size > LINI_REQUEST_BYTES || (options->grant == NULL && options->grant_size > 0))
+        return lini_misuse(receipt, "a grant has its bytes, and fits one message of 56 KiB", "");
     size = options->who.size + options->why.size + lini_names_size(options->actuators, options->actuator_count) +
-           lini_names_size(options->action_classes, options->class_count) + 64;
+           lini_names_size(options->action_classes, options->class_count) + options->what.size + options->where.size +
+           options->grant_size + 160;
     if (size > LINI_REQUEST_BYTES)
         return lini_misuse(receipt, "the claims are too large for one message of 56 KiB", "");
-    request = lini_request_new(LINI_OPEN_CYCLE, 10, size, &buf);
+    request = lini_request_new(LINI_OPEN_CYCLE, 10 + lini_trailing(options), size, &buf);
     if (request == NULL)
         return lini_no_memory(receipt);
     lini_put_claims(&buf, options->who);
-    lini_put_claims(&buf, options->why);
+    if (options->why.size == 0 && options->what.size > 0)
+        lini_put_undecided(&buf);
+    else
+        lini_put_claims(&buf, options->why);
     lini_names(&buf, options->actuators, options->actuator_count);
     lini_names(&buf, options->action_classes, options->class_count);
     lin_u64(&buf, options->max_commits);
@@ -2455,6 +2528,7 @@ lin_result lin_open_cycle(
     else
         lin_u64(&buf, *options->supersedes);
     lin_u64(&buf, until_ns);
+    lini_put_trailing(&buf, options);
     request->tail_size = buf.used;
     pthread_mutex_lock(&client->lock);
     result = lini_ask_cycle(client, request, until_ns, options->who, cycle, receipt);
@@ -2529,6 +2603,16 @@ lin_result lin_close_cycle(
     return result;
 }
 
+/* The class of the cycle that is meant, NULL where it has none of this name, or several and none is named. */
+static const char *lini_class_of(const lin_cycle *cycle, const char *action_class)
+{
+    size_t at;
+    for (at = 0; at < cycle->class_count; at++)
+        if (action_class == NULL ? cycle->class_count == 1 : strcmp(cycle->classes[at], action_class) == 0)
+            return cycle->classes[at];
+    return NULL;
+}
+
 /* Counts an event or gap of the outbox in, or as lost.  Hold the lock. */
 static bool lini_outbox_put(lin_client *client, lini_request *request, uint64_t at_ns)
 {
@@ -2543,6 +2627,55 @@ static bool lini_outbox_put(lin_client *client, lini_request *request, uint64_t 
     client->over_last_ns = at_ns;
     lini_add(&client->dropped, 1);
     return false;
+}
+
+lin_result lin_abort_cycle(
+    lin_client *client, const lin_cycle *cycle, const lin_act *instead, const char *reason,
+        lin_receipt *receipt_or_null)
+{
+    lin_receipt room, *receipt = lini_clear(receipt_or_null, &room);
+    const char *names[LIN_CYCLE_ACTUATORS_MAX], *action_class;
+    uint64_t at_ns = instead->at_mono_ns == 0 ? lin_now_ns() : instead->at_mono_ns;
+    size_t count = 0, at, size;
+    lini_request *request;
+    lin_buf buf;
+    bool taken;
+    if (!lini_claims_ok(instead->what) || !lini_claims_ok(instead->where) || !lini_reason_ok(reason))
+        return lini_misuse(receipt,
+            "what or where is no map of claims that the recorder can read, or the reason no text of 1 to 1024 bytes", "");
+    for (at = 0; at < cycle->actuator_count; at++)
+        if (instead->actuator == NULL || strcmp(cycle->actuators[at], instead->actuator) == 0)
+            names[count++] = cycle->actuators[at];
+    if (count == 0)
+        return lini_misuse(receipt, "the cycle has no actuator ", instead->actuator);
+    if ((action_class = lini_class_of(cycle, instead->action_class)) == NULL)
+        return lini_misuse(receipt, "name one of the cycle's action classes, not ", instead->action_class);
+    size = cycle->who.size + instead->what.size + instead->where.size + lini_names_size(names, count) +
+           strlen(reason) + LIN_NAME_BYTES + 64;
+    if (size > LINI_REQUEST_BYTES)
+        return lini_misuse(receipt, "the claims are too large for one message of 56 KiB", "");
+    request = lini_request_new(LINI_EVENT, 10, size, &buf);
+    if (request != NULL) {
+        lin_text(&buf, action_class);
+        lini_names(&buf, names, count);
+        lini_put_claims(&buf, cycle->who);
+        lini_put_claims(&buf, instead->what);
+        lini_put_claims(&buf, instead->where);
+        lin_map(&buf, 1);
+        lin_text(&buf, "reason");
+        lin_text(&buf, reason);
+        lin_u64(&buf, at_ns);
+        lin_u64(&buf, cycle->seq);
+        request->tail_size = buf.used;
+        request->owner = LINI_OF_OUTBOX;
+        request->patient = true;
+        request->first_ns = request->last_ns = at_ns;
+    }
+    pthread_mutex_lock(&client->lock);
+    taken = lini_outbox_put(client, request, at_ns);
+    pthread_mutex_unlock(&client->lock);
+    lin_wake(client);
+    return taken ? LIN_OK : LIN_FULL;
 }
 
 /* The act goes on without the recorder: an event will say so, with the reason and how long.  Hold the lock. */
@@ -2598,13 +2731,13 @@ lin_result lin_commit(
     uint64_t until_ns = lini_until(timeout_ms), flags;
     uint64_t at_ns = act->at_mono_ns == 0 ? lin_now_ns() : act->at_mono_ns;
     lin_receipt room, *receipt = lini_clear(receipt_or_null, &room);
-    const char *action_class = act->action_class;
+    const char *action_class;
     lini_request *request;
     lin_result result;
     lini_call call;
     lini_in body;
     lin_buf buf;
-    size_t at, named;
+    size_t at;
     char said[LIN_DETAIL_BYTES];
     if (!lini_claims_ok(act->what) || !lini_claims_ok(act->where))
         return lini_misuse(receipt,
@@ -2616,23 +2749,19 @@ lin_result lin_commit(
             break;
     if (at == cycle->actuator_count)
         return lini_misuse(receipt, "the cycle has no actuator ", act->actuator);
-    for (named = 0; named < cycle->class_count; named++)
-        if (action_class == NULL ? cycle->class_count == 1 : strcmp(cycle->classes[named], action_class) == 0)
-            break;
-    if (named == cycle->class_count)
-        return lini_misuse(receipt, "name one of the cycle's action classes, not ", action_class);
+    if ((action_class = lini_class_of(cycle, act->action_class)) == NULL)
+        return lini_misuse(receipt, "name one of the cycle's action classes, not ", act->action_class);
     request = lini_request_new(LINI_COMMIT, 9, act->what.size + act->where.size + LIN_NAME_BYTES + 128, &buf);
     if (request == NULL)
         return lini_no_memory(receipt);
     lin_u64(&buf, cycle->seq);
-    lini_text_or_null(&buf, action_class);
+    lini_text_or_null(&buf, act->action_class);
     lin_u64(&buf, cycle->numbers[at]);
     lini_put_claims(&buf, act->what);
     lini_put_claims(&buf, act->where);
     lin_u64(&buf, at_ns);
     lin_u64(&buf, until_ns);
     request->tail_size = buf.used;
-    action_class = cycle->classes[named];
     pthread_mutex_lock(&client->lock);
     receipt->on_unavailable = lini_rule_locked(client, action_class);
     if (!lini_ask(client, request, &call, until_ns, receipt->on_unavailable != LIN_RULE_CONTINUE, false)) {

@@ -40,13 +40,17 @@ VERBS: dict[str, Verb] = {
     "show": Verb("recorder.cli.show", "One entry, commit or row: claims, proof, neighbours on the axes."),
     "walk": Verb("recorder.cli.walk", "Entries along the temporal, an actuator's or a policy's axis."),
     "why": Verb("recorder.cli.why", "All that an entry or a commit stands on, upstream to inputs, policy and keys."),
+    "replay": Verb("recorder.cli.replay", "Make recorded decisions again, and say whether they come out the same."),
     "impact": Verb("recorder.cli.impact", "All that leads to an entry, a commit, a policy bundle or a credential."),
     "query": Verb(
         "recorder.cli.query", "Entries by operator, task, actuator, decision; counts; do links close both ways."
     ),
     "mark": Verb("recorder.cli.mark", "Mark an incident in a running recorder's lineage."),
     "hold": Verb("recorder.cli.hold", "Exempt entries from deletion: add, list, release."),
-    "policy": Verb("recorder.cli.policy", "Policies: check a source, sign it, show a bundle."),
+    "policy": Verb("recorder.cli.policy", "Policies: check a source, sign it, install it, show the one in force."),
+    "credential": Verb(
+        "recorder.cli.credential", "Credentials of a lineage: install, list, show, and what revokes them."
+    ),
     "extract": Verb("recorder.cli.extract", "Take the lineage, or a part of it with proofs, to a .lineage file."),
     "export": Verb("recorder.cli.export", "Write it as MCAP for Foxglove and PlotJuggler, the bundle attached."),
     "verify": Verb("recorder.cli.verify", "Check a state directory or a .lineage file; four separate verdicts."),

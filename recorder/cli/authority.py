@@ -33,7 +33,11 @@ authority_option = click.option(
 )  # fmt: skip
 
 
-@click.group("authority", epilog="Example: lineage authority init --authority acme-authority --name acme")
+@click.group(
+    "authority",
+    epilog="Example: lineage authority init --authority acme-authority --name acme. What it makes, matrix.cose, "
+    "credentials and revoked.cose, goes to the recorders by `lineage credential install`.",
+)
 def command() -> None:
     """Issue and revoke credentials: an authority in a directory, its root key apart from the one for every day."""
 
@@ -126,7 +130,7 @@ def issue(
 @click.option("--reason", required=True, metavar="TEXT", help="Why; stands in the list, which everyone reads.")
 @json_option
 def revoke(*, path: Path, named: tuple[str, ...], reason: str, as_json: bool) -> None:
-    """Take credentials back: revoked.cose, which goes to the recorders. It acts there from its entry on."""
+    """Take credentials back: revoked.cose, for `lineage credential install`; it acts from its entry on."""
     authority = directory.load(path)
     issued = directory.issued_by(authority)
     hashes = [_named(text, issued) for text in named]
@@ -140,7 +144,8 @@ def revoke(*, path: Path, named: tuple[str, ...], reason: str, as_json: bool) ->
         whose = f"{held.terms.subject}, {held.terms.role}" if held else "issued below one of this authority's"
         output.line(f"revoked {hash_.hex()}: {whose}")
     output.say(
-        f"{path / directory.REVOKED}: version {listed.version}, {len(listed.revoked)} in all; bring it to the recorders"
+        f"{path / directory.REVOKED}: version {listed.version}, {len(listed.revoked)} in all; "
+        f"bring it to the recorders: lineage credential install"
     )
 
 
@@ -163,7 +168,8 @@ def rotate(*, path: Path, root: bool, drop_old: bool, as_json: bool) -> None:
         output.json_text(_described(rotated))
         return
     new = rotated.matrix.root.name if root else rotated.issuer.name
-    output.line(f"{new} is in force; {path / directory.MATRIX}: version {rotated.matrix.version}, for the recorders")
+    output.line(f"{new} is in force; {path / directory.MATRIX}: version {rotated.matrix.version}")
+    output.say("bring the matrix to the recorders: lineage credential install")
     if root:
         _say_trust(rotated)
     elif drop_old:

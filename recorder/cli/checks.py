@@ -15,13 +15,16 @@ from recorder.audit.source import entry_at, utc_ns_of
 from recorder.audit.state import SOCKET, StateSource, open_state
 from recorder.cli import checks_machine as machine
 from recorder.cli.checks_machine import FAIL, OK, WARN, Finding
+from recorder.cli.identity import read_bounded
 from recorder.cli.status import status
-from recorder.core.errors import LineageError
+from recorder.core.errors import FormatError, LineageError
+from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.daemon import identity
+from recorder.daemon.founding import check_trust
 from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.survey import damage
 from recorder.store.errors import ForeignStoreError, StoreError
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, StateLock, lineage_dir, read_current
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, TRUST, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
 
@@ -38,6 +41,7 @@ def examine(state: Path, socket: Path | None = None) -> list[Finding]:
         machine.page_size(os.sysconf("SC_PAGE_SIZE")),
         configuration(state),
         identity_key(state),
+        trust_file(state),
         directories(state),
         machine.file_system(state.resolve(), MOUNTS.read_text("utf-8", errors="replace")),
         machine.sync_time(state),
@@ -80,10 +84,22 @@ def identity_key(state: Path) -> Finding:
     return Finding("identity key", OK, f"0600, {bound}")
 
 
+def trust_file(state: Path) -> Finding:
+    """Whether signed policies and credentials can be installed, and that the file is one."""
+    path = state / TRUST
+    try:
+        trust = check_trust(read_bounded(path, TRUST_MAX_BYTES))
+    except FileNotFoundError:
+        return Finding("trust file", OK, "none: the configured classes are in force, no signed policy can be installed")
+    except (FormatError, OSError) as error:
+        return Finding("trust file", FAIL, f"{path}: {error}", "put the file right; it has a line `root VKEY`")
+    return Finding("trust file", OK, f"takes what descends from {', '.join(root.name for root in trust.roots)}")
+
+
 def directories(state: Path) -> Finding:
     """Nobody else may write into the state."""
     wrong = []
-    for path in (state, state / "lineages", *(state / "lineages").glob("*/segments"), state / CURRENT):
+    for path in (state, state / "lineages", *(state / "lineages").glob("*/segments"), state / CURRENT, state / TRUST):
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from recorder.audit.brought import Sort, is_prefix, named
 from recorder.audit.carried import BundleSource
 from recorder.audit.describe import described, kind_name, line
 from recorder.audit.downstream import Impact, Origin, impact
@@ -22,22 +23,25 @@ from recorder.core.errors import FormatError, Misuse
 
 @click.command(
     "impact",
-    epilog="Examples: lineage impact 1205-4f09ab77 --state /var/lib/lineage; lineage impact DIGEST -n 0 --json",
+    epilog="Examples: lineage impact 1205-4f09ab77 --state /var/lib/lineage; lineage impact credential ann --json; "
+    "lineage impact bundle 4f09ab77 -n 0",
 )
-@click.argument("wanted", metavar="ID|DIGEST")
+@click.argument("words", metavar="ID|DIGEST|credential NAME|bundle NAME", nargs=-1, required=True)
 @click.option("-n", "count", type=click.IntRange(min=0), default=20, show_default=True, help="Entries to list.")
 @source_options
 @json_option
 def command(
-    *, wanted: str, count: int, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool
+    *, words: tuple[str, ...], count: int, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool
 ) -> None:
     """Print what leads to an entry by references, inputs, carriers, declarations and keys, by however many steps.
 
-    DIGEST is the 64 hex digits of a policy bundle or a credential, and means it whichever entries brought it; an ID is
-    the entry alone, or a commit or row of it.
+    DIGEST is the hex digits of a policy bundle or a credential, the first 8 or more of them, and means it whichever
+    entries brought it, as its NAME does: of the policy, or of the credential's subject. An ID is the entry alone, or a
+    commit or row of it.
     """
+    wanted = " ".join(words)
     with opened(state, bundle, socket) as source:
-        of = _origin(source, wanted)
+        of = _origin(source, words)
         names = dict(source.actuators())
         shown: list[dict[str, Any]] = []
         left = count
@@ -60,22 +64,37 @@ def command(
         _print(found, min(count, found.entries), is_whole=source.is_whole)
 
 
-def _origin(source: StateSource | BundleSource, wanted: str) -> Origin:
+def _origin(source: StateSource | BundleSource, words: Sequence[str]) -> Origin:
+    wanted, sort = words[-1], _sort(words)
     if (digest := digest_of(wanted)) is not None:
         return Origin(None, digest=digest)
-    held, named = entry_named(source, wanted)
-    if named.index is None:
+    if sort is not None or (is_prefix(wanted) and not wanted.isdigit()):
+        return Origin(None, digest=named(source, wanted, sort))
+    held, place = entry_named(source, wanted)
+    if place.index is None:
         return Origin(held.seq)
     try:
         commits = decode(held.raw).header.commits or []
     except FormatError:
         commits = []
-    if named.index >= len(commits):
-        raise Misuse(f"entry {held.seq} has {len(commits)} commits, none with index {named.index}")
-    rows = getattr(commits[named.index], "rows_root", None) and commits[named.index].count
-    if named.row is not None and (not isinstance(rows, int) or named.row >= rows):
-        raise Misuse(f"commit {held.seq}.{named.index} has {rows or 'no'} rows, none with number {named.row}")
-    return Origin(held.seq, named.index, named.row)
+    if place.index >= len(commits):
+        raise Misuse(f"entry {held.seq} has {len(commits)} commits, none with index {place.index}")
+    rows = getattr(commits[place.index], "rows_root", None) and commits[place.index].count
+    if place.row is not None and (not isinstance(rows, int) or place.row >= rows):
+        raise Misuse(f"commit {held.seq}.{place.index} has {rows or 'no'} rows, none with number {place.row}")
+    return Origin(held.seq, place.index, place.row)
+
+
+def _sort(words: Sequence[str]) -> Sort | None:
+    """Which of both is meant where one is named by a word before it."""
+    match words:
+        case [_]:
+            return None
+        case ["bundle", _]:
+            return "bundle"
+        case ["credential", _]:
+            return "credential"
+    raise Misuse("name an ID, a DIGEST, or what it is and its name: `credential NAME`, `bundle NAME`")
 
 
 def _print_entry(held: Held, relation: str, via: int | None, names: Mapping[int, str]) -> None:

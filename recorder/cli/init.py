@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from recorder.cli import output
+from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, state_option
 from recorder.core.errors import Misuse
+from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.daemon import accounts
 from recorder.daemon.founding import FLEET, Answers, check_free, default_platform, found
 
@@ -39,6 +41,12 @@ What shall a controller of class motion do while the recorder is away?
     metavar="USER|:GROUP",
     help="Who may extract from a running recorder, and read; by name or number, a group also without the colon.",
 )
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="Whose policies and credentials it takes: a file with `root` lines, copied into the state.",
+)
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for what is left out.")
 @json_option
 def command(
@@ -50,6 +58,7 @@ def command(
     uids: tuple[int, ...],
     actuators: tuple[str, ...],
     technicians: tuple[str, ...],
+    trust: Path | None,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -77,7 +86,7 @@ def command(
     assert on_unavailable is not None, "asked for or refused above"
     answers = Answers(
         fleet or FLEET, platform or default_platform(), on_unavailable, uids or (os.getuid(),), actuators,
-        technicians=accounts.find(technicians),
+        technicians=accounts.find(technicians), trust=None if trust is None else read_bounded(trust, TRUST_MAX_BYTES),
     )  # fmt: skip
     key = found(state, answers)
     if as_json:
@@ -95,6 +104,8 @@ def _asked(question: str) -> tuple[str, ...]:
 def _print(state: Path, key: str, answers: Answers) -> None:
     output.say(f"{state}: configuration recorder.toml, identity key identity.key (0600)")
     output.say(f"class motion without a recorder: {answers.on_unavailable}")
+    if answers.trust is not None:
+        output.say("takes policies and credentials that descend from a root of its file trust")
     if any(answers.technicians):
         named = [f"user {uid}" for uid in answers.technicians.uids] + [f"group {n}" for n in answers.technicians.gids]
         output.say(f"may extract from a running recorder: {', '.join(named)}")

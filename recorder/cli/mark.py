@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.state import SOCKET
 from recorder.cli import output
 from recorder.cli.options import json_option, socket_option, state_option
-from recorder.cli.saying import said_by, say_to
-from recorder.core.errors import Misuse
+from recorder.cli.saying import said_by, say_to, socket_of
 from recorder.core.kinds import Kind
 
 
@@ -24,9 +22,7 @@ def command(*, text: str, state: Path | None, socket: Path | None, as_json: bool
 
     A mark holds nothing; `lineage hold add --since 10m --reason TEXT` does.
     """
-    if state is None and socket is None:
-        raise Misuse("say which recorder: --state DIR, or --socket PATH")
-    said = say_to(socket or (state or Path()) / SOCKET, Kind.MARK, body=said_by({"text": text}))
+    said = say_to(socket_of(state, socket), Kind.MARK, body=said_by({"text": text}))
     if as_json:
         output.json_text({"id": said.id})
         return

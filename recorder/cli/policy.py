@@ -1,34 +1,30 @@
-"""`lineage policy`: check a policy's source, sign it as a bundle, show a bundle."""
+"""`lineage policy`: check a policy's source, sign it as a bundle, install that, show the one in force."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 from msgspec import to_builtins
 
 from recorder.audit.describe import plain
-from recorder.audit.span import time_text
 from recorder.authority.directory import ROOT_TITLE
 from recorder.authority.holder import TITLE as HOLDER_TITLE
-from recorder.cli import EXIT_MISUSE, output
-from recorder.cli.options import json_option
-from recorder.core import matrix as matrices
+from recorder.cli import EXIT_MISUSE, output, policy_show
+from recorder.cli.identity import read_bounded
+from recorder.cli.options import json_option, socket_option, state_option
+from recorder.cli.policy_show import shown, signed_by, words
+from recorder.cli.saying import say_to, socket_of
 from recorder.core import policy as policies
 from recorder.core.credential import Credential
 from recorder.core.credential import read as read_credential
-from recorder.core.delegation import Moment, require_role
+from recorder.core.delegation import require_role
 from recorder.core.errors import Misuse
 from recorder.core.keys import SeedSigner
-from recorder.core.policy import ANY, Policy, PolicyBundle
-from recorder.core.policy_issue import Issued, judge
+from recorder.core.kinds import Kind
 from recorder.core.policy_source import Source, SourceError, parse
-from recorder.core.sign1 import CREDENTIAL, MATRIX, POLICY
-from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
+from recorder.core.sign1 import CREDENTIAL, POLICY
 from recorder.gate.cel import Cel
 from recorder.gate.program import compile_faults
 from recorder.store import keyfile
@@ -45,6 +41,8 @@ def command() -> None:
     """Policies: who may do what, under which conditions."""
 
 
+command.add_command(policy_show.show)
+
 source_argument = click.argument("source", type=_PATH, metavar="FILE.toml")
 
 
@@ -57,7 +55,7 @@ def check(*, source: Path, as_json: bool) -> int:
     if as_json:
         output.json_text({"file": str(source), "faults": faults, "policy": read and plain(to_builtins(read.policy))})
     elif read is not None and not faults:
-        output.line(f"{source}: {_words(read.policy)}")
+        output.line(f"{source}: {words(read.policy)}")
     return _said(source, faults, as_json=as_json)
 
 
@@ -89,34 +87,37 @@ def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json
         raise Misuse(f"{out} exists; a bundle is not overwritten: choose another name, or remove it first") from None
     bundle = policies.read(raw)
     if as_json:
-        output.json_text({"file": str(out), **_shown(bundle)})
+        output.json_text({"file": str(out), **shown(bundle)})
         return 0
-    output.line(f"{out}: {_words(read.policy)}")
-    output.line(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
+    output.line(f"{out}: {words(read.policy)}")
+    output.line(signed_by(bundle))
     return 0
 
 
 @command.command(
-    "show",
-    epilog="Examples: lineage policy show arm-1.policy --trust trust.txt; of an intermediate: "
-    "--credential intermediate.cose besides, and --matrix matrix.cose where no root issued it",
+    "install",
+    epilog="Example: lineage policy install arm-1.policy --state /var/lib/lineage. A recorder takes what a root of its "
+    "trust file signed, or an authority whose credential it has: `lineage credential install`.",
 )
-@click.argument("bundle", type=_PATH, metavar="FILE")
-@click.option("--trust", type=_PATH, metavar="FILE", help="Trust file; without one nobody checks the signature.")
-@click.option(
-    "--credential", "credentials", type=_PATH, multiple=True, metavar="FILE", help="Of who signed, or above that one."
-)
-@click.option("--matrix", type=_PATH, metavar="FILE", help="Recognition matrix.")
+@click.argument("file", type=_PATH, metavar="FILE")
+@state_option
+@socket_option
 @json_option
-def show(*, bundle: Path, trust: Path | None, credentials: tuple[Path, ...], matrix: Path | None, as_json: bool) -> int:
-    """Print a signed bundle; exit status 1 where who signed it may not, or it is not in force now."""
-    read = policies.read(_bytes(bundle, POLICY.max_bytes))
-    judged = None if trust is None else _judged(read, trust, credentials, matrix)
+def install(*, file: Path, state: Path | None, socket: Path | None, as_json: bool) -> int:
+    """Put a signed bundle in force in a running recorder, from its entry on."""
+    to = socket_of(state, socket)
+    bundle = policies.read(read_bounded(file, POLICY.max_bytes))
+    unplaced = Source(bundle.policy, [None] * len(bundle.policy.clauses))  # a bundle has no lines
+    faults = [unplaced.line(placed.fault, placed.at) for placed in compile_faults(bundle.policy, Cel())]
+    if faults:
+        return _said(file, faults, as_json=False)
+    said = say_to(to, Kind.POLICY, body={"bundle": bundle.signed.raw}, control=[bundle.hash])
     if as_json:
-        output.json_text({**_shown(read), "issued": judged and plain(judged)})
+        output.json_text({"entry": said.id, **shown(bundle)})
     else:
-        _print(read, judged)
-    return EXIT_FAILED if judged is not None and judged.verdict != "valid" else 0
+        output.line(f"{said.id}: {words(bundle.policy)}")
+        output.line(signed_by(bundle))
+    return 0
 
 
 def _read(path: Path, issuer: bytes | None = None) -> tuple[Source | None, list[str]]:
@@ -138,30 +139,6 @@ def _said(path: Path, faults: list[str], *, as_json: bool) -> int:
     return EXIT_MISUSE if faults else 0
 
 
-def _bytes(path: Path, most: int) -> bytes:
-    """A file of at most so many bytes and one more, which its reader refuses."""
-    with path.open("rb") as file:
-        return file.read(most + 1)
-
-
-def _words(policy: Policy) -> str:
-    gated = sum(rules.gated for rules in policy.classes.values())
-    return (
-        f"{policy.name} version {policy.version}, {len(policy.clauses)} clauses, {len(policy.inputs)} inputs, "
-        f"{gated} of {len(policy.classes)} classes gated; in force from {_utc(policy.nbf)} to {_utc(policy.exp)}"
-    )
-
-
-def _utc(seconds: int) -> str:
-    return time_text(seconds * _NS)
-
-
-def _signed_by(bundle: PolicyBundle) -> str:
-    issuer = bundle.policy.issuer
-    under = "as a root" if issuer is None else f"under credential {issuer.hex()}"
-    return f"signed by kid {bundle.signed.kid.hex()} {under}"
-
-
 def _signer(path: Path, title: str) -> SeedSigner:
     try:
         return SeedSigner(keyfile.read(path, title).seed)
@@ -172,78 +149,4 @@ def _signer(path: Path, title: str) -> SeedSigner:
 
 
 def _credential(path: Path) -> Credential:
-    return read_credential(_bytes(path, CREDENTIAL.max_bytes))
-
-
-def _judged(bundle: PolicyBundle, trust: Path, credentials: tuple[Path, ...], matrix: Path | None) -> Issued:
-    """What the signature is worth now; revocations are in a lineage, and `verify` knows them."""
-    roots = parse_trust(_bytes(trust, TRUST_MAX_BYTES)).roots
-    recognising = None if matrix is None else matrices.read(_bytes(matrix, MATRIX.max_bytes), roots)
-    pool = {one.hash: one for one in map(_credential, credentials)}
-    now_ns = time.time_ns()
-    return judge(bundle, pool, recognising, roots, {}, Moment(now_ns, now_ns, None))
-
-
-def _shown(bundle: PolicyBundle) -> dict[str, Any]:
-    return {
-        "bundle": bundle.hash.hex(),
-        "kid": bundle.signed.kid.hex(),
-        "policy": plain(to_builtins(bundle.policy, builtin_types=(bytes,))),
-    }
-
-
-def _print(bundle: PolicyBundle, judged: Issued | None) -> None:
-    policy = bundle.policy
-    output.line(_words(policy))
-    output.line(f"bundle {bundle.hash.hex()}, {_signed_by(bundle)}")
-    if judged is None:
-        output.say("signature not checked: name a trust file with --trust")
-    else:
-        output.line(f"{judged.verdict} now, issued by {judged.by or 'nobody known'}")
-        for reason in judged.reasons:
-            output.line(f"  {reason.error}: {reason.detail}")
-    for title, columns, rows in _tables(policy):
-        output.say()
-        output.say(title)
-        output.table(columns, rows)
-    output.say()
-    for clause in policy.clauses:
-        classes = ANY if clause.classes == ANY else ", ".join(clause.classes)
-        instead = f", instead: {clause.deviate_to}" if clause.deviate_to else ""
-        output.line(f"{clause.id}: {clause.effect} {classes} ({clause.reason}{instead})")
-        for line in clause.when.strip().splitlines():
-            output.line(f"    {line}")
-
-
-class Table(NamedTuple):
-    """A title, the columns and the rows."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-def _tables(policy: Policy) -> Iterator[Table]:
-    inputs: list[tuple[str, ...]] = [
-        (name, one.type, one.unit, _yes(one.required), _or(one.max_age_ms, " ms"), _yes(one.signed))
-        for name, one in policy.inputs.items()
-    ]
-    if inputs:
-        yield Table("Inputs", ("input", "type", "unit", "required", "max age", "signed"), inputs)
-    columns = ("class", "gated", "without a recorder", "kept", "commits", "valid", "verbs", "witnesses", "confirmed")
-    classes: list[tuple[str, ...]] = [
-        (
-            name, _yes(row.gated), row.on_unavailable, row.retention, str(row.max_commits), f"{row.max_valid_ms} ms",
-            " ".join(row.verbs), _or(row.witnesses and row.witnesses.k), _or(row.confirmation),
-        )
-        for name, row in policy.classes.items()
-    ]  # fmt: skip
-    yield Table("Classes", columns, classes)
-
-
-def _yes(value: bool) -> str:  # noqa: FBT001 -- a cell
-    return "yes" if value else "no"
-
-
-def _or(value: object, unit: str = "") -> str:
-    return "-" if value is None else f"{value}{unit}"
+    return read_credential(read_bounded(path, CREDENTIAL.max_bytes))

@@ -18,10 +18,11 @@ from recorder.audit.state import StateSource
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options, span_options
 from recorder.core.errors import Misuse
-from recorder.core.kinds import Decision, Kind
+from recorder.core.kinds import Decision, Kind, Stage
 
 EXIT_OPEN = 1
 _DECISIONS = click.Choice([one.name.lower() for one in Decision])
+_STAGES = click.Choice([one.name.lower() for one in Stage])
 _KINDS = click.Choice([one.name.lower() for one in Kind])
 
 Source = StateSource | BundleSource
@@ -32,12 +33,14 @@ Source = StateSource | BundleSource
     epilog="Examples: lineage query --operator ann --decision refused --since 1h; lineage query --count-by task -n 0; "
     "lineage query --links",
 )
+@click.option("--entity", metavar="NAME", help="In who as platform, operator, authority or requested_by.")
 @click.option("--operator", metavar="NAME", help='Claim of who; "(none)" finds those without, here and below.')
 @click.option("--task", metavar="NAME", help="Claim of who.")
-@click.option("--delegation", metavar="NAME|HASH", help="Claim of who: as it stands there, a hash in hex.")
+@click.option("--delegation", metavar="NAME|HASH", help="Claim of who: a name, or 8 digits or more of a hash.")
 @click.option("--capability", metavar="NAME", help="Claim of who.")
-@click.option("--action-class", metavar="NAME", help="Of the entry.")
+@click.option("--class", "--action-class", "action_class", metavar="NAME", help="Of the entry.")
 @click.option("--decision", type=_DECISIONS, help="Of the entry.")
+@click.option("--stage", type=_STAGES, help="Of the entry.")
 @click.option("--actuator", metavar="NAME", help="That a commit moves, or a cycle admits.")
 @click.option("--kind", type=_KINDS, help="Of the entry.")
 @span_options
@@ -61,8 +64,8 @@ def command(
 ) -> int:
     """List and count the entries of which all that is asked for is true.
 
-    With --links: every commit has its why, every cycle its commits or its end, every confirmation its commit; what does
-    not close is listed, and the exit status is 1.
+    With --links: every commit has its why, every cycle its commits or its end, every confirmation its commit, every
+    stage the one before it, which has ended; what does not close is listed, and the exit status is 1.
     """
     wanted = {name.replace("_", "-"): value for name, value in filters.items() if value is not None}
     if links and (wanted or since or until or count_by):
@@ -150,6 +153,8 @@ def _print_links(closed: Closed, listed: list[Finding], *, is_whole: bool) -> No
     output.line(f"{closed.acts:,} entries with commits, each held against its why")
     output.line(f"{closed.cycles:,} cycles: {closed.ended:,} ended, {closed.open:,} open")
     output.line(f"{closed.confirmations:,} commits confirmed")
+    if closed.stages:
+        output.line(f"{closed.stages:,} stages took over from the one before")
     if closed.elsewhere:
         output.line(f"{closed.elsewhere:,} links lead to what is not here")
     if closed.unread:

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recorder.audit.state import SOCKET
 from recorder.client import NotRecorded, Recorder
 from recorder.core.errors import Misuse
 from recorder.core.ids import entry_id
@@ -41,11 +42,23 @@ def said_by(claims: dict[str, str]) -> dict[str, str]:
     return {**claims, "by": name}
 
 
+def socket_of(state: Path | None, socket: Path | None) -> Path:
+    """Socket of the recorder that is meant.
+
+    Raises:
+        Misuse: none is.
+
+    """
+    if state is None and socket is None:
+        raise Misuse("say which recorder: --state DIR, or --socket PATH")
+    return socket or (state or Path()) / SOCKET
+
+
 def say_to(
     socket: Path,
     kind: Kind,
     *,
-    body: dict[str, str],
+    body: dict[str, Any],
     control: list[Any] | None = None,
     refs: dict[int, list[list[Any]]] | None = None,
 ) -> Said:

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from recorder.audit.axis import Neighbours, neighbours
+from recorder.audit.brought import brought
 from recorder.audit.carried import BundleSource
+from recorder.audit.decisions import decided
 from recorder.audit.deleted import deletion_of
 from recorder.audit.describe import described, plain, values_of
 from recorder.audit.rowview import row_of, rows_named
@@ -47,6 +49,9 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
                 shown["claims_deleted_by"] = str(entry_id(_hash(deletion), deletion.seq))
             _narrow(source, shown, held, entry, named)
             _carried(source, shown, entry)
+            shown["decided"] = _decided(entry, held) or None
+            found = brought(entry.header.kind, values_of(held.claims).get("body") or {})
+            shown["brings"] = None if found is None else found.words
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])
         shown["proof"] = None if proof is None else proof.encode().decode()
@@ -87,6 +92,12 @@ def _carried(source: StateSource | BundleSource, shown: dict[str, Any], entry: E
                 shown[name]["claims_missing"] = str(error)
 
 
+def _decided(entry: Entry, held: Held) -> list[str]:
+    """The decision in words, of the entry that carries its why."""
+    why = values_of(held.claims).get("why")
+    return decided(entry.header, why)[0] if isinstance(why, dict) else []
+
+
 def _ids(source: StateSource | BundleSource, found: Neighbours) -> dict[str, Any]:
     def printed(seq: int | None) -> str | None:
         if seq is None:
@@ -115,7 +126,9 @@ def _proof(source: StateSource | BundleSource, held: Held, leaf: str) -> tuple[T
 
 def _print(shown: dict[str, Any], proof: TlogProof | None) -> None:
     output.line(f"{shown['id']}  {shown.get('kind', 'unreadable')}  {shown.get('time', {}).get('utc', '')}".rstrip())
-    left_out = {"id", "seq", "kind", "neighbours", "proof", "proof_remark"}
+    for text in shown.get("decided") or filter(None, [shown.get("brings")]):
+        output.line(f"  {text}")
+    left_out = {"id", "seq", "kind", "decided", "brings", "neighbours", "proof", "proof_remark"}
     _tree({key: value for key, value in shown.items() if key not in left_out}, "  ")
     output.line("  neighbours")
     for one in shown.get("neighbours", []):

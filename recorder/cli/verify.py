@@ -75,9 +75,9 @@ def command(
         if as_json:
             output.json_text({**in_force.report.to_json(), "incarnations": [one.to_json() for one in others]})
         else:
-            print_report(in_force.report, in_force.origin or "a store that cannot be read", trusted)
+            print_report(in_force.report, in_force.origin or "a store that cannot be read")
             for one in others:
-                print_other(one, trusted)
+                print_other(one)
         ctx.exit(max((in_force.exit_status(), *(one.outcome.exit_status() for one in others)), key=_GRAVITY.index))
     with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
         report = check_source(source, trust=trusted, known=[head.note for head in known], progress=progress)
@@ -85,7 +85,7 @@ def command(
     if as_json:
         output.json_text(report.to_json())
     else:
-        print_report(report, origin, trusted)
+        print_report(report, origin)
     ctx.exit(report.exit_status())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from recorder.audit.incarnations import Other
 from recorder.cli import output
-from recorder.core.trust import Trust
 from recorder.core.verdict import Report
 
 PROBLEMS_SHOWN = 20
@@ -16,7 +15,7 @@ _STANDING = {
 }
 
 
-def print_report(report: Report, origin: str, trust: Trust | None) -> None:
+def print_report(report: Report, origin: str) -> None:
     """Print what was found in one lineage."""
     output.say(
         f"lineage of {origin}: {report.entries:,} entries, {report.commits:,} commits, head {report.head or 'none'}"
@@ -29,7 +28,7 @@ def print_report(report: Report, origin: str, trust: Trust | None) -> None:
     for step in report.steps:
         if step.checked or step.outcome != "nothing":
             output.say(f"  step {step.step:>2}  {step.outcome:<8} {step.title}: {step.checked:,} checked")
-    for remark in _remarks(report, trust):
+    for remark in _remarks(report):
         output.line(f"  note: {remark}")
     if not report.problems:
         return
@@ -44,7 +43,7 @@ def print_report(report: Report, origin: str, trust: Trust | None) -> None:
         output.say(f"  and {left_out} more; in all: {counts}")
 
 
-def print_other(other: Other, trust: Trust | None) -> None:
+def print_other(other: Other) -> None:
     """Print what was found of an incarnation that is not in force."""
     output.say()
     output.line(f"another incarnation: {other.origin}")
@@ -58,23 +57,49 @@ def print_other(other: Other, trust: Trust | None) -> None:
     if other.outcome.error is not None:
         output.line(f"  it could not be checked: {other.outcome.error}")
     if other.outcome.report is not None:
-        print_report(other.outcome.report, other.origin, trust)
+        print_report(other.outcome.report, other.origin)
 
 
-def _remarks(report: Report, trust: Trust | None) -> list[str]:
+def _remarks(report: Report) -> list[str]:
     remarks = []
     if report.identity == "unpinned":
         remarks.append("the identity key is the one that the lineage itself names; --trust FILE pins it")
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
         remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")
-    if trust is not None and trust.roots:
-        remarks.append("root lines have nothing to check yet: no credentials are recorded")
+    remarks += _authority(report)
     remarks += _deleted(report)
     if report.notes.get("unsigned_bundle"):
         remarks.append("the bundle is unsigned: no recorder logged that it was taken")
     if count := report.notes.get("refs_unchecked"):
         remarks.append(f"{count:,} references lead to other logs or too far back to be checked")
+    return remarks
+
+
+def _authority(report: Report) -> list[str]:
+    """By which roots decisions were judged, and what was left open."""
+    remarks, notes = [], report.notes
+    names = ", ".join(root.partition("+")[0] for root in report.roots)
+    if count := notes.get("authority_cycles"):
+        remarks.append(f"{count:,} cycles under a signed policy were judged by the roots of the trust file: {names}")
+    if count := notes.get("authority_unjudged"):
+        why = (
+            "the trust file names no root, or none is given"
+            if not report.roots
+            else "claims or credentials that it needs are not here"
+        )
+        remarks.append(f"authority of {count:,} cycles, policies or credentials was not judged: {why}")
+    if count := notes.get("authority_indeterminate"):
+        remarks.append(f"authority of {count:,} is indeterminate: the recorder's clock was not known well enough")
+    if count := notes.get("acts_unjudged"):
+        remarks.append(f"{count:,} commits were not held against what was decided: claims of theirs are not here")
+    if count := notes.get("decisions_unreplayed"):
+        remarks.append(
+            f"{count:,} decisions were not made again: claims are not here, or no engine "
+            f"(pip install 'lineage-recorder[gate]')"
+        )
+    if count := notes.get("same_serial"):
+        remarks.append(f"{count:,} serials of credentials were used more than once by their issuer")
     return remarks
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from recorder.audit.anchors import anchors
+from recorder.audit.decisions import decided
 from recorder.audit.describe import described, line, plain
 from recorder.audit.links import KEY
 from recorder.audit.rowview import row_of
@@ -20,6 +22,7 @@ from recorder.cli.options import json_option, opened, source_options
 from recorder.core.errors import Misuse
 from recorder.core.ids import DIGITS, EntryId
 from recorder.core.kinds import Kind
+from recorder.core.trust import parse_trust
 
 EXIT_BROKEN = 1
 ITEMS_MAX = 10  # of a list, in text; --json has them all
@@ -34,14 +37,18 @@ _FIRST = ("operator", "delegation", "task", "requested_by", "capability")  # of 
     "why", epilog="Examples: lineage why 1205.0-4f09ab77 --state /var/lib/lineage; lineage why 1205 --json | jq .holds"
 )
 @click.argument("wanted", metavar="ID")
+@click.option("--trust", type=click.Path(path_type=Path), metavar="FILE", help="Say whether a root in it stands above.")
 @source_options
 @json_option
-def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool) -> int:
+def command(
+    *, wanted: str, trust: Path | None, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool
+) -> int:
     """Print all that a commit, a row or any entry stands on: who asked, which decision, inputs, policy, keys.
 
     Each entry is held against its key and its claims, each link against the entry that it names; exit status 1 where
     one of them does not hold.
     """
+    roots = parse_trust(trust.read_bytes()).roots if trust is not None else None
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
         index, asked = named.index, str(named)
@@ -58,6 +65,8 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
     shown = {place: _shown(node, names, index if place == tree.root else None) for place, node in tree.nodes.items()}
     if row is not None:
         shown[tree.root]["row"] = row
+    for place, words in anchors(tree, roots) if roots is not None else ():
+        shown[place]["anchor"] = words
     if as_json:
         nodes = [shown[place] | {"leads_to": _leads(node, tree)} for place, node in tree.nodes.items()]
         output.json_text({"asked": asked, "holds": tree.holds, "is_cut": tree.is_cut, "entries": nodes})
@@ -75,6 +84,9 @@ def _shown(node: Node, names: Mapping[int, str], index: int | None) -> dict[str,
     shown = described(node.held, names)
     if index is not None and "commits" in shown:
         shown["commits"] = shown["commits"][index : index + 1]
+    why = node.values.get("why")
+    if node.entry is not None and isinstance(why, dict):
+        shown["decided"] = decided(node.entry.header, why)[0] or None
     return shown | {"withheld": node.withheld, "claims_gone": node.claims_gone or None, "found": node.found}
 
 
@@ -156,10 +168,19 @@ def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> I
             yield from _family("row", shown["row"].get("values") or {})
         if "commits" not in shown and gist:
             yield gist
-        yield from _family("why", values.get("why") or {})
+        if "anchor" in shown:
+            yield shown["anchor"]
+        yield from _why(node)
     yield from _family("who", values.get("who") or {})
     if node.withheld:
         yield f"withheld: {', '.join(node.withheld)}"
+
+
+def _why(node: Node) -> Iterator[str]:
+    why = node.values.get("why") or {}
+    lines, left = ([], why) if node.entry is None else decided(node.entry.header, why)
+    yield from map(_short, lines)
+    yield from _family("why", left)
 
 
 def _counted(commit: dict[str, Any]) -> str:

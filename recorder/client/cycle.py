@@ -6,15 +6,15 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from recorder.client.answers import Hello, Receipt
+from recorder.client.answers import Receipt
 from recorder.client.commits import Act
 from recorder.client.connection import NS_PER_MS, boottime_ns
 from recorder.client.errors import NotRecorded, Unavailable
+from recorder.client.port import Port
 from recorder.client.ring import RowRing
 from recorder.client.rows import Source
-from recorder.client.session import Outgoing
 from recorder.client.statement import Claims, check, request
 from recorder.client.stream import Field, Stream
 from recorder.core import ids
@@ -26,47 +26,17 @@ CYCLE_UNKNOWN = "cycle_unknown"
 LOG = logging.getLogger("recorder.client")
 
 
-class Port(Protocol):
-    """What a cycle needs of its recorder."""
-
-    @property
-    def hello(self) -> Hello:
-        """Whom we speak to."""
-
-    @property
-    def ring_ms(self) -> int:
-        """How long a ring lasts at a stream's greatest rate."""
-
-    @property
-    def timeout_ms(self) -> int:
-        """How long to wait where no deadline is given."""
-
-    def perform(self, act: Act) -> Receipt:
-        """Commit, and fail as the class says."""
-
-    def perform_later(self, act: Act) -> Future[Receipt]:
-        """Commit, pipelined, and fail as the class says."""
-
-    def confirm(self, request: Outgoing, timeout_ms: int) -> Receipt:
-        """Wait for a request's receipt; after the time-out it is still delivered, but Unavailable is raised."""
-
-    def adopt(self, source: Source) -> None:
-        """Send a source's rows."""
-
-    def drain(self, sources: Sequence[Source], timeout_s: float) -> bool:
-        """Wait until all rows of these sources are answered."""
-
-
 class Cycle:
     """Commits and rows that share one why; leaving its context ends it, disconnecting does not."""
 
-    def __init__(self, port: Port, opened: Opened, who: Claims) -> None:
+    def __init__(self, port: Port, opened: Opened, who: Claims, act: tuple[Claims, Claims] | None = None) -> None:
         """Made by `Recorder.open_cycle` and `join_cycle`."""
         self._port = port
         self._opened = opened
         self._streams: list[Source] = []
         self._closed = False
         self.who = who
+        self.act = act  # what and where as contemplated; None where nothing was, and of a cycle that was joined
         self.seq = opened.seq
         self.id = str(ids.entry_id(opened.entry_hash, opened.seq))  # for `join_cycle`, also in another process
 
@@ -192,17 +162,52 @@ class Cycle:
         """
         if self._closed:
             return None
-        self._closed = True
         # A row that arrives behind its cycle's end would stand outside the grant.
         self._port.drain(self._streams, self._port.timeout_ms / 1000)
-        for source in self._streams:
-            source.closed = True
+        self._end()
         try:
             return self._port.confirm(request(Verb.CLOSE_CYCLE, self.seq, reason), self._port.timeout_ms)
         except NotRecorded as failed:
             if failed.error == CYCLE_UNKNOWN:
                 return None
             raise
+
+    def abort(
+        self,
+        *,
+        what: Claims,
+        reason: str,
+        where: Claims | None = None,
+        action_class: str | None = None,
+        at_mono_ns: int | None = None,
+    ) -> bool:
+        """End the cycle by what is done instead, such as a halt; return at once, whatever the recorder does.
+
+        It is an event, and never refused. Rows that the recorder gets after it stand outside the grant: so push none
+        once it is decided to abort, and flush first where that can wait.
+
+        Args:
+            what: claims of what is done instead; keys may be missing.
+            reason: why.
+            where: claims; may be empty.
+            action_class: None means the only one of the cycle.
+            at_mono_ns: when it happened, CLOCK_BOOTTIME; now if left out.
+
+        Returns:
+            True if it was taken, False if thousands wait already; then it is counted, and declared lost, and the cycle
+            goes on to its end.
+
+        Raises:
+            Misuse: the cycle has no such class, or a claim has no place in the format.
+
+        """
+        name = self.class_of(action_class)
+        at = boottime_ns() if at_mono_ns is None else at_mono_ns
+        families = (self.who, what, where or {}, {"reason": reason})
+        taken = self._port.put_event(name, self.actuators, families, at, self.seq)
+        if taken:
+            self._end()
+        return taken
 
     def number_of(self, actuator: str) -> int:
         """Its number in the log; raises Misuse where the cycle does not have it."""
@@ -231,6 +236,11 @@ class Cycle:
         except Unavailable as unavailable:
             # Nothing is lost by it: the cycle ends at its time, and raising here would stop a controller that flies.
             LOG.warning("cycle %s could not be closed: %s", self.id, unavailable)
+
+    def _end(self) -> None:
+        self._closed = True
+        for source in self._streams:
+            source.closed = True
 
     def _act(
         self,

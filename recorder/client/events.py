@@ -22,8 +22,8 @@ from recorder.core.messages import Verb
 EVENTS_MAX = 4096
 BYTES_MAX = 4 * 1024 * 1024
 GAP_ACTUATORS_MAX = 64  # messages.GapRequest
-EVENT_ELEMENTS = 9  # verb, counter, class, actuators, who, what, where, why, at_mono_ns
-_LIST = bytes((0x80 + EVENT_ELEMENTS - 2,))  # head of a list of an event's parts
+_COUNTED = 2  # verb and counter, which stand before an event's parts
+_LIST = 0x80  # head of a list of at most 23
 _ACTUATORS, _WHO, _AT = 1, 2, 6
 
 
@@ -34,7 +34,7 @@ class Ticket:
     size_bytes: int
     number: int = 0  # in the order of giving; 0 for a gap that declares this queue's own losses
     lost: int = 0  # events and rows that this gap declares
-    event: bytes | None = None  # its parts, encoded; None for a gap
+    event: bytes | None = None  # as packed; None for a gap
 
 
 @dataclass(slots=True)
@@ -75,20 +75,20 @@ class EventQueue:
         """Gaps about this queue's own losses that are not declared yet."""
         return self._gaps_pending + (self._run is not None)
 
-    def put_event(self, parts: bytes, actuators: Sequence[str], at_mono_ns: int) -> bool:
+    def put_event(self, event: bytes, actuators: Sequence[str], at_mono_ns: int) -> bool:
         """Queue an event; False if there is no room and it is counted lost.
 
         Args:
-            parts: what stands behind verb and counter, encoded; the who may lack the platform.
+            event: as packed; the who may lack the platform.
             actuators: of it.
             at_mono_ns: of it.
 
         """
         with self._lock:
-            if not self._make_room(len(parts)):
+            if not self._make_room(len(event)):
                 self._lose(actuators, at_mono_ns)
                 return False
-            self._queue.append(parts)
+            self._queue.append(event)
             return True
 
     def put_gap(self, request: Outgoing, actuators: Sequence[str], at_mono_ns: int, lost: int = 0) -> bool:
@@ -117,12 +117,13 @@ class EventQueue:
                 self._taken = item.token.number
             return item
         self._taken += 1  # events and gaps leave in the order of their numbers
-        parts = cbor.load(_LIST + item)
-        tail = item
+        parts = cbor.load(item)
+        tail = item[1:]
         if "platform" not in parts[_WHO]:
             parts[_WHO]["platform"] = platform
             tail = cbor.pack(parts)[1:]
-        return Outgoing(Verb.EVENT, EVENT_ELEMENTS, (tail,), Ticket(len(item), self._taken, event=item))
+        token = Ticket(len(item), self._taken, event=item)
+        return Outgoing(Verb.EVENT, _COUNTED + len(parts), (tail,), token)
 
     def settle(self, ticket: Ticket, *, recorded: bool) -> None:
         """Sender: the recorder answered; an event that it did not take is declared lost."""
@@ -137,7 +138,7 @@ class EventQueue:
             if recorded:
                 self.lost_declared += ticket.lost
             elif ticket.event is not None:
-                parts = cbor.load(_LIST + ticket.event)
+                parts = cbor.load(ticket.event)
                 times = (parts[_AT], parts[_AT])
                 self._declare(1, times, parts[_ACTUATORS], f"event of client {self._client} not taken by the recorder")
 
@@ -179,6 +180,11 @@ class EventQueue:
         request = gap(actuators, count, times, reason)
         request.token = Ticket(0, lost=count)
         self._queue.append(request)
+
+
+def packed(event: Outgoing) -> bytes:
+    """An event's parts as one list, to wait for its number."""
+    return bytes((_LIST + event.arity - _COUNTED,)) + bytes(event.tail[0])
 
 
 def gap(actuators: Sequence[str], count: int | None, times: tuple[int, int] | None, reason: str) -> Outgoing:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from recorder.client import events
 from recorder.client.answers import Hello
 from recorder.client.connection import NS_PER_MS, Connection, boottime_ns
 from recorder.client.control import Control
@@ -15,7 +16,7 @@ from recorder.client.pump import Pump
 from recorder.client.ring import Chunk
 from recorder.client.rows import RowSender, Source
 from recorder.client.session import Session
-from recorder.client.statement import Claims, check, request
+from recorder.client.statement import Claims, check, given, request
 from recorder.client.wake import Wake
 from recorder.core import required, rows
 from recorder.core.errors import FormatError, Misuse
@@ -71,9 +72,14 @@ class Outbox:
         self._wake.set()
 
     def put_event(
-        self, action_class: str, actuators: tuple[str, ...], families: tuple[Claims, Claims, Claims, Claims], at: int
+        self,
+        action_class: str,
+        actuators: tuple[str, ...],
+        families: tuple[Claims, Claims, Claims, Claims],
+        at: int,
+        predecessor: int | None,
     ) -> bool:
-        """Queue an event; families are who, what, where, why.
+        """Queue an event; families are who, what, where, why, the predecessor is the cycle that it aborts.
 
         Raises:
             Misuse: claims are missing or have no place in the format, or the recorder's client is closed.
@@ -85,8 +91,9 @@ class Outbox:
         hello = self._hello()
         if hello is not None:
             who = {"platform": hello.platform, **who}
-        encoded = request(Verb.EVENT, action_class, list(actuators), who, what, where, why, at).tail[0]
-        taken = self._queue.put_event(bytes(encoded), actuators, at)
+        families = (who, what, where, why)
+        event = request(Verb.EVENT, action_class, list(actuators), *families, at, *given(Verb.EVENT, predecessor))
+        taken = self._queue.put_event(events.packed(event), actuators, at)
         self._wake_if_dozing()
         return taken
 

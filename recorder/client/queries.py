@@ -53,6 +53,21 @@ class Queries:
         digest = sha256(signed).digest()
         return self.append(Kind.OBSERVATION, body={observation.CLAIM: signed}, control=[digest])
 
+    def control_transition(
+        self, *, asked: str | None, in_control: str | None, means: str | None, reason: str | None = None
+    ) -> Receipt:
+        """Record that control passed from one to another, durable on return.
+
+        Args:
+            asked: who was asked to be in control; None for nobody.
+            in_control: who is from now on; None for nobody.
+            means: by which it passed: a switch, a hand on the arm, a lost link; None where nothing is known of it.
+            reason: why, where there is something to say.
+
+        """
+        body = {"asked": asked, "in_control": in_control, "means": means}
+        return self.append(Kind.CONTROL_TRANSITION, body=body | ({} if reason is None else {"reason": reason}))
+
     def read(self, seq: int, max_bytes: int = READ_MAX_BYTES) -> Page:
         """Read stored entries from `seq` on, with their claims."""
         next_seq, entries = _body(self.query(Verb.READ, seq, max_bytes), tuple[int, list[tuple[bytes, Any]]])

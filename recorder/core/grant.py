@@ -104,15 +104,21 @@ def read(raw: bytes) -> Granted:
 
 
 def verify(granted: Granted, evaluator: Credential) -> None:
-    """Check that the evaluator of this credential signed it; what the credential is worth is for `delegation.stand`.
+    """Check that the evaluator of this credential signed it, and has a say over the class.
+
+    What the credential is worth at the moment is for `delegation.stand`.
 
     Raises:
-        FormatError: grant_signature, role_mismatch.
+        FormatError: grant_signature, role_mismatch, grant_beyond.
 
     """
     if granted.says.credential != evaluator.hash or not sign1.verify(granted.signed, evaluator.terms.key):
         raise FormatError("grant_signature", f"not signed by {evaluator.terms.subject} as the credential that it names")
     require_role(evaluator, "evaluator")
+    classes = evaluator.terms.scope.action_classes
+    if not isinstance(classes, str) and granted.says.action_class not in classes:
+        detail = f"{evaluator.terms.subject} has no say over class {granted.says.action_class[:80]}"
+        raise FormatError("grant_beyond", detail)
 
 
 def check(

@@ -81,6 +81,17 @@ def read(raw: bytes, roots: Iterable[VerifierKey]) -> Matrix:
     return Matrix(raw, signed.hash, root, version, issued_s, issuers)
 
 
+def stated(raw: bytes) -> tuple[int, tuple[Issuer, ...]]:
+    """Version and issuers that a matrix states, whoever signed it.
+
+    Raises:
+        FormatError: matrix_malformed.
+
+    """
+    version, _, issuers = _read_payload(sign1.read(raw, MATRIX).payload)
+    return version, issuers
+
+
 def check_newer(matrix: Matrix, held: Matrix) -> None:
     """Check that a matrix may take the place of the one that is held.
 

@@ -31,7 +31,7 @@ def judge(
     moment: Moment,
 ) -> Issued:
     """Say who signed a bundle, whether he may, and whether it is in force; arguments as those of `delegation.judge`."""
-    invalid, open_ = _window(bundle, moment)
+    invalid, open_ = window(bundle, moment)
     if bundle.policy.issuer is None:
         by = next((root.name for root in roots if sign1.verify(bundle.signed, root.public_key)), None)
         if by is None:
@@ -72,8 +72,11 @@ def _beyond(policy: Policy, credential: Credential) -> list[str]:
     return [] if granted == "any" else sorted(policy.classes.keys() - granted)
 
 
-def _window(bundle: PolicyBundle, moment: Moment) -> tuple[list[Reason], list[Reason]]:
-    """As of a credential: not on or after exp, not before nbf, and open where the bounds of the moment leave it so."""
+def window(bundle: PolicyBundle, moment: Moment) -> tuple[list[Reason], list[Reason]]:
+    """Why a bundle is not in force at a moment, and why it may not be.
+
+    As of a credential: not on or after exp, not before nbf, and open where the bounds of the moment leave it so.
+    """
     invalid: list[Reason] = []
     open_: list[Reason] = []
     policy, (earliest, latest, _) = bundle.policy, moment

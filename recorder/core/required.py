@@ -1,7 +1,7 @@
 """Claims that must be there, by family (FORMAT.md section 4); null says "none", absence is an error.
 
-The recorder refuses a message that lacks one, and verification says so: one table for both.  It binds cycles and
-actuations; a refusal keeps what it was given, which may be the very reason of the refusal.
+The recorder refuses a message that lacks one, and verification says so: one table for both.  It binds cycles,
+actuations, policy entries and control transitions; a refusal keeps what it was given, which may be its very reason.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 UNGATED_WHY = "why_ungated"  # the why of an ungated actuation: which event, and for how long the recorder was away
 POLICY_BODY = "body_policy"  # of a policy entry: the bytes of which control holds the digest
+CONTROL_BODY = "body_control"  # of a control transition: who was to be in control, who is, by what means
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "who": ("platform", "operator", "delegation"),
@@ -19,6 +20,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     UNGATED_WHY: ("reason",),
     "body": (),
     POLICY_BODY: ("bundle",),
+    CONTROL_BODY: ("asked", "in_control", "means"),
 }
 
 _KEYS = {family: frozenset(keys) for family, keys in REQUIRED.items()}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from recorder.core import cbor
+from recorder.core import cbor, policy
 from recorder.core.errors import FormatError
+from recorder.core.policy_classes import RetentionRule
 
-RULES = "lineage/retention/1"  # their key in a policy bundle
+RULES = "lineage/retention/1"  # their key in a configured table
+SIGNED = b"\xd2"  # the tag that a COSE_Sign1 begins with
 
 
 class Rule(NamedTuple):
@@ -32,10 +35,13 @@ class _Stated(msgspec.Struct, forbid_unknown_fields=True):
 def rules_in(bundle: bytes) -> dict[str, Rule] | None:
     """Read the rules out of a policy bundle; None where it is of another kind and states none that we can read."""
     try:
-        stated = cbor.decode(bundle)
-        if not isinstance(stated, dict) or RULES not in stated:
-            return None
-        rules = msgspec.convert(stated[RULES], dict[str, _Stated])
+        if bundle[:1] == SIGNED:
+            rules: Mapping[str, _Stated | RetentionRule] = policy.read(bundle).policy.retention
+        else:
+            stated = cbor.decode(bundle)
+            if not isinstance(stated, dict) or RULES not in stated:
+                return None
+            rules = msgspec.convert(stated[RULES], dict[str, _Stated])
     except (FormatError, msgspec.ValidationError):
         return None
     return {name: Rule(rule.keep_s, rule.max_bytes, rule.rows_may_go) for name, rule in rules.items()}

@@ -74,10 +74,13 @@ def may_revoke(listed: RevocationList, chain: Chain, roots: Sequence[VerifierKey
 
     The subject itself does not: a stolen key could stop the machine that it was stolen from.
     """
-    above = [link.terms.key for link in chain.links[1:]] + [root.public_key for root in roots]
-    if chain.anchor is not None:
-        above.append(chain.anchor.key)
-    return any(sign1.verify(listed.signed, key) for key in above)
+    return any(sign1.verify(listed.signed, key) for key in keys_above(chain, roots))
+
+
+def keys_above(chain: Chain, roots: Sequence[VerifierKey], link: int = 0) -> list[bytes]:
+    """The keys whose lists act on a link of a chain, which is the first one where nothing is said."""
+    above = [one.terms.key for one in chain.links[link + 1 :]] + [root.public_key for root in roots]
+    return above if chain.anchor is None else [*above, chain.anchor.key]
 
 
 def _read_payload(payload: bytes) -> _Fields:

@@ -54,8 +54,9 @@ FINDINGS: dict[str, Finding] = {
     **_findings(1, "entry_too_large entry_malformed cbor_malformed"),
     **_findings(1, "entry_bundle tile_path tile_malformed id_malformed id_mismatch", **_APART),
     **_findings(1, "bundle_malformed trust_malformed record_damaged", **_APART),
-    **_findings(1, "credential_malformed matrix_malformed policy_malformed", **_APART),
-    **_findings(1, "request_malformed revocation_malformed observation_malformed grant_malformed", **_APART),
+    **_findings(1, "credential_malformed matrix_malformed revocation_malformed policy_malformed", **_AUTHORITY),
+    **_findings(1, "grant_malformed observation_malformed", **_AUTHORITY),
+    **_findings(1, "request_malformed", **_APART),
     **_findings(2, "header_keys header_value schema_malformed"),
     **_findings(3, "boot_missing identity_changed identity_untrusted kid_unknown key_window after_stop"),
     **_findings(3, "epoch_key_reused"),
@@ -64,28 +65,29 @@ FINDINGS: dict[str, Finding] = {
     **_findings(6, "actuator_axis policy_axis ref_order ref_hash request_order nonce_reused carrier_mismatch"),
     **_findings(6, "actuator_undeclared schema_undeclared"),
     **_findings(6, "cycle_unknown cycle_digest cycle_bundle cycle_policy cycle_os_boot cycle_carried", **_AUTHORITY),
-    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended", **_AUTHORITY),
+    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended stage_order", **_AUTHORITY),
     **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
     **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
     **_findings(7, "member_digest bundle_volume tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required"),
-    **_findings(8, "bundle_digest observation_digest"),
+    **_findings(8, "bundle_digest credential_digest observation_digest"),
     **_findings(8, "rows_malformed rows_root rows_time"),
     **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
-    **_findings(9, "matrix_signature matrix_version request_signature", **_AUTHORITY, **_APART),
-    **_findings(9, "observation_signature", **_AUTHORITY, **_APART),
-    **_findings(9, "credential_signature issuer_unknown issuer_mismatch parent_unknown", **_AUTHORITY, **_APART),
-    **_findings(9, "delegation_role delegation_scope delegation_validity delegation_depth", **_AUTHORITY, **_APART),
-    **_findings(9, "credential_early credential_expired credential_revoked role_mismatch", **_AUTHORITY, **_APART),
-    **_findings(9, "grant_signature grant_origin grant_os_boot grant_expired grant_beyond", **_AUTHORITY, **_APART),
-    **_findings(9, "grant_inputs", **_AUTHORITY, **_APART),
-    **_findings(9, "policy_signature policy_scope policy_early policy_expired policy_older", **_AUTHORITY, **_APART),
+    **_findings(9, "matrix_signature matrix_version observation_signature", **_AUTHORITY),
+    **_findings(9, "request_signature", **_AUTHORITY, **_APART),
+    **_findings(9, "credential_signature issuer_unknown issuer_mismatch parent_unknown", **_AUTHORITY),
+    **_findings(9, "delegation_role delegation_scope delegation_validity delegation_depth", **_AUTHORITY),
+    **_findings(9, "credential_early credential_expired credential_revoked role_mismatch", **_AUTHORITY),
+    **_findings(9, "grant_signature grant_origin grant_os_boot grant_expired grant_beyond grant_inputs", **_AUTHORITY),
+    **_findings(9, "policy_signature policy_scope policy_early policy_expired policy_older", **_AUTHORITY),
+    **_findings(9, "delegation_missing delegation_holder delegation_uncovered budget_exceeded", **_AUTHORITY),
+    **_findings(9, "decision_missing class_mixed cycle_decision verb_not_permitted beyond_contemplated", **_AUTHORITY),
     **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
     **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
     **_findings(10, "incarnation_unnamed", **_COMPLETENESS, **_APART),
-    **_findings(11, "replay_malformed", **_AUTHORITY, **_APART),
+    **_findings(11, "replay_malformed replay_mismatch replay_differs", **_AUTHORITY),
     **_findings(10, "selection_partial loss_declared", **_LOSSY, **_APART),
 }
 
@@ -186,6 +188,7 @@ class Report:
     identity: Literal["pinned", "unpinned"]
     notes: dict[str, int] = field(default_factory=dict)  # what could not be checked, by name, with counts
     deleted: list[Deleted] = field(default_factory=list)  # the first 1,000; notes["deletions"] counts all
+    roots: list[str] = field(default_factory=list)  # keys by which credentials were judged, as a trust file names them
 
     def exit_status(self) -> int:
         """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" never changes it."""
@@ -209,6 +212,7 @@ class Report:
             "identity": self.identity,
             "notes": self.notes,
             "deleted": [item._asdict() for item in self.deleted],
+            "roots": self.roots,
         }
 
 
@@ -223,8 +227,13 @@ def make_report(
     pinned: bool,
     notes: dict[str, int],
     deleted: Sequence[Deleted] = (),
+    roots: Sequence[str] = (),
+    proved: bool = False,
 ) -> Report:
-    """Draw the verdicts out of what was found and how much was checked in each step."""
+    """Draw the verdicts out of what was found and how much was checked in each step.
+
+    Authority passes only where it was `proved`: something was judged, and nothing was left open.
+    """
 
     def of(verdict: str, subjects: int) -> Verdict:
         worst = found.worst(verdict)
@@ -239,8 +248,8 @@ def make_report(
     return Report(
         integrity=of("integrity", entries),
         completeness=of("completeness", entries),
-        # Credentials and witness policies do not exist yet: only a failure can be said, never a pass.
-        authority=of("authority", 0),
+        authority=of("authority", int(proved)),
+        # Who has cosigned is found elsewhere (recorder.audit.check): here only a failure can be said, never a pass.
         witnessing=of("witnessing", 0),
         entries=entries,
         commits=commits,
@@ -252,6 +261,7 @@ def make_report(
         identity="pinned" if pinned else "unpinned",
         notes=notes,
         deleted=list(deleted),
+        roots=list(roots),
     )
 
 

@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 from recorder import config as configs
 from recorder.config import Config
-from recorder.core import entry
+from recorder.core import entry, policy
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
 from recorder.core.keys import SEED_BYTES, SeedSigner, Signer, kid
 from recorder.core.kinds import Boot, Kind, Previous
 from recorder.core.note import ED25519, VerifierKey
+from recorder.core.policy import AtRisk
 from recorder.core.retention import Rule
-from recorder.gate.table import ActionClass, AtRisk, Table
+from recorder.core.trust import parse_trust
+from recorder.gate.authorities import Authorities
+from recorder.gate.cel import Cel
+from recorder.gate.table import ActionClass, Table, configured, of_policy
 from recorder.store import head as heads
 from recorder.store.errors import ForeignStoreError, StoreDamagedError, StoreError
 from recorder.store.layout import (
@@ -23,6 +27,7 @@ from recorder.store.layout import (
     CURRENT,
     IDENTITY,
     LINEAGES,
+    TRUST,
     lineage_dir,
     ordinals,
     read_current,
@@ -52,8 +57,8 @@ class Started(NamedTuple):
 
 
 def table_of(config: Config) -> Table:
-    """The configured classes as the bundle in force."""
-    return Table(
+    """The configured classes as a bundle: in force where no policy is."""
+    return configured(
         {
             name: ActionClass(
                 *(row.gated, row.on_unavailable, row.retention, row.claims),
@@ -64,6 +69,38 @@ def table_of(config: Config) -> Table:
         AtRisk(config.recorder.rows_window_ms, config.recorder.at_risk_ms),
         {name: Rule(*configs.retention_of(rule, f"retention.{name}")) for name, rule in config.retention.items()},
     )
+
+
+def context_of(state: Path, config: Config, journal: Journal) -> Context:
+    """What the writer knows at a start: the policy that was in force goes on, else the configured table.
+
+    Raises:
+        StoreError: the trust file cannot be read.
+        Misuse: a policy is in force, and its engine is not installed.
+
+    """
+    held = journal.tail.authority
+    table = table_of(config) if held.policy is None else of_policy(policy.read(held.policy), Cel())
+    authorities = Authorities.restore(trusted_roots(state), held.credentials.values(), held.matrix, held.revocations)
+    platform = f"{config.platform.fleet}/{config.platform.name}"
+    required = config.recorder.require_policy
+    return Context(journal, table, platform, authorities=authorities, engine=Cel, require_policy=required)
+
+
+def trusted_roots(state: Path) -> tuple[VerifierKey, ...]:
+    """The roots of the state's trust file; none where there is no such file.
+
+    Raises:
+        StoreError: it cannot be read.
+
+    """
+    path = state / TRUST
+    try:
+        return parse_trust(path.read_bytes()).roots
+    except FileNotFoundError:
+        return ()
+    except (OSError, FormatError) as error:
+        raise StoreError(f"{path}: {error}; `lineage init --trust` wrote it, put it back or take it away") from error
 
 
 def os_boot_id() -> bytes:
@@ -92,7 +129,7 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
         store, known, previous, remark = _resume(state, prefix, current, config, identity, randomness)
     try:
         journal = Journal(store, identity, clock, randomness)
-        context = Context(journal, table_of(config), prefix)
+        context = context_of(state, config, journal)
         write_boot(context, identity, previous, randomness)
         if store.lineage.name != read_current(state):
             # Only now: if we crash before this, the older copy is noticed again; after it, what it lacks is on record.

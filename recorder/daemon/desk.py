@@ -70,7 +70,7 @@ class Desk:
         return 0 < boot < current or (boot == current and 0 < number <= self._sessions_issued)
 
     def _welcome(self, connection: Connection, session_id: bytes, durable: int) -> dict[str, Any]:
-        tail, table, settings = self._context.journal.tail, self._context.table, self._config.recorder
+        tail, table = self._context.journal.tail, self._context.table
         return {
             "protocol": PROTOCOL_VERSION,
             "session": session_id,
@@ -90,7 +90,7 @@ class Desk:
             },
             "actuators": {name: tail.actuators.get(name) for name in connection.permissions.actuators},
             "at_risk_rows": self.at_risk_rows,
-            "at_risk_ms": settings.at_risk_ms,
+            "at_risk_ms": table.at_risk.at_risk_ms,
             "max_message_bytes": REQUEST_MAX_BYTES,
             "mono_ns": self._context.journal.now.mono_ns,
         }
@@ -98,7 +98,7 @@ class Desk:
     @property
     def at_risk_rows(self) -> int:
         """Rows that a power cut may take from one stream at 4 kHz, the fastest loop that we promise for."""
-        return 4 * self._config.recorder.at_risk_ms
+        return 4 * self._context.table.at_risk.at_risk_ms
 
     def checkpoint(self) -> bytes:
         """Sign the tree as it is; the head file has it before anyone else.
@@ -183,6 +183,6 @@ class Desk:
             "clock_quality": journal.now.quality,
             "clock_error_us": journal.now.error_us,
             "at_risk_rows": self.at_risk_rows,
-            "at_risk_ms": self._config.recorder.at_risk_ms,
-            "rows_window_ms": self._config.recorder.rows_window_ms,
+            "at_risk_ms": self._context.table.at_risk.at_risk_ms,
+            "rows_window_ms": self._context.table.at_risk.rows_window_ms,
         }

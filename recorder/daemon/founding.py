@@ -10,16 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recorder import config as configs
-from recorder.core.errors import LineageError
+from recorder.core.errors import FormatError, LineageError
 from recorder.core.note import ED25519, VerifierKey
+from recorder.core.trust import ERROR as TRUST_ERROR
+from recorder.core.trust import Trust, parse_trust
 from recorder.daemon import identity
 from recorder.daemon.accounts import Accounts
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, StateLock, replace_file, sync_dir
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, TRUST, StateLock, replace_file, sync_dir
 
 DIRECTORY_MODE = 0o750
 CONFIG_MODE = 0o640
+TRUST_MODE = 0o644
 FLEET = "local"
-# Written by `lineage extract`, by people and by controllers; credentials and holds are for whoever edits the file.
+# Written by `lineage extract`, by people and by controllers; policies, credentials and holds are for whoever edits the
+# file, the first two also for root and the recorder's own user.
 APPEND = ("confirmation", "control_transition", "evidence", "extraction", "mark", "observation")
 
 
@@ -35,6 +39,7 @@ class Answers:
         on_unavailable: hold or continue_ungated, of class motion; the recorder never chooses.
         uids: local users that may act for the actuators and read.
         technicians: users and groups that may read, and extract from a running recorder, and nothing else.
+        trust: a trust file, copied into the state; None where no signed policy will be in force.
 
     """
 
@@ -45,6 +50,7 @@ class Answers:
     actuators: Sequence[str] = ()
     segment_mib: int = field(default=64)
     technicians: Accounts = field(default=Accounts())
+    trust: bytes | None = None
 
 
 def default_platform() -> str:
@@ -88,7 +94,9 @@ def found(state: Path, answers: Answers) -> VerifierKey:
     text = config_text(answers)
     try:
         configs.parse(text, state / CONFIG)
-    except configs.ConfigError as error:
+        if answers.trust is not None:
+            check_trust(answers.trust)
+    except (configs.ConfigError, FormatError) as error:
         raise FoundingError(str(error)) from error
     with ExitStack() as undo:
         try:
@@ -100,15 +108,33 @@ def found(state: Path, answers: Answers) -> VerifierKey:
             if not had_lock:
                 undo.callback((state / LOCK).unlink, missing_ok=True)
             _make_directory(state / LINEAGES, undo)
-            for name in (IDENTITY, f"{IDENTITY}.tmp", f"{CONFIG}.tmp"):
+            names = (IDENTITY, f"{IDENTITY}.tmp", f"{CONFIG}.tmp")
+            for name in names if answers.trust is None else (*names, TRUST, f"{TRUST}.tmp"):
                 undo.callback((state / name).unlink, missing_ok=True)
             signer = identity.make(state)
+            if answers.trust is not None:
+                replace_file(state / TRUST, answers.trust, TRUST_MODE)
             replace_file(state / CONFIG, text.encode(), CONFIG_MODE)
             undo.pop_all()
             lock.close()
         except OSError as error:
             raise FoundingError(f"cannot make {state}: {error.strerror or error}") from error
     return VerifierKey.derive(f"{answers.fleet}/{answers.platform}", ED25519, signer.public_key)
+
+
+def check_trust(text: bytes) -> Trust:
+    """Read the trust file that a recorder is to have.
+
+    Raises:
+        FormatError: trust_malformed, also where it names no root: then nothing could be installed.
+
+    """
+    trust = parse_trust(text)
+    if not trust.roots:
+        raise FormatError(
+            TRUST_ERROR, "no line `root VKEY`: a recorder takes what descends from a root, and nothing else"
+        )
+    return trust
 
 
 def _make_directory(path: Path, undo: ExitStack) -> None:
@@ -151,6 +177,9 @@ def _quoted(text: str) -> str:
 
 _TEMPLATE = """\
 # Configuration of `lineage run`, read once at start; an unknown key is an error.  Written by `lineage init`.
+
+# With a file `trust` beside this one (`lineage init --trust`, or copied there) a policy that a root in it signed can be
+# installed while the recorder runs (`lineage policy install`), and takes the place of the classes below.
 
 [platform]                      # both are part of every origin and of the verifier's key: do not change them later
 fleet = {fleet}

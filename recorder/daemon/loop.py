@@ -65,8 +65,8 @@ class Loop:
     ) -> None:
         self._context = context
         self._journal = context.journal
+        self._table = context.table
         self._desk = desk
-        self._config = config
         self._vitals = vitals
         self._room = room
         self._writer = Writer(context)
@@ -217,9 +217,9 @@ class Loop:
         else:
             deadline = getattr(request, "deadline_mono_ns", None)
             self._waiting.append(Waiting(connection, request.counter, answer, deadline))
-            if verb == Verb.ROWS and self._config.recorder.rows_window_ms:
+            if verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
                 if self._flush_at_s is None:
-                    self._flush_at_s = time.monotonic() + self._config.recorder.rows_window_ms / 1000
+                    self._flush_at_s = time.monotonic() + self._context.table.at_risk.rows_window_ms / 1000
             else:
                 self._flush_at_s = 0.0
         return not connection.closed
@@ -279,6 +279,10 @@ class Loop:
         for connection in self._door.all():
             if connection.subscribed:
                 self._push(connection, written)
+        if self._context.table is not self._table:
+            self._table = self._context.table
+            for connection in self._door.all():  # what hello said of the classes is no longer so: they say it again
+                self._door.drop(connection)
 
     def _filled(self, answer: Answer, written: Written | None, *, late: bool) -> Answer:
         """The answer with its entry's hash, out of the transaction just written or of the store."""

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recorder.config import APPENDABLE, Controller
+from recorder.core.kinds import Kind
 from recorder.writer.session import Peer, Permissions
 
 _UCRED = struct.Struct("3i")
 _SO_PEERGROUPS = 59
 _GROUPS_MAX = 1024
+_OWN: frozenset[int] = frozenset({Kind.POLICY, Kind.CREDENTIAL})
+_NOTHING: frozenset[int] = frozenset()
 
 
 def peer_of(connection: socket.socket) -> tuple[Peer, frozenset[int]]:
@@ -31,10 +34,16 @@ def peer_of(connection: socket.socket) -> tuple[Peer, frozenset[int]]:
 
 
 def permissions_of(controllers: Sequence[Controller], uid: int, groups: frozenset[int], own_uid: int) -> Permissions:
-    """The union of what every matching controller table permits; the recorder's own user and root may always read."""
+    """The union of what every matching controller table permits.
+
+    The recorder's own user and root may always read, and bring policies and credentials: they could change the trust
+    file and the configuration that say whose those may be.
+    """
     matching = [entry for entry in controllers if uid in entry.uids or groups.intersection(entry.gids)]
+    is_own = uid in (0, own_uid)
     return Permissions(
         frozenset(name for entry in matching for name in entry.actuators),
-        frozenset(int(APPENDABLE[kind]) for entry in matching for kind in entry.append),
-        uid in (0, own_uid) or any(entry.read for entry in matching),
+        frozenset(int(APPENDABLE[kind]) for entry in matching for kind in entry.append)
+        | (_OWN if is_own else _NOTHING),
+        is_own or any(entry.read for entry in matching),
     )

@@ -17,7 +17,6 @@ from recorder.store.errors import StoreError
 from recorder.store.layout import CURRENT, LINEAGES, lineage_dir, read_current
 from recorder.store.opening import create_store
 from recorder.store.tail import Op
-from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal
 
 REASON = "recovered"
@@ -82,7 +81,7 @@ def begin(
     store = create_store(lineage, origin, config.store.segment_mib * 1024 * 1024)
     try:
         journal = Journal(store, identity, clock, randomness)
-        boot.write_boot(Context(journal, boot.table_of(config), _prefix(config)), identity, found.previous, randomness)
+        boot.write_boot(boot.context_of(state, config, journal), identity, found.previous, randomness)
         journal.draft(Kind.STOP, {15: [REASON]})
         journal.move(Op.STOP)
         journal.tick()

@@ -1,48 +1,128 @@
-"""Inputs as a why names them: `{"name", "value", "unit", "at_mono_ns"}`, of which unit and time may be left out."""
+"""Inputs as a why names them: plain, signed by their observer, or recorded before.
+
+    {"name", "value", "unit", "at_mono_ns"}    unit and time may be left out; anything else is kept and not looked at
+    {"name", "observation"}    bytes of a signed observation (FORMAT.md section 6), which says all the rest
+    {"name", "entry"}    printed id of an observation entry of this log, whose body is one of the two above
+
+Where several are there, what is signed goes before what is recorded, and that before what is merely said.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from recorder.core import cbor
+from recorder.core.errors import FormatError
+from recorder.core.observation import CLAIM as OBSERVATION
 from recorder.core.policy_replay import Given
+from recorder.gate.observed import BYTES_MAX, Observers
 
 NS_PER_MS = 1_000_000
-
-
-def read(
-    items: cbor.Value, now_mono_ns: int, signed: Collection[str] = frozenset()
-) -> tuple[dict[str, Given], list[str]]:
-    """Take the inputs of a request.
-
-    Args:
-        items: the claim `inputs`.
-        now_mono_ns: CLOCK_BOOTTIME of the decision.
-        signed: names of those whose observer's signature was verified.
-
-    Returns:
-        The inputs by name, and why one cannot be taken: reasons for a refusal.
-
-    """
-    taken: dict[str, Given] = {}
-    reasons: list[str] = []
-    if not isinstance(items, list):
-        return taken, ["input_malformed: inputs are a list"]
-    for number, item in enumerate(items):
-        match item:
-            case {"name": str(name), "value": value}:
-                unit, at_mono_ns = item.get("unit") or "", item.get("at_mono_ns")
-            case _:
-                reasons.append(f"input_malformed: number {number} is no map with name and value")
-                continue
-        if type(unit) is not str or type(at_mono_ns) not in _MOMENT:
-            reasons.append(f"input_malformed: {name[:64]} has a unit that is no text, or a time that is no integer")
-        elif name in taken:
-            reasons.append(f"input_malformed: {name[:64]} stands twice")
-        else:
-            age_ms = None if at_mono_ns is None else (now_mono_ns - at_mono_ns) // NS_PER_MS
-            taken[name] = Given(value, unit, age_ms, name in signed)
-    return taken, reasons
-
+ENTRY = "entry"
 
 _MOMENT = (int, type(None))
+
+
+class Now(NamedTuple):
+    """When a decision is made, by the recorder's clocks."""
+
+    mono_ns: int  # CLOCK_BOOTTIME
+    utc_ns: int | None  # None where it was never set
+
+
+class Taken(NamedTuple):
+    """The inputs of a request."""
+
+    given: dict[str, Given]  # by name
+    reasons: list[str]  # why one cannot be taken: the act is refused
+    recorded: list[cbor.Value]  # the claim `inputs`: as sent, with what the recorder knows of each
+
+
+class _Reading(NamedTuple):
+    """What one input says, whoever says it."""
+
+    value: cbor.Value
+    unit: str
+    at_mono_ns: int | None
+    age_ms: int | None
+    credential: bytes | None  # of the observer who signed it
+
+
+def read(items: cbor.Value, now: Now, observers: Observers) -> Taken:
+    """Take the inputs of a request; `items` is its claim `inputs`."""
+    taken = Taken({}, [], [])
+    if not isinstance(items, list):
+        return Taken({}, ["input_malformed: inputs are a list"], [items])
+    signed_bytes = 0
+    for number, item in enumerate(items):
+        name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(name, str):
+            taken.reasons.append(f"input_malformed: number {number} is no map with a name")
+            taken.recorded.append(item)
+            continue
+        try:
+            source, reading = _read(item, name, now, observers)
+        except FormatError as error:
+            taken.reasons.append(f"{error.error}: input {name[:64]}: {error.detail}")
+            taken.recorded.append(item)
+            continue
+        is_signed = reading.credential is not None
+        taken.recorded.append(_recorded(item, reading))
+        if is_signed:
+            signed_bytes += len(source[OBSERVATION])
+        if name in taken.given:
+            taken.reasons.append(f"input_malformed: {name[:64]} stands twice")
+        else:
+            taken.given[name] = Given(reading.value, reading.unit, reading.age_ms, is_signed)
+    if signed_bytes > BYTES_MAX:
+        taken.reasons.append(f"input_malformed: signed observations of {signed_bytes} bytes, over {BYTES_MAX}")
+    return taken
+
+
+def _read(item: Mapping[str, Any], name: str, now: Now, observers: Observers) -> tuple[Mapping[str, Any], _Reading]:
+    """What an input says, and the map that says it.
+
+    Raises:
+        FormatError: why it cannot be taken.
+
+    """
+    source = item
+    if OBSERVATION not in item and ENTRY in item:
+        source = observers.recorded(item[ENTRY])
+    if OBSERVATION in source:
+        says = observers.signed(source[OBSERVATION], name)
+        age_ms = _age_ms(says.at_mono_ns, says.at_utc_ns, now)
+        return source, _Reading(says.value, says.unit or "", says.at_mono_ns, age_ms, says.credential)
+    if source.get("name") != name or "value" not in source:
+        raise FormatError("input_malformed", "no map with name and value")
+    unit, at_mono_ns = source.get("unit") or "", source.get("at_mono_ns")
+    if type(unit) is not str or type(at_mono_ns) not in _MOMENT:
+        raise FormatError("input_malformed", "a unit that is no text, or a time that is no integer")
+    return source, _Reading(source["value"], unit, at_mono_ns, _age_ms(at_mono_ns, None, now), None)
+
+
+def _recorded(item: Mapping[str, Any], reading: _Reading) -> dict[str, Any]:
+    recorded = {
+        **item, "value": reading.value, "unit": reading.unit, "at_mono_ns": reading.at_mono_ns,
+        "signed": reading.credential is not None,
+    }  # fmt: skip
+    # A credential that the sender merely names vouches for nothing.
+    recorded.pop("credential", None)
+    if reading.credential is not None:
+        recorded["credential"] = reading.credential
+    return recorded
+
+
+def _age_ms(at_mono_ns: int | None, at_utc_ns: int | None, now: Now) -> int | None:
+    """Age in whole milliseconds, rounded down: the greater of the two that are known.
+
+    A signed observation says both times.  Its monotonic one alone would make an observation of an earlier start of
+    the machine fresh again.
+    """
+    ages = []
+    if at_mono_ns is not None:
+        ages.append((now.mono_ns - at_mono_ns) // NS_PER_MS)
+    if at_utc_ns is not None and now.utc_ns is not None:
+        ages.append((now.utc_ns - at_utc_ns) // NS_PER_MS)
+    return max(ages, default=None)

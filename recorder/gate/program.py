@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from recorder.core.errors import Misuse
@@ -15,6 +15,8 @@ from recorder.gate.engine import Conditions, Engine, Unfit
 
 # The recorder reads its clock once for all that is waiting: what comes in meanwhile is of a moment later.
 AHEAD_MAX_MS = 100
+
+_TRUTHS: dict[str, bool | str] = {"true": True, "error": "error"}
 
 
 class PlacedFault(NamedTuple):
@@ -71,17 +73,40 @@ class Program:
             Misuse: the class is none of the policy's, or not gated: there is nothing to decide.
 
         """
-        of = self._classes.get(asked.action_class)
-        if of is None:
-            raise Misuse(f"class {asked.action_class[:64]} is not gated by this policy: ask only about those that are")
-        values: dict[str, object] = {}
-        reasons: list[str] = []
-        inputs = _take_inputs(of, asked.inputs, values, reasons)
-        facts = _take_facts(of, asked.facts, values, reasons)
-        situation = Situation(asked.action_class, inputs, facts)
+        of = self._of(asked)
+        values, reasons, situation = _take(of, asked)
         if reasons:
             return Decided(Decision.REFUSED, reasons, [], None, situation)
         return weigh(of.clauses, of.conditions.evaluate(values), situation)
+
+    def defer(self, asked: Situation) -> Decided:
+        """As `decide` where an external evaluator has decided: inputs and facts must be right, no clause is evaluated.
+
+        Raises:
+            Misuse: as `decide`.
+
+        """
+        _, reasons, situation = _take(self._of(asked), asked)
+        if reasons:
+            return Decided(Decision.REFUSED, reasons, [], None, situation)
+        return Decided(Decision.EXTERNAL, ["granted: by an external evaluator"], [], None, situation)
+
+    def without(self, decided: Decided, left_out: Collection[str]) -> Decision:
+        """What had been decided if these clauses, by their ids, were none of the policy's."""
+        clauses = self._of(decided.situation).clauses
+        # A clause whose condition is false has no say, so only the others are weighed.
+        kept = [
+            (clause, _TRUTHS[one.truth])
+            for clause, one in zip(clauses, decided.clauses, strict=True)
+            if one.truth != "false" and one.id not in left_out
+        ]
+        return weigh([one for one, _ in kept], [truth for _, truth in kept], decided.situation).decision
+
+    def _of(self, asked: Situation) -> _Class:
+        of = self._classes.get(asked.action_class)
+        if of is None:
+            raise Misuse(f"class {asked.action_class[:64]} is not gated by this policy: ask only about those that are")
+        return of
 
 
 def _class(policy: Policy, clauses: list[Clause], conditions: Conditions, types: Mapping[str, str]) -> _Class:
@@ -100,6 +125,15 @@ def _class(policy: Policy, clauses: list[Clause], conditions: Conditions, types:
         [item for item in inputs if item[2] or item[3]],
         [item for item in facts if item[2] or item[3]],
     )
+
+
+def _take(of: _Class, asked: Situation) -> tuple[dict[str, object], list[str], Situation]:
+    """The values of variables, what is wrong with one, and what is consumed."""
+    values: dict[str, object] = {}
+    reasons: list[str] = []
+    inputs = _take_inputs(of, asked.inputs, values, reasons)
+    facts = _take_facts(of, asked.facts, values, reasons)
+    return values, reasons, Situation(asked.action_class, inputs, facts)
 
 
 def _take_inputs(

@@ -2,6 +2,7 @@
 
 STATE/recorder.toml            configuration
 STATE/identity.key             0600
+STATE/trust                    whose policies, matrices and revocations the recorder takes (core.trust)
 STATE/lock                     held (flock) by the one process that may write
 STATE/current                  the incarnation in force: 16 hex digits and a line feed
 STATE/lineages/INCARNATION/    one lineage: its head file and its segments
@@ -21,6 +22,7 @@ from recorder.store.errors import StoreError
 
 CONFIG = "recorder.toml"
 IDENTITY = "identity.key"
+TRUST = "trust"  # the roots that credentials and policies may chain to, where there are any
 LOCK = "lock"
 CURRENT = "current"
 LINEAGES = "lineages"

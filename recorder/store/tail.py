@@ -15,8 +15,10 @@ from msgspec.structs import astuple
 
 from recorder.core.entry import ZERO_HASH, entry_hash
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Axis
+from recorder.core.kinds import Axis, Decision, Stage
+from recorder.core.spending import Spent
 from recorder.core.tiles import Tile, TileTree
+from recorder.store.authority import Authority
 from recorder.store.record import DAMAGED
 from recorder.store.sessions import Sessions
 
@@ -35,11 +37,17 @@ class Op:
     MADE = 8  # carrier, commits made so far
     CYCLE_GONE = 9  # carrier
     REQUEST = 10  # session, counter, seq, digest of the message, uid
-    CLOCK = 11  # mono_ns, utc_ns of the last entry
+    CLOCK = 11  # mono_ns, utc_ns of the last entry, UTC that it is at least or None
     HOLD = 12  # seq of the hold entry, first, last or None
     RELEASE = 13  # seq of the hold entry that no longer holds
     ERASE = 14  # seq of the deletion entry, and the other fields of Erasure
     ERASED = 15  # seqs of the deletion entries that are carried out
+    SIGNED_POLICY = 16  # the signed bundle, or None where the configured table is in force
+    MATRIX = 17  # the signed matrix
+    CREDENTIAL = 18  # hash, the signed credential
+    REVOCATION = 19  # what a list revokes (gate.authorities), seq of its entry
+    SPENT = 20  # hash of a credential, and the fields of core.spending.Spent
+    NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
 
 
 class OpenCycle(Struct):
@@ -57,6 +65,13 @@ class OpenCycle(Struct):
     action_classes: list[str]
     uid: int  # who opened it
     made: int = 0
+    decision: int = Decision.EXTERNAL
+    stage: int = Stage.DIRECT
+    delegation: bytes | None = None  # hash of the credential that it rests on, where a policy decided
+    budgets: list[tuple[bytes, int]] = []  # those of the chain that bound commits, and how many they do
+    act: list[dict[str, Any]] | None = None  # what and where as contemplated, where a policy decided
+    deviate_to: str | None = None
+    truths: dict[str, str] = {}  # of the clauses that admitted it, for the next stage to compare
 
 
 class Hold(NamedTuple):
@@ -99,6 +114,7 @@ class Tail:
         self.sessions = Sessions()
         self.holds: dict[int, Hold] = {}
         self.erasures: dict[int, Erasure] = {}
+        self.authority = Authority()
         self._moves: dict[int, Callable[..., None]] = {
             Op.BOOT: self._boot,
             Op.STOP: self._stop,
@@ -115,6 +131,12 @@ class Tail:
             Op.RELEASE: self._release,
             Op.ERASE: self._erase,
             Op.ERASED: self._erased,
+            Op.SIGNED_POLICY: self._signed_policy,
+            Op.MATRIX: self._matrix,
+            Op.CREDENTIAL: self._credential,
+            Op.REVOCATION: self._revocation,
+            Op.SPENT: self._spent,
+            Op.NONCE: self._nonce,
         }
 
     @property
@@ -170,6 +192,7 @@ class Tail:
             [list(astuple(cycle)) for cycle in self.cycles.values()],
             self.sessions.snapshot(),
             [[[seq, *hold] for seq, hold in self.holds.items()], [[seq, *item] for seq, item in self.erasures.items()]],
+            self.authority.snapshot(),
         ]
 
     @classmethod
@@ -181,10 +204,10 @@ class Tail:
 
         """
         try:
-            snapshot = [*snapshot, [[], []]][:13]  # those of before there were holds have 12 parts
-            origin, size, tree, head, window, clock, actuators, schemas, heads, policies, cycles, sessions, kept = (
-                snapshot
-            )
+            later: list[Any] = [[[], []], []]  # holds and erasures, authority: older recorders wrote 12 or 13 parts
+            snapshot = [*snapshot, *later[len(snapshot) - 12 :]]
+            origin, size, tree, head, window, clock, actuators, schemas, heads, policies, cycles = snapshot[:11]
+            sessions, kept, authority = snapshot[11:]
             tail = cls(origin)
             tail.tree = TileTree.restore(size, tree)
             tail.head = head
@@ -198,11 +221,14 @@ class Tail:
             tail.sessions = Sessions.restore(sessions)
             tail.holds = {seq: Hold(*fields) for seq, *fields in kept[0]}
             tail.erasures = {seq: Erasure(*fields) for seq, *fields in kept[1]}
+            tail.authority = Authority.restore(authority)
         except (TypeError, ValueError, AttributeError, AssertionError, IndexError) as error:
             raise FormatError(DAMAGED, f"the snapshot of the tail cannot be read: {error!r}") from error
         return tail
 
     def _boot(self, boot: int, os_boot: bytes, identity_key: bytes, epoch_key: bytes) -> None:
+        if os_boot != self.os_boot:
+            self.authority.boot()
         self.boot, self.os_boot, self.identity_key, self.epoch_key = boot, os_boot, identity_key, epoch_key
         self.stopped = False
 
@@ -228,8 +254,9 @@ class Tail:
     def _request(self, session: bytes, counter: int, seq: int, digest: bytes, uid: int) -> None:
         self.sessions.add(session, counter, seq, digest, uid)
 
-    def _clock(self, mono_ns: int, utc_ns: int) -> None:
+    def _clock(self, mono_ns: int, utc_ns: int, floor_ns: int | None = None) -> None:
         self.mono_ns, self.utc_ns = mono_ns, utc_ns
+        self.authority.floor_ns = floor_ns
 
     def _hold(self, seq: int, first: int, last: int | None) -> None:
         self.holds[seq] = Hold(first, last)
@@ -243,3 +270,22 @@ class Tail:
     def _erased(self, seqs: list[int]) -> None:
         for seq in seqs:
             self.erasures.pop(seq, None)  # a segment that is sealed on request may have it in its snapshot already
+
+    def _signed_policy(self, raw: bytes | None) -> None:
+        self.authority.policy = raw
+
+    def _matrix(self, raw: bytes) -> None:
+        self.authority.matrix = raw
+
+    def _credential(self, digest: bytes, raw: bytes) -> None:
+        self.authority.credentials[digest] = raw
+
+    def _revocation(self, revoked: list[bytes], seq: int) -> None:
+        for key in revoked:
+            self.authority.revocations.setdefault(key, seq)
+
+    def _spent(self, digest: bytes, *fields: int) -> None:
+        self.authority.spent[digest] = Spent(*fields)
+
+    def _nonce(self, nonce: bytes, until_mono_ns: int) -> None:
+        self.authority.use(nonce, until_mono_ns, self.mono_ns)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core import rows
-from recorder.core.kinds import Commit, Decision, Kind
-from recorder.core.messages import CommitRequest, EventRequest, RowsRequest
+from recorder.core.bounds import beyond
+from recorder.core.kinds import Commit, Decision, Kind, RefType, Stage
+from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
+from recorder.gate.table import COMMIT, RECORD
 from recorder.store.tail import OpenCycle
+from recorder.writer import cycles
 from recorder.writer.context import Context, completed, failed
 from recorder.writer.families import Family
 from recorder.writer.gathering import Gathering
@@ -45,11 +48,11 @@ def commit(context: Context, session: Session, asked: CommitRequest, size: int) 
             journal, context.refusals, session, request, reasons, who={}, why={}, action_class=action_class,
             retention=context.retention(action_class), commit=(cycle, act),
         )  # fmt: skip
-    drafted = _group(context, session, cycle, action_class, Decision.EXTERNAL, size)
+    drafted = _group(context, session, cycle, action_class, cycle.decision, size)
     drafted.settle(session.id)
     index = journal.add_commit(drafted, act)
     journal.count(cycle.carrier, cycle.made + 1)
-    return receipt(drafted.seq, index, int(Decision.EXTERNAL))
+    return receipt(drafted.seq, index, cycle.decision)
 
 
 def _act(actuator: int, what: Family, where: Family, at_mono_ns: int, request: bytes, size: int) -> Act:
@@ -68,25 +71,51 @@ def _reasons(context: Context, session: Session, cycle: OpenCycle, asked: Commit
         reasons.append(f"cycle_class: name one of {', '.join(cycle.action_classes)}")
     if asked.action_class is not None and asked.action_class not in cycle.action_classes:
         reasons.append(f"cycle_class: {asked.action_class}")
+    row = context.table.classes.get(asked.action_class or cycle.action_classes[0])
+    if row is not None and COMMIT not in row.verbs:
+        reasons.append(f"verb_not_permitted: commit, of class {asked.action_class or cycle.action_classes[0]}")
     if now > cycle.not_after_mono_ns:
         reasons.append("cycle_expired")
     if cycle.made >= cycle.max_commits:
         reasons.append("cycle_exhausted")
     if asked.deadline_mono_ns is not None and now > asked.deadline_mono_ns:
         reasons.append("deadline_passed")
+    if cycle.delegation is not None:
+        reasons += _beyond_grant(context, cycle, asked)
     reasons += [f"claim_missing: what.{key}" for key in missing("what", asked.what)]
     reasons += [f"claim_missing: where.{key}" for key in missing("where", asked.where)]
     return reasons
 
 
-def _group(
-    context: Context, session: Session, cycle: OpenCycle, action_class: str, decision: Decision, size: int
-) -> Draft:
+def _beyond_grant(context: Context, cycle: OpenCycle, asked: CommitRequest) -> list[str]:
+    """Why a commit goes beyond what a policy decided about, its delegation or what is left of that."""
+    reasons = _beyond(context, cycle, asked.actuator, asked.action_class, asked.what, asked.where)
+    spent = context.journal.tail.authority.spent
+    for digest, limit in cycle.budgets:
+        if spent[digest].commits >= limit:
+            reasons.append(f"budget_exhausted: {limit} commits of credential {digest.hex()[:8]}")
+    return reasons
+
+
+def _beyond(
+    context: Context, cycle: OpenCycle, actuator: int, action_class: str | None, what: Claims, where: Claims
+) -> list[str]:
+    assert cycle.act is not None
+    assert cycle.delegation is not None
+    now = context.journal.now
+    scope = context.authorities.pool[cycle.delegation].terms.scope
+    return beyond(
+        cycle.act[0], what, where, scope, action_class or cycle.action_classes[0],
+        context.names.get(actuator, ""), now.utc_ns if now.quality else None, cycle.deviate_to,
+    )  # fmt: skip
+
+
+def _group(context: Context, session: Session, cycle: OpenCycle, action_class: str, decision: int, size: int) -> Draft:
     """The draft that takes commits of this cycle, class and decision.
 
     A session's requests keep their order, so one that has already gone into a later entry gets a new one.
     """
-    key = (cycle.carrier, action_class, int(decision))
+    key = (cycle.carrier, action_class, decision)
     drafted = context.groups.get(key)
     if drafted is None or drafted.seq < session.last_seq or not context.journal.has_room(drafted, size):
         fields = fields_of_commits(
@@ -94,7 +123,8 @@ def _group(
             (cycle.why, cycle.carrier),
             action_class,
             context.retention(action_class),
-            int(decision),
+            cycle.stage,
+            decision,
         )
         drafted = context.journal.draft(Kind.ACTUATION, fields, bundle=cycle.bundle)
         context.groups[key] = drafted
@@ -121,14 +151,25 @@ def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answ
         and action_class in cycle.action_classes
         and times[1] <= cycle.not_after_mono_ns
         and cycle.made + count <= cycle.max_commits
+        and (cycle.delegation is None or _rows_within_grant(context, cycle, stream, action_class, count))
     )
-    decision = Decision.EXTERNAL if within else Decision.OUTSIDE_GRANT
+    decision = cycle.decision if within else int(Decision.OUTSIDE_GRANT)
     size = len(asked.packed) + CLAIM_OVERHEAD_BYTES
     drafted = _group(context, session, cycle, action_class, decision, size)
     index = _add_rows(context, drafted, session, stream, asked, count, times, action_class)
     if within:
         context.journal.count(cycle.carrier, cycle.made + count)
-    return receipt(drafted.seq, index, int(decision))
+    return receipt(drafted.seq, index, decision)
+
+
+def _rows_within_grant(context: Context, cycle: OpenCycle, stream: Stream, action_class: str, count: int) -> bool:
+    row = context.table.classes.get(action_class)
+    if row is not None and RECORD not in row.verbs:
+        return False
+    spent = context.journal.tail.authority.spent
+    if any(spent[digest].commits + count > limit for digest, limit in cycle.budgets):
+        return False
+    return not _beyond(context, cycle, stream.actuator, action_class, stream.what, stream.where)
 
 
 def _add_rows(
@@ -192,23 +233,38 @@ def event(context: Context, session: Session, asked: EventRequest) -> Answer:
     whole = context.is_whole(asked.action_class)
     what = context.journal.family("what", completed("what", asked.what), whole=whole)
     where = context.journal.family("where", completed("where", asked.where), whole=whole)
-    drafted = _ungated(context, session, asked.action_class, who, why)
+    aborted = None
+    if asked.predecessor is not None:
+        aborted = cycles.abortable(context, session, asked.predecessor)
+        why = why if aborted is not None else {**why, "stage_unknown": asked.predecessor}  # it happened all the same
+    drafted = _ungated(context, session, asked.action_class, who, why, aborted)
     for number in dict.fromkeys(numbers):
         act = _act(number, what, where, asked.at_mono_ns, request, CLAIM_OVERHEAD_BYTES)
         context.journal.add_commit(drafted, act)
+    if aborted is not None:
+        cycles.end(context, aborted, f"stage: {Stage.ABORTED.name.lower()}")
     return receipt(drafted.seq, 0, int(Decision.UNGATED))
 
 
-def _ungated(context: Context, session: Session, action_class: str, who: dict[str, Any], why: dict[str, Any]) -> Draft:
+def _ungated(
+    context: Context,
+    session: Session,
+    action_class: str,
+    who: dict[str, Any],
+    why: dict[str, Any],
+    aborted: OpenCycle | None = None,
+) -> Draft:
     journal = context.journal
     who_family = journal.family("who", context.who(session, who))
     why_family = journal.family("why", why)
     seq = journal.next_seq
-    fields = {
+    fields: dict[int, Any] = {
         8: [who_family.digest, seq],
         9: [why_family.digest, seq],
         13: [action_class, context.retention(action_class)],
-        14: 0,
+        14: int(Stage.DIRECT if aborted is None else Stage.ABORTED),
         16: int(Decision.UNGATED),
     }
+    if aborted is not None:
+        fields[12] = {int(RefType.STAGE_PREDECESSOR): [[None, aborted.carrier, aborted.hash]]}
     return journal.draft(Kind.ACTUATION, fields, {8: who_family.claims, 9: why_family.claims})

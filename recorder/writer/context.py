@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from recorder.core.kinds import UNCLASSIFIED, Kind
 from recorder.core.messages import Failed, Status
 from recorder.core.required import REQUIRED
+from recorder.gate.authorities import Authorities
+from recorder.gate.engine import Engine
 from recorder.gate.table import Table
 from recorder.store.tail import Op
 from recorder.writer.journal import Draft, Journal
+from recorder.writer.readings import Readings
 from recorder.writer.refusals import Refusals
 from recorder.writer.session import Answer, Session
 
@@ -17,10 +21,34 @@ from recorder.writer.session import Answer, Session
 class Context:
     """State of the writer between requests."""
 
-    def __init__(self, journal: Journal, table: Table, platform: str) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        table: Table,
+        platform: str,
+        *,
+        authorities: Authorities,
+        engine: Callable[[], Engine],
+        require_policy: bool = False,
+    ) -> None:
+        """Begin with what is in force.
+
+        Args:
+            journal: where entries go.
+            table: the bundle in force.
+            platform: `<fleet>/<name>`.
+            authorities: whom this recorder recognises.
+            engine: of conditions, made when a policy is installed.
+            require_policy: without a signed policy no cycle of a gated class is opened.
+
+        """
         self.journal = journal
         self.table = table
         self.platform = platform
+        self.authorities = authorities
+        self.engine = engine
+        self.require_policy = require_policy
+        self.readings = Readings()
         self.refusals = Refusals(journal)
         self.names = {number: name for name, number in journal.tail.actuators.items()}
         self.halted: frozenset[str] = frozenset()  # classes whose cycles are refused since the disk was full
@@ -42,6 +70,11 @@ class Context:
             self.journal.move(Op.ACTUATOR, name, found)
             self.names[found] = name
         return found
+
+    def is_gated(self, action_classes: Iterable[str]) -> bool:
+        """Whether one of the classes is."""
+        rows = map(self.table.classes.get, action_classes)
+        return any(row is not None and row.gated for row in rows)
 
     def is_whole(self, action_class: str) -> bool:
         """Whether the class keeps whole maps instead of claim by claim."""

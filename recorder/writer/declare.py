@@ -12,10 +12,10 @@ from recorder.core.errors import FormatError
 from recorder.core.kinds import RULES, Fact, Hold, Kind, Ref
 from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
-from recorder.core.required import missing
+from recorder.core.required import CONTROL_BODY, missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op
-from recorder.writer import holds
+from recorder.writer import holds, install
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, Stream, receipt
 
@@ -87,6 +87,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     if asked.kind not in session.permissions.append:
         return failed("not_permitted", f"uid {session.peer.uid} may not append entries of kind {asked.kind}")
     kind = Kind(asked.kind)
+    if kind in install.KINDS:
+        return install.install(context, asked)
     rule = RULES[kind]
     control = None
     fields: dict[int, Any] = {}
@@ -107,15 +109,24 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
         return failed("header_value", f"{kind.name.lower()}: {error}")
     if kind == Kind.OBSERVATION and (wrong := _wrong_observation(asked.body, control)):
         return wrong
+    if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(asked.body))):
+        return failed("claim_missing", ", ".join(f"body.{key}" for key in lacking))
     if asked.body is not None:
         body = context.journal.family("body", asked.body)
         fields[11] = body.digest
         held[11] = body.claims
     seq = context.journal.next_seq
     context.journal.draft(kind, fields, held)
+    if kind == Kind.OBSERVATION and asked.body is not None:
+        context.readings.note(seq, sum(map(len, held.values())), asked.body)
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
+
+
+def _opened(body: dict[str, Any] | None) -> dict[str, Any]:
+    """Claims as a reader will open them, also under the only key "*"."""
+    return claims.disclosed("body", [bytes(SALT_BYTES), body or {}])
 
 
 def _wrong_observation(body: dict[str, Any] | None, control: Fact | None) -> Answer | None:
@@ -123,7 +134,7 @@ def _wrong_observation(body: dict[str, Any] | None, control: Fact | None) -> Ans
 
     Who signed it is judged where it is used: a recorder may hear of an observer later than of its readings.
     """
-    opened = claims.disclosed("body", [bytes(SALT_BYTES), body or {}])  # as it will be opened, also under the key "*"
+    opened = _opened(body)
     if not observation.named_by(control and control.digest, opened):
         return failed("observation_digest", "control is not the SHA-256 of the bytes in the claim `observation`")
     try:

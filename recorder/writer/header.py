@@ -41,10 +41,10 @@ def pack_fields(fields: Mapping[int, Any]) -> Fields:
 
 @lru_cache(maxsize=256)
 def fields_of_commits(
-    who: tuple[bytes, int], why: tuple[bytes, int], action_class: str, retention: str, decision: int
+    who: tuple[bytes, int], why: tuple[bytes, int], action_class: str, retention: str, stage: int, decision: int
 ) -> Fields:
     """What the commits of one cycle, class and decision have in common, packed once for all of them."""
-    return pack_fields({8: list(who), 9: list(why), 13: [action_class, retention], 14: 0, 16: decision})
+    return pack_fields({8: list(who), 9: list(why), 13: [action_class, retention], 14: stage, 16: decision})
 
 
 def pack_commit(commit: Commit) -> bytes:

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple, Protocol
 from msgspec.structs import astuple
 
 from recorder.core import cbor, entry
+from recorder.core.delegation import Moment
 from recorder.core.errors import Impossible
 from recorder.core.keys import Signer, kid
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
+from recorder.core.moments import Floor
+from recorder.core.spending import NOTHING
 from recorder.store.store import Store
 from recorder.store.tail import Op, OpenCycle, Tail
 from recorder.writer import header
@@ -102,7 +105,9 @@ class Journal:
         self._drafts: list[Draft] = []
         self._operations: list[list[Any]] = []
         self._made: set[int] = set()
+        self._spending: set[bytes] = set()
         self._opened: list[int] = []
+        self.floor = Floor(store.tail.authority.floor_ns)
         self.now = self.tick()
 
     def tick(self) -> Time:
@@ -110,6 +115,11 @@ class Journal:
         utc_ns, mono_ns, quality, error_us = self._clock.read()
         self.now = Time(utc_ns, mono_ns, self.tail.boot, quality, error_us)
         return self.now
+
+    @property
+    def moment(self) -> Moment:
+        """Bounds of the time at which the next draft is made."""
+        return self.floor.moment(self.now, self.next_seq)
 
     def use_epoch(self, signer: Signer) -> None:
         """Sign with this key from now on; its introduction is durable already."""
@@ -180,8 +190,26 @@ class Journal:
 
     def count(self, carrier: int, made: int) -> None:
         """Note the commits made under a cycle; stored once a transaction, however many there were."""
-        self.tail.apply([Op.MADE, carrier, made])
+        cycle = self.tail.cycles[carrier]
+        if cycle.budgets:
+            self._spend(cycle, made - cycle.made)
+        cycle.made = made
         self._made.add(carrier)
+
+    def spend_time(self, cycle: OpenCycle) -> None:
+        """Note that the credentials of a cycle are used from now until its end."""
+        spent = self.tail.authority.spent
+        for digest, _ in cycle.budgets:
+            have = spent.get(digest, NOTHING)
+            spent[digest] = have.opening(self.now.mono_ns, cycle.not_after_mono_ns)
+            self._spending.add(digest)
+
+    def _spend(self, cycle: OpenCycle, commits: int) -> None:
+        spent = self.tail.authority.spent
+        for digest, _ in cycle.budgets:
+            have = spent.get(digest, NOTHING)
+            spent[digest] = have._replace(commits=have.commits + commits)
+            self._spending.add(digest)
 
     def family(self, name: str, claims: dict[str, Any], *, whole: bool = False) -> Family:
         """Salt and digest a family of this transaction."""
@@ -237,7 +265,11 @@ class Journal:
         for carrier in self._made & self.tail.cycles.keys():
             self._operations.append([Op.MADE, carrier, self.tail.cycles[carrier].made])
         self._made.clear()
-        self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns)
+        for digest in self._spending:
+            self._operations.append([Op.SPENT, digest, *self.tail.authority.spent[digest]])
+        self._spending.clear()
+        self.floor.passing(self.now)
+        self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns, self.floor.utc_ns)
         self.store.append(raws, hashes, claims, self._operations, actuators, bundles)
         self._drafts, self._operations = [], []
         return Written(first, hashes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core import entry
-from recorder.core.kinds import Decision, Kind
+from recorder.core.kinds import Decision, Kind, Stage
 from recorder.core.messages import Refused, Status
 from recorder.store.tail import OpenCycle
 from recorder.writer.journal import Act, Journal
@@ -76,6 +76,7 @@ def refuse(
     why: dict[str, Any],
     action_class: str,
     retention: str,
+    stage: int = Stage.DIRECT,
     commit: tuple[OpenCycle, Act] | None = None,
 ) -> Answer:
     """Refuse a request, on record.
@@ -90,6 +91,7 @@ def refuse(
         why: the same.
         action_class: header key 13.
         retention: header key 13.
+        stage: header key 14 of a refused opening.
         commit: a refused commit, and the cycle that it names.
 
     """
@@ -98,11 +100,18 @@ def refuse(
     repeated = refusals.repeat(key, request, reasons)
     if repeated is not None:
         return repeated
-    fields: dict[int, Any] = {13: [action_class, retention], 14: 0, 16: int(Decision.REFUSED)}
+    fields: dict[int, Any] = {13: [action_class, retention], 14: int(stage), 16: int(Decision.REFUSED)}
     seq = journal.next_seq
     if commit is not None:
         opened, act = commit
-        fields.update({8: [opened.who, opened.who_carrier], 9: [opened.why, opened.carrier], 15: [None, reasons]})
+        fields.update(
+            {
+                14: opened.stage,
+                8: [opened.who, opened.who_carrier],
+                9: [opened.why, opened.carrier],
+                15: [None, reasons],
+            }
+        )
         drafted = journal.draft(Kind.REFUSAL, fields, bundle=opened.bundle)
         journal.add_commit(drafted, act)
     else:

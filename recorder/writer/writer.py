@@ -14,14 +14,16 @@ from recorder.core.protocol import request_id
 from recorder.store.errors import StoreError
 from recorder.store.sessions import DIGEST_BYTES
 from recorder.store.tail import Op
-from recorder.writer import commits, cycles, declare
+from recorder.writer import commits, cycles, declare, opening
 from recorder.writer.context import Context, failed
 from recorder.writer.journal import Written
 from recorder.writer.refusals import refused_before
 from recorder.writer.session import Answer, Session
 
+# What a policy adds to a why must fit one `read` reply with it: the clauses, and what was consumed once more.
+OPENING_MAX_BYTES = 32 * 1024
 _VERBS: dict[int, Callable[[Context, Session, Any], Answer]] = {
-    Verb.OPEN_CYCLE: cycles.open_cycle,
+    Verb.OPEN_CYCLE: opening.open_cycle,
     Verb.JOIN_CYCLE: cycles.join_cycle,
     Verb.CLOSE_CYCLE: cycles.close_cycle,
     Verb.DECLARE_ACTUATOR: declare.actuator,
@@ -57,6 +59,8 @@ class Writer:
         digest = sha256(message).digest()[:DIGEST_BYTES]
         if request.counter <= session.counter:
             return self._again(session, request.counter, digest)
+        if verb == Verb.OPEN_CYCLE and len(message) > OPENING_MAX_BYTES and self._context.table.signed is not None:
+            return failed("opening_too_large", f"{len(message)} bytes, over {OPENING_MAX_BYTES} under a signed policy")
         if verb == Verb.COMMIT:
             answer = commits.commit(self._context, session, request, len(message))
         else:
@@ -78,6 +82,7 @@ class Writer:
 
         """
         written = self._context.journal.write()
+        self._context.readings.settle(written.first, written.hashes)
         self._context.groups.clear()
         self._drafted.clear()
         return written

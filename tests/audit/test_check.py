@@ -24,7 +24,7 @@ from recorder.core.keys import SeedSigner
 from recorder.core.note import ED25519, Note, VerifierKey, parse_note
 from recorder.core.trust import Trust, parse_trust
 from recorder.core.verdict import Report
-from recorder.core.verify import Checked, Verifier
+from recorder.core.verify import Checked, Verifier, check_jobs
 from recorder.store import segment as segments
 from tests.audit.lineages import rezipped, small, to_bundle, write_state
 from tests.lineage_builder import LineageBuilder
@@ -309,7 +309,7 @@ def test_workers_find_what_one_process_finds(tmp_path: Path) -> None:
     reports = []
     for workers, alone in ((1, 0), (2, 0), (2, 300)):
         verifier = Verifier(lineage.origin)
-        with JobPool(verifier.take, workers, alone) as pool:
+        with JobPool(check_jobs, verifier.take, workers, alone) as pool:
             for raw, held in lineage.records:
                 job = verifier.feed(raw, held)
                 assert job is not None
@@ -327,7 +327,7 @@ def test_results_are_taken_while_jobs_are_given() -> None:
     verifier = Verifier(lineage.origin)
     most_out = 0
     given = 0
-    with JobPool(taken.append, 2, 0) as pool:
+    with JobPool(check_jobs, taken.append, 2, 0) as pool:
         for raw, held in lineage.records:
             job = verifier.feed(raw, held)
             assert job is not None

@@ -12,7 +12,7 @@ from recorder.core.kinds import Kind
 from tests.audit.lineages import authorised, small
 from tests.audit.test_upstream import opened
 from tests.lineage_builder import MS, LineageBuilder
-from tests.vectors.valid import VALID, every_kind
+from tests.vectors.valid import VALID, every_kind, staged
 
 
 def checked(lineage: LineageBuilder, tmp_path: Path, where: str = "state", *span: str) -> tuple[list[Finding], Closed]:
@@ -34,7 +34,9 @@ def test_what_was_looked_at_is_counted(tmp_path: Path, where: str) -> None:
     """Entries with commits, cycles ended and open, confirmed commits."""
     findings, closed = checked(authorised().lineage, tmp_path, where)
     assert findings == []
-    assert closed == Closed(acts=3, cycles=3, ended=2, open=1, confirmations=1, elsewhere=0, unread=0, findings=0)
+    assert closed == Closed(
+        acts=3, cycles=3, ended=2, open=1, confirmations=1, elsewhere=0, unread=0, findings=0, stages=0
+    )
     findings, closed = checked(small(), tmp_path / "two", where)
     assert (findings, closed.acts, closed.cycles, closed.ended) == ([], 24, 2, 2)
 
@@ -93,9 +95,24 @@ def _confirms(seq: int, index: int, digest: bytes | None = None) -> Callable[[Li
     return make
 
 
+def _takes_over_from_nothing(lineage: LineageBuilder) -> None:
+    lineage.cycle(stage=2, after=lineage.cycle().carrier)
+
+
+def _takes_over_without_an_end(lineage: LineageBuilder) -> None:
+    lineage.cycle(stage=2, after=lineage.cycle(stage=1).carrier)
+
+
+def _aborts_without_an_end(lineage: LineageBuilder) -> None:
+    lineage.event(aborts=lineage.cycle(stage=1).carrier)
+
+
 @pytest.mark.parametrize(
     ("make", "seq", "error"),
     [
+        (_takes_over_from_nothing, 4, "stage_missing"),
+        (_takes_over_without_an_end, 4, "stage_open"),
+        (_aborts_without_an_end, 4, "stage_open"),
         (_no_cycle, 4, "why_missing"),
         (_another_why, 4, "why_missing"),
         (_ungated_elsewhere, 4, "why_missing"),
@@ -152,3 +169,19 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     records[made.other] = records[made.other]._replace(raw=b"\xff" + records[made.other].raw[1:])
     findings, closed = checked(made.lineage, tmp_path)
     assert ([one.error for one in findings], closed.unread) == (["why_missing"], 1)
+
+
+@pytest.mark.parametrize("where", ["state", "running", "bundle"])
+def test_stages_are_counted(tmp_path: Path, where: str) -> None:
+    """Each that took over, an abort among them; the end may stand before it or after it."""
+    findings, closed = checked(staged(), tmp_path, where)
+    assert (findings, closed.stages) == ([], 3)
+
+
+def test_a_start_ends_a_predecessor(tmp_path: Path) -> None:
+    """One that it does not carry over needs no end of its own."""
+    lineage = LineageBuilder().setup(1)
+    _takes_over_without_an_end(lineage)
+    lineage.stop()
+    lineage.boot(carried=())
+    assert checked(lineage, tmp_path)[0] == []

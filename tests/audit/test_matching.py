@@ -14,7 +14,7 @@ from recorder.core.kinds import Kind
 from tests.audit.lineages import authorised, small
 from tests.audit.test_upstream import opened
 from tests.lineage_builder import LineageBuilder
-from tests.vectors.valid import events
+from tests.vectors.valid import events, staged
 
 MADE = authorised()
 LAST = MADE.lineage.seq - 1
@@ -57,6 +57,16 @@ def test_an_operator_is_found_through_the_carrier_of_who(tmp_path: Path, where: 
         ({"action-class": "motion", "operator": "eve"}, [MADE.other, MADE.other + 1]),
         ({"decision": "admitted", "kind": "cycle"}, [MADE.first, MADE.second, MADE.other]),
         ({"kind": "confirmation"}, [MADE.confirmation]),
+        ({"entity": "eve"}, [MADE.other, MADE.other + 1]),
+        ({"entity": "arm-7", "operator": "eve"}, [MADE.other, MADE.other + 1]),
+        ({"entity": "eve", "operator": "bob"}, []),
+        ({"entity": "pick"}, []),
+        ({"delegation": MADE.delegation.hex()[:8], "kind": "actuation"}, [MADE.commits, MADE.commit]),
+        ({"delegation": MADE.delegation.hex()[:7]}, []),
+        ({"delegation": MADE.delegation.hex()[1:10]}, []),
+        ({"task": "pic"}, []),
+        ({"stage": "direct", "kind": "cycle"}, [MADE.first, MADE.second, MADE.other]),
+        ({"stage": "witnessed"}, []),
     ],
 )
 def test_all_filters_must_hold(tmp_path: Path, wanted: dict[str, str], seqs: list[int]) -> None:
@@ -143,3 +153,23 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     lineage = events()
     lineage.records[2] = lineage.records[2]._replace(raw=b"\xff" + lineage.records[2].raw[1:])
     assert asked(lineage, tmp_path, {"decision": "ungated"})[1].unread == 1
+
+
+def test_stages_are_counted_and_found(tmp_path: Path) -> None:
+    """Cycles and their commits, and what aborts."""
+    seqs, query = asked(staged(), tmp_path, {"stage": "witnessed"}, count_by="stage")
+    assert (len(seqs), query.by_value) == (2, {"witnessed": Counted(2, 1, 0)})
+    _, query = asked(staged(), tmp_path / "two", {}, count_by="stage")
+    assert query.by_value["aborted"] == Counted(1, 1, 0)
+
+
+def test_an_entity_that_is_withheld_cannot_be_told(tmp_path: Path) -> None:
+    """It may be the one that is asked for; where another one of the four has the name, it is."""
+    lineage = LineageBuilder(transport=True, withhold=("operator",)).setup(1)
+    cycle = lineage.cycle().carrier
+    seqs, query = asked(lineage, tmp_path, {"entity": "j.doe"})
+    assert (seqs, query.undecided) == ([], 1)
+    seqs, query = asked(lineage, tmp_path / "two", {"entity": "arm-7"})
+    assert (seqs, query.undecided) == ([cycle], 0)
+    seqs, query = asked(lineage, tmp_path / "three", {"entity": "arm-8", "task": "pick"})
+    assert (seqs, query.undecided) == ([], 0)

@@ -78,6 +78,34 @@ static lin_result open_cycle(lin_cycle *cycle, const char *action_class, uint64_
     return lin_open_cycle(client, &options, timeout_ms, cycle, receipt);
 }
 
+/* A contemplated act, by the recorder's policy: a stage of it, after another one or none. */
+static lin_result open_stage(lin_cycle *cycle, const char *stage, int timeout_ms, lin_receipt *receipt)
+{
+    static const char *const names[] = {"direct", "tentative", "witnessed", "executed", "aborted"};
+    static const char *const actuators[] = {"arm"}, *const classes[] = {"motion"};
+    static unsigned char room[256], where_room[32];
+    uint64_t before = cycle->seq;
+    unsigned number = 0;
+    lin_cycle_options options;
+    lin_buf buf;
+    while (strcmp(names[number], stage) != 0)
+        number++;
+    memset(&options, 0, sizeof options);
+    options.who = who;
+    options.actuators = actuators, options.actuator_count = 1;
+    options.action_classes = classes, options.class_count = 1;
+    options.max_commits = 100, options.valid_ms = 60000;
+    options.what = what_of(room, sizeof room, 0.5);
+    lin_begin(&buf, where_room, sizeof where_room);
+    lin_map(&buf, 1), lin_text(&buf, "frame"), lin_text(&buf, "base");
+    options.where = lin_done(&buf);
+    options.grant = number == LIN_EXECUTED ? "signed" : NULL;
+    options.grant_size = number == LIN_EXECUTED ? 6 : 0;
+    options.stage = (lin_stage)number;
+    options.predecessor = before == 0 ? NULL : &before;
+    return lin_open_cycle(client, &options, timeout_ms, cycle, receipt);
+}
+
 typedef struct row {
     float position_rad[6];
     uint32_t tick;
@@ -278,6 +306,14 @@ static int scripted(void)
             say("open", result, &receipt);
         } else if (strcmp(word, "join") == 0) { /* ID TIMEOUT_MS */
             say("join", lin_join_cycle(client, argument, who, number, &cycle, &receipt), &receipt);
+        } else if (strcmp(word, "stage") == 0) { /* STAGE TIMEOUT_MS */
+            say("stage", open_stage(&cycle, argument, number, &receipt), &receipt);
+        } else if (strcmp(word, "abort") == 0) { /* REASON AT_MONO_NS */
+            lin_act instead;
+            memset(&instead, 0, sizeof instead);
+            instead.what = what_of(room, sizeof room, 0);
+            instead.at_mono_ns = (uint64_t)number;
+            say("abort", lin_abort_cycle(client, &cycle, &instead, argument, &receipt), &receipt);
         } else if (strcmp(word, "close") == 0) { /* REASON TIMEOUT_MS */
             say("close", lin_close_cycle(client, &cycle, argument, number, &receipt), &receipt);
         } else if (strcmp(word, "commit") == 0) { /* MAGNITUDE TIMEOUT_MS */

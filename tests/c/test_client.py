@@ -96,6 +96,15 @@ def test_a_refusal_says_why(script: Program, recorder: Running) -> None:
     assert kinds_of(recorder.state).count(5) == 2
 
 
+def test_a_contemplated_act_is_opened_in_stages_and_aborted(script: Program, recorder: Running) -> None:
+    """The recorder takes what the act would be and what came instead; the abort is an event."""
+    assert script.do("stage tentative 60000").startswith("stage ok ")
+    assert script.do("abort objection 9").startswith("abort ok ")
+    assert _settled(script)["events_acknowledged"] == 1
+    _ended(script, recorder)
+    assert recorded_in(recorder.state).events == [0]
+
+
 def test_a_cycle_can_be_joined(script: Program, recorder: Running, driver: Path) -> None:
     """By its printed id, from another process; a mistyped id joins nothing."""
     opened = script.do("open motion 60000").split()[-1]

@@ -27,6 +27,24 @@ def test_the_whole_way(tmp_path: Path) -> None:
             assert lineage(*command[1:]).returncode in (0, 3), command
 
 
+def test_an_incident(tmp_path: Path) -> None:
+    """Every step goes as the story says, and what it says to type next works."""
+    state = tmp_path / "state"
+    done = lineage("demo", "--incident", "--state", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "expected was" not in done.stdout
+    for part in ("deviated", "delegation_uncovered: limits: 48.0 N is over 45.0 N", "outside_grant", "aborted"):
+        assert part in done.stdout
+    assert "credential_revoked" in done.stdout
+    commands = [line.split("#")[0].split()[1:] for line in done.stdout.splitlines() if line.startswith("  lineage ")]
+    assert [command[0] for command in commands] == [
+        "why", "why", "impact", "replay", "query", "credential", "verify",
+    ]  # fmt: skip
+    for command in commands:
+        ran = lineage(*command)
+        assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
+
+
 def test_json_and_a_temporary_state(tmp_path: Path) -> None:
     """The same as JSON, in a directory of its own that stays."""
     env = {**ENV, "TMPDIR": str(tmp_path)}

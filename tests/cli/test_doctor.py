@@ -29,7 +29,8 @@ def test_a_sound_state(state: Path) -> None:
     before = sorted(path.name for path in state.iterdir())
     found = verdicts(state)
     assert set(found) == {
-        "page size", "configuration", "identity key", "permissions", "file system", "sync", "clock", "power", "store", "room",
+        "page size", "configuration", "identity key", "trust file", "permissions", "file system", "sync", "clock", "power",
+        "store", "room",
     }  # fmt: skip
     assert found["store"]["verdict"] == OK
     assert "median" in found["sync"]["fact"]

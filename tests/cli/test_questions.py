@@ -51,7 +51,7 @@ def test_why_prints_the_tree_of_a_commit(lineage: Any, places: Places) -> None:
     assert any(line.startswith(f"    input {printed(MADE.sensed)}  observation") for line in said.lines)
     assert f"  who {printed(MADE.first)}  cycle admitted, above" in said.lines
     assert any("who: operator bob, delegation" in line for line in said.lines)
-    assert any("why: inputs: " in line and "value 1.5" in line for line in said.lines)
+    assert any("input lidar.nearest_m: 1.5, entry " in line for line in said.lines)
     assert any("joint2" in line and "joint1" not in line for line in said.lines[:3])
     assert said.lines[-1].startswith("holds: ")
     assert lineage("why", printed(MADE.commits, 1), "--bundle", places.bundle).out == said.out
@@ -219,3 +219,15 @@ def test_each_question_shows_an_example(lineage: Any, verb: str) -> None:
     said = lineage(verb, "--help")
     assert said.status == 0
     assert f"lineage {verb}" in said.out.split("Example")[1]
+
+
+def test_query_by_entity_class_and_stage(lineage: Any, places: Places) -> None:
+    """Under the names that people ask by; a delegation by the beginning of its hash."""
+    for arguments, count in (
+        (["--entity", "bob"], 4), (["--entity", "arm-7", "--kind", "cycle"], 3), (["--class", "motion", "--entity", "eve"], 2),
+        (["--action-class", "motion", "--entity", "eve"], 2), (["--stage", "direct", "--kind", "cycle"], 3),
+        (["--stage", "aborted"], 0), (["--delegation", MADE.delegation.hex()[:8]], 4),
+    ):  # fmt: skip
+        assert lineage("query", *arguments, "--state", places.state, "--json").json["entries"] == count, arguments
+    said = lineage("query", "--count-by", "stage", "-n", 0, "--state", places.state)
+    assert [line.split()[0] for line in said.lines[:3]] == ["stage", "(none)", "direct"]

@@ -34,10 +34,15 @@ def judged(vector: dict[str, Any]) -> Standing:
     return judge(links[-1], pool, recognised, roots, revocations, Moment(**vector["moment"]))
 
 
+# Of what is done under credentials: lineages show it (tests/vectors/broken).
+DONE = {"delegation_missing", "delegation_holder", "delegation_uncovered", "budget_exceeded", "decision_missing"}
+DONE |= {"class_mixed", "cycle_decision", "verb_not_permitted", "beyond_contemplated"}
+
+
 def test_every_error_of_credentials_has_a_vector() -> None:
     """A named error of step 9, or of the encoding of what is read here, without a vector would be a claim nobody checked."""
     others = ("observation_", "policy_", "grant_")  # their own vectors and tests hold those
-    named = {name for name, finding in FINDINGS.items() if finding.step == 9 and not name.startswith(others)}
+    named = {name for name, finding in FINDINGS.items() if finding.step == 9 and not name.startswith(others)} - DONE
     named |= {f"{what}_malformed" for what in ("credential", "matrix", "request", "revocation")}
     assert {PurePath(path).stem for path in HELD if path.startswith("credential/broken/")} == named
 

@@ -124,6 +124,8 @@ def test_who_may_sign() -> None:
     other = from_root("ann")
     with pytest.raises(FormatError, match=r"^role_mismatch: .*\(ann\) has the role operator, not evaluator"):
         grant.verify(grant.read(made(by="ann", credential=other.hash)), other)
+    with pytest.raises(FormatError, match=r"^grant_beyond: planner check has no say over class dig"):
+        grant.verify(grant.read(made(action_class="dig")), EVALUATOR)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from recorder.audit.programs import programs
+from recorder.core.note import VerifierKey
 from recorder.core.verdict import FINDINGS, Report
 from recorder.core.verify import verify_lineage
 from recorder.core.volume import parse_volume
@@ -26,6 +28,8 @@ def verified(vector: dict[str, Any]) -> Report:
         records,
         trusted_identity=bytes.fromhex(vector["trusted_identity"]),
         checkpoints=[bytes.fromhex(note) for note in vector["checkpoints"]],
+        roots=[VerifierKey.parse(root) for root in vector.get("roots", ())],
+        programs=programs(),
     )
 
 

@@ -115,6 +115,19 @@ def test_a_policy_entry_shows_its_bundle(body: dict[str, Any], error: str) -> No
     assert errors(lineage) == {error: 1}
 
 
+CONTROL = {"asked": "j.doe", "in_control": None, "means": "switch"}
+
+
+@pytest.mark.parametrize("builder", [LineageBuilder, WholeBuilder])
+@pytest.mark.parametrize("lacking", [None, *CONTROL])
+def test_a_control_transition_says_who_is_in_control(builder: type[LineageBuilder], lacking: str | None) -> None:
+    """Three claims, of which each may be null and none may lack; a withheld one counts as there."""
+    for lineage in (builder(), builder(transport=True, withhold=("asked",))):
+        lineage.boot()
+        lineage.control(Kind.CONTROL_TRANSITION, body={key: CONTROL[key] for key in CONTROL if key != lacking})
+        assert errors(lineage) == ({"claim_required": 1} if lacking else {})
+
+
 @pytest.mark.parametrize("builder", [LineageBuilder(), LineageBuilder(transport=True), WholeBuilder()])
 @pytest.mark.parametrize(
     ("control", "body", "found"),

@@ -16,7 +16,9 @@ PATH = Path("/x/recorder.toml")
 
 def parsed(motion: str = "", more: str = "") -> configs.Config:
     """A configuration with this in class motion, and with these tables."""
-    text = CONFIG.format(checkpoint_s=60, rows_window_ms=20, epoch_hours=24, uid=0, motion=motion, more=more)
+    text = CONFIG.format(
+        checkpoint_s=60, rows_window_ms=20, epoch_hours=24, uid=0, motion=motion, append="[]", more=more
+    )
     return configs.parse(text, PATH)
 
 

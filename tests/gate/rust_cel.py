@@ -11,8 +11,6 @@ from typing import Any
 
 import cel
 
-from recorder.gate.engine import Conditions
-
 PACKAGE = "common-expression-language"
 ERRORS: list[tuple[type[Exception], str]] = [
     (ZeroDivisionError, "division by zero"),
@@ -28,7 +26,7 @@ class RustCel:
     name = PACKAGE
     version = metadata.version(PACKAGE)
 
-    def compile(self, variables: Mapping[str, str], conditions: Sequence[str]) -> Conditions:
+    def compile(self, variables: Mapping[str, str], conditions: Sequence[str]) -> RustConditions:
         return RustConditions([cel.compile(condition) for condition in conditions], frozenset(variables))
 
 

@@ -133,3 +133,11 @@ def cycle_ended() -> Broken:
     lineage, cycle = with_cycle()
     lineage.end(cycle)
     return Broken(lineage, lineage.commit(cycle))
+
+
+@vector
+def stage_order() -> Broken:
+    """Executed without having been witnessed."""
+    lineage, cycle = with_cycle(stage=1)
+    lineage.end(cycle, "stage: executed")
+    return Broken(lineage, lineage.cycle(stage=3, after=cycle.carrier).carrier)

@@ -2,7 +2,7 @@
 
 A vector is a JSON file; byte strings are hex.  `valid/NAME.json`: origin, identity key, entries with their claims
 and hashes, checkpoints, root, and the exit status that they give.  `broken/ERROR.json`: the same, and in `expected`
-the step, place and name of the first problem.  `bundle/volume.json`: what a volume says of itself.  `credential/NAME.json`
+the step, place and name of the first problem.  `roots`: the keys that credentials chain to, where there are any.  `bundle/volume.json`: what a volume says of itself.  `credential/NAME.json`
 and `credential/broken/ERROR.json`: chains of credentials with what a verifier has beside them, and what they are worth.
 `policy/policy.json`: a policy bundle with decisions; `policy/malformed.json`: bundles that are refused.
 `mesh/NAME.json`: a fleet list, datagrams, forks, what a new incarnation shows; `mesh/broken.json`: what is refused.
@@ -36,9 +36,11 @@ def described(
 ) -> dict[str, Any]:
     """What both sorts of vector hold."""
     hashes = [entry_hash(record.raw) for record in lineage.records]
+    roots = {"roots": [str(root) for root in lineage.roots]} if lineage.roots else {}
     return {
         "name": name,
         "description": " ".join((description or name.replace("_", " ")).split()),
+        **roots,
         "origin": lineage.origin,
         "trusted_identity": trusted.hex(),
         "entries": [

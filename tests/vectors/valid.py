@@ -5,6 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 
 from recorder.core.kinds import Kind
+from recorder.core.matrix import Issuer, issue
+from tests.credential_builder import BEGIN_S, DEPOT, ROOT, delegated, issued, rescoped, signer, terms
+from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
 from tests.lineage_builder import MS, LineageBuilder
 from tests.vectors import observations
 
@@ -34,7 +37,7 @@ def every_kind() -> LineageBuilder:
     signed = observations.made()
     lineage.control(Kind.OBSERVATION, sha256(signed).digest(), body={"observation": signed})
     lineage.control(Kind.CREDENTIAL, digest)
-    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "was": "planner"})
+    lineage.control(Kind.CONTROL_TRANSITION, body={"asked": "j.doe", "in_control": "j.doe", "means": None})
     lineage.control(Kind.EVIDENCE, body={"cosignatures": []})
     lineage.control(Kind.REDACTION, [commit], digest)
     lineage.control(Kind.EXTRACTION, [[0, commit]], None, digest)
@@ -129,4 +132,51 @@ def declared_loss() -> LineageBuilder:
     return lineage
 
 
-VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss)
+def staged() -> LineageBuilder:
+    """An act made ready in stages and executed, and another one aborted."""
+    lineage = LineageBuilder().setup(1, 2)
+    first = lineage.cycle((1, 2), stage=1)
+    lineage.commit(first)
+    lineage.end(first, "stage: witnessed")
+    second = lineage.cycle((1, 2), stage=2, after=first.carrier)
+    lineage.commit(second)
+    third = lineage.cycle((1,), stage=3, after=second.carrier)
+    lineage.end(second, "stage: executed")
+    lineage.commit(third)
+    lineage.end(third)
+    given_up = lineage.cycle((2,), stage=1)
+    lineage.event((2,), reason="a person came near", aborts=given_up.carrier)
+    lineage.end(given_up, "stage: aborted")
+    return lineage
+
+
+def decided() -> LineageBuilder:
+    """Cycles decided under a signed policy: admitted, refused, deviated, and granted by an external evaluator.
+
+    All under a delegation by an issuer that the root recognises, who is revoked at the end.
+    """
+    lineage = GatedBuilder().begin()
+    granting = rescoped(SCOPE, delegations=3, roles=frozenset({"operator"}))
+    lineage.bring(matrix=issue(1, BEGIN_S, [Issuer(signer(DEPOT).public_key, DEPOT, granting)], signer(ROOT.name)))
+    ann = issued(DEPOT, terms("ann", DEPOT, scope=SCOPE))
+    lineage.hold(ann, delegated(ann, "arm-7", key=lineage.identity.public_key))
+    lineage.govern()
+    cycle = lineage.gated((1, 2))
+    lineage.commit(cycle, (1, 2))
+    lineage.rows(cycle, lineage.schema())
+    lineage.end(cycle)
+    lineage.gated(force_n=50.0)
+    deviated = lineage.gated(magnitude=1.2)
+    lineage.doing = {"committed": "slow"}
+    lineage.commit(deviated, decision=2)
+    lineage.doing = {}
+    planner = evaluator()
+    lineage.bring(credential=planner.signed.raw)
+    lineage.commit(lineage.gated(grant_by=planner), decision=3)
+    lineage.revoke(ann, by=DEPOT)
+    lineage.govern(cell(version=4))
+    lineage.stop()
+    return lineage
+
+
+VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss, staged, decided)

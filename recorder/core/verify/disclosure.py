@@ -17,11 +17,12 @@ from recorder.core.errors import FormatError
 from recorder.core.kinds import Decision, Kind, Rows
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.merkle import root_of
-from recorder.core.required import POLICY_BODY, UNGATED_WHY, missing
+from recorder.core.required import CONTROL_BODY, POLICY_BODY, UNGATED_WHY, missing
 from recorder.core.verify.found import Found
 
 WHO, WHY, COMMITS, BODY = 8, 9, 10, 11
 NO_CLAIMS = b"\xa0"  # the empty map
+CREDENTIALS = ("credential", "matrix", "revocation")  # what a credential entry may bring: one of them
 _BOUND = frozenset({Kind.CYCLE, Kind.ACTUATION})  # whose claims must be complete (recorder.core.required)
 _NAMES = {WHO: "who", WHY: "why", COMMITS: "commits", BODY: "body"}
 
@@ -145,6 +146,10 @@ def _check_body(header: Header, family: list[Any] | dict[str, Any], found: Found
         if not observation.named_by(digest, disclosed("body", family)):
             stated = "there is none" if digest is None else f"it is {digest.hex()}"
             found("observation_digest", header.seq, f"control does not have the digest of the observation: {stated}")
+    if header.kind == Kind.CONTROL_TRANSITION:
+        _check_required(header.seq, CONTROL_BODY, family, found)
+    if header.kind == Kind.CREDENTIAL:
+        _check_credential(header, disclosed("body", family), found)
     if header.kind != Kind.POLICY:
         return
     _check_required(header.seq, POLICY_BODY, family, found)
@@ -154,6 +159,16 @@ def _check_body(header: Header, family: list[Any] | dict[str, Any], found: Found
     bundle = values["bundle"]
     if not isinstance(bundle, bytes) or sha256(bundle).digest() != header.control.digest:
         found("bundle_digest", header.seq, f"the bundle is not the one with digest {header.control.digest.hex()}")
+
+
+def _check_credential(header: Header, values: dict[str, Any], found: Found) -> None:
+    """What is here of a credential entry: one signed thing, of which control has the hash."""
+    named = [name for name in CREDENTIALS if name in values]
+    if len(named) > 1:
+        found("credential_digest", header.seq, f"one hash for {' and '.join(named)}")
+    for raw in (values[name] for name in named):
+        if not isinstance(raw, bytes) or sha256(raw).digest() != header.control.digest:
+            found("credential_digest", header.seq, f"the {named[0]} is not that of {header.control.digest.hex()}")
 
 
 def _check_rows(at: tuple[int, int], commit: Rows, held: object, row_bytes: int | None, found: Found) -> None:

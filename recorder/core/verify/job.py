@@ -1,15 +1,23 @@
-"""The part of a check that needs one entry alone: deterministic encoding, signature, claims (steps 1, 4 and 8)."""
+"""The part of a check that needs one entry and what it is under: encoding, signature, claims, acts, decision.
+
+Steps 1, 4 and 8 of every entry; 9 and 11 of what is under a signed policy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from recorder.core import entry
+from recorder.core import cbor, entry
 from recorder.core.errors import FormatError
 from recorder.core.keys import verify
 from recorder.core.verdict import Problem, problem
+from recorder.core.verify.acts import check_acts
 from recorder.core.verify.disclosure import check_claims
+from recorder.core.verify.found import Found
+from recorder.core.verify.held import why_of
+from recorder.core.verify.replaying import Programs, check_replay
+from recorder.core.verify.under import Acting, Deciding
 
 
 class Job(NamedTuple):
@@ -21,6 +29,7 @@ class Job(NamedTuple):
     key: bytes | None  # that must have signed; None where step 3 found that none of the log's keys may have
     claims: bytes | None  # None: not held, which was judged in order
     row_bytes: tuple[int | None, ...]  # by commit: size of a row; empty where no commit is rows
+    under: Deciding | Acting | None = None  # None: nothing of it was decided under a signed policy
 
 
 class Checked(NamedTuple):
@@ -30,6 +39,9 @@ class Checked(NamedTuple):
     signatures: int
     families: int
     problems: list[Problem]
+    replayed: int = 0  # decisions made again
+    unreplayed: int = 0  # that could not be
+    acts_unjudged: int = 0  # commits and rows of which too little is here
 
 
 def check_job(job: Job) -> list[Problem]:
@@ -37,22 +49,49 @@ def check_job(job: Job) -> list[Problem]:
     return check_jobs((job,)).problems
 
 
-def check_jobs(jobs: Iterable[Job]) -> Checked:
-    """Check several jobs."""
+def check_jobs(jobs: Iterable[Job], programs: Programs | None = None) -> Checked:
+    """Check several jobs; without programs no decision is made again."""
     problems: list[Problem] = []
-    count = signatures = families = 0
+    count = signatures = families = replayed = unreplayed = acts_unjudged = 0
     for job in jobs:
         count += 1
         signatures += job.key is not None
+        before = len(problems)
         families += _check(job, problems)
-    return Checked(count, signatures, families, problems)
+        if job.under is not None:
+            done = _check_under(job, job.under, programs, problems, sound=len(problems) == before)
+            replayed, unreplayed, acts_unjudged = replayed + done[0], unreplayed + done[1], acts_unjudged + done[2]
+    return Checked(count, signatures, families, problems, replayed, unreplayed, acts_unjudged)
+
+
+def _check_under(
+    job: Job, under: Deciding | Acting, programs: Programs | None, problems: list[Problem], *, sound: bool
+) -> tuple[int, int, int]:
+    """Judge what is under a signed policy; decisions made again, those left, commits left.
+
+    What is wrong already, or not here, is left.
+    """
+    header = entry.read_header(entry.split(job.raw)[1]) if sound and job.claims is not None else None
+    if isinstance(under, Acting):
+        if header is None or job.claims is None:
+            return 0, 0, 1
+        return 0, 0, check_acts(header, cbor.load(job.claims), under, _adding_to(problems))
+    why = None if header is None else why_of(header, job.claims)
+    if header is None or why is None:
+        return 0, 1, 0
+    return *check_replay(header, why, under, programs, _adding_to(problems)), 0
+
+
+def _adding_to(problems: list[Problem]) -> Found:
+    def found(error: str, seq: int | None, detail: str) -> None:
+        problems.append(problem(error, seq, detail))
+
+    return found
 
 
 def _check(job: Job, problems: list[Problem]) -> int:
     """Check a job, add to its problems, return how many families there were to check."""
-
-    def found(error: str, seq: int | None, detail: str) -> None:
-        problems.append(problem(error, seq, detail))
+    found = _adding_to(problems)
 
     try:
         signer_kid, payload, signature = entry.split(job.raw)

@@ -9,9 +9,10 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Commit, Kind, Previous
 from recorder.core.limits import HASH_BYTES
-from recorder.core.note import is_key_name
+from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree
 from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verify.authority import Authority
 from recorder.core.verify.axes import Axes
 from recorder.core.verify.cycles import Cycles
 from recorder.core.verify.deletions import Deletions
@@ -19,6 +20,7 @@ from recorder.core.verify.disclosure import NO_CLAIMS, carries_claims
 from recorder.core.verify.heads import KnownHeads
 from recorder.core.verify.job import Checked, Job
 from recorder.core.verify.missing import MissingClaims
+from recorder.core.verify.stages import Stages
 from recorder.core.verify.timeline import Timeline
 from recorder.core.verify.windows import KeyWindows
 
@@ -41,6 +43,7 @@ class Verifier:
         selection: bool = False,
         witnessed_size: int = 0,
         previous: Sequence[Previous] = (),
+        roots: Sequence[VerifierKey] = (),
     ) -> None:
         """Verify the log named `origin` from its first entry on.
 
@@ -51,6 +54,7 @@ class Verifier:
             selection: claims that are absent were left out on purpose; they are a declared loss.
             witnessed_size: entries that a cosignature covers; what follows them is the unwitnessed tail.
             previous: what boot entries of later incarnations say of this one: what is missing below it is declared.
+            roots: keys that credentials may chain to; without any, credentials and delegations are not judged.
 
         Raises:
             Misuse: origin not allowed as a key name, or a trusted key that is not 32 bytes.
@@ -71,9 +75,11 @@ class Verifier:
         self._windows = KeyWindows(self._found, trusted_identity)
         self._axes = Axes(self._found)
         self._cycles = Cycles(self._found)
+        self._stages = Stages(self._found)
         self._timeline = Timeline(self._found)
         self._missing = MissingClaims(self._found)
         self._deletions = Deletions(self._found)
+        self._authority = Authority(self._found, origin, roots)
         self._next_seq = 0
         self._prev = ZERO_HASH
         self._utc_ns = 0
@@ -110,19 +116,22 @@ class Verifier:
             self._found("prev_mismatch", seq, f"prev is {header.prev.hex()}, the entry below is {self._prev.hex()}")
         row_bytes = self._axes.check(entry)  # step 6
         self._cycles.check(header)
+        self._stages.check(header)
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
         self._deletions.check(header, claims)
+        under = self._authority.check(header, claims)  # step 9; a part of it, and 11, are the job's
         self._timeline.check(header)  # step 10
         self._count(entry)
         self._jobs += 1
-        return Job(seq, raw, self._aad, key, claims, row_bytes)
+        return Job(seq, raw, self._aad, key, claims, row_bytes, under)
 
     def take(self, checked: Checked) -> None:
         """Take what `check_jobs` found, in whatever order jobs were run."""
         self._jobs_done += checked.jobs
         self._signatures += checked.signatures
         self._families += checked.families
+        self._authority.take(checked)
         self._log.extend(checked.problems)
 
     def finish(self) -> Report:
@@ -145,6 +154,7 @@ class Verifier:
             4: self._signatures,
             7: self._heads.count,
             8: self._families,
+            **self._authority.checked(),
         }
         return make_report(
             self._log,
@@ -160,8 +170,11 @@ class Verifier:
                 "deletions": self._missing.deletions,
                 "deletions_before_term": self._deletions.before_term,
                 "deletions_unjudged": self._deletions.unjudged,
+                **self._authority.notes(),
             },
             deleted=self._missing.deleted,
+            roots=self._authority.roots,
+            proved=self._authority.is_proved,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:

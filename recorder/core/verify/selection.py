@@ -1,7 +1,7 @@
 """A selection: some entries of a log, each with its inclusion proof under one checkpoint.
 
-Steps 1, 2, 4 and 8 and inclusion are checked; 3 as far as introductions are among the entries.  Axes, cycle bounds
-and completeness need the entries between: the report says that they were not checked.
+Steps 1, 2, 4 and 8 and inclusion are checked; 3, 9 and 11 as far as the entries that they need are here.  Axes, cycle
+bounds and completeness need the entries between: the report says that they were not checked.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from recorder.core.ids import entry_id
 from recorder.core.keys import kid
 from recorder.core.kinds import Commit, Kind, Rows
 from recorder.core.merkle import verify_inclusion
-from recorder.core.note import is_key_name, parse_note
+from recorder.core.note import VerifierKey, is_key_name, parse_note
 from recorder.core.rows import schema_id, size_of, struct_format
 from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verify.authority import Authority
 from recorder.core.verify.heads import signature_fault
 from recorder.core.verify.job import Checked, Job
 
@@ -26,7 +27,14 @@ from recorder.core.verify.job import Checked, Job
 class SelectionVerifier:
     """Entries one by one, introductions and schemas before the entries that need them."""
 
-    def __init__(self, origin: str, checkpoint: bytes, *, trusted_identity: bytes | None = None) -> None:
+    def __init__(
+        self,
+        origin: str,
+        checkpoint: bytes,
+        *,
+        trusted_identity: bytes | None = None,
+        roots: Sequence[VerifierKey] = (),
+    ) -> None:
         """Verify entries against one checkpoint note.
 
         Args:
@@ -34,6 +42,7 @@ class SelectionVerifier:
             checkpoint: the note that all inclusion proofs lead to; its own signature is checked under the identity
                 key that the first boot entry names, or the trusted one.
             trusted_identity: the 32-byte key that the log must be of, if known.
+            roots: keys that credentials may chain to; without any, credentials and delegations are not judged.
 
         Raises:
             Misuse: origin not allowed as a key name.
@@ -47,6 +56,7 @@ class SelectionVerifier:
         self._trusted = trusted_identity
         self._identity = trusted_identity
         self._log = ProblemLog()
+        self._authority = Authority(self._found, origin, roots, whole=False)
         self._introduced: list[tuple[int, bytes]] = []  # seq and epoch key, rising
         self._schemas: dict[bytes, int] = {}
         self._entries = self._commits = self._included = 0
@@ -77,15 +87,17 @@ class SelectionVerifier:
                 self._found(error.error, header.seq, error.detail)
         key = self._key_of(entry)
         row_bytes = self._collect(entry)
+        under = self._authority.check(header, claims)
         self._last = entry
         self._jobs += 1
-        return Job(header.seq, raw, self._aad, key, claims, row_bytes)
+        return Job(header.seq, raw, self._aad, key, claims, row_bytes, under)
 
     def take(self, checked: Checked) -> None:
         """Take what `check_jobs` found."""
         self._jobs_done += checked.jobs
         self._signatures += checked.signatures
         self._families += checked.families
+        self._authority.take(checked)
         self._log.extend(checked.problems)
 
     def finish(self) -> Report:
@@ -103,13 +115,22 @@ class SelectionVerifier:
         head = self._last
         return make_report(
             self._log,
-            {1: self._entries, 2: self._entries, 4: self._signatures, 7: self._included, 8: self._families},
+            {
+                1: self._entries,
+                2: self._entries,
+                4: self._signatures,
+                7: self._included,
+                8: self._families,
+                **self._authority.checked(),
+            },
             entries=self._entries,
             commits=self._commits,
             head=str(entry_id(head.hash, head.header.seq)) if head is not None else None,
             tail=Tail(0, 0.0),
             pinned=self._trusted is not None,
-            notes={},
+            notes=self._authority.notes(),
+            roots=self._authority.roots,
+            proved=self._authority.is_proved,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:

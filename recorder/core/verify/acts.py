@@ -1,0 +1,82 @@
+"""Step 9: whether what was committed lies within the act that was decided about, and within the delegation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from recorder.core import cbor, scope
+from recorder.core.bounds import beyond
+from recorder.core.claims import disclosed, withheld
+from recorder.core.entry import Header
+from recorder.core.kinds import Commit
+from recorder.core.scope import Act, Scope
+from recorder.core.verify.disclosure import COMMITS
+from recorder.core.verify.found import Found
+from recorder.core.verify.under import Acting
+
+Values = Mapping[str, Any]
+
+_JUDGED = frozenset({"committed", "mode", "target", "magnitude", "unit", "reversibility", "frame", "position_m"})
+_UNTIMED = "times: "  # how `scope.covers` begins what it says of the hour
+
+
+def contemplated(why: Values) -> tuple[Values, Values] | None:
+    """What and where, as a why has them; None where they are not here, or are of another shape."""
+    match why.get("contemplated"):
+        case {"what": dict(what), "where": dict(where)}:
+            return what, where
+    return None
+
+
+def act_of(action_class: str, actuators: Collection[str], what: Values, where: Values, utc_ns: int | None) -> Act:
+    """What a scope is asked about."""
+    return Act(
+        action_class, actuators, what.get("magnitude"), what.get("unit"), where.get("frame"), where.get("position_m"),
+        utc_ns,
+    )  # fmt: skip
+
+
+def timely(reasons: Iterable[str], *, is_timed: bool) -> list[str]:
+    """Reasons of a scope without those of the hour, where the clock did not tell it."""
+    return [one for one in reasons if is_timed or _UNTIMED not in one]
+
+
+def check_acts(header: Header, record: Mapping[int, Any], acting: Acting, found: Found) -> int:
+    """Judge the commits of an entry whose claims were checked; return how many could not be judged."""
+    assert header.classes is not None
+    asked = None if acting.what is None else _values(acting.what)
+    granted = None if acting.scope is None else _scope(acting.scope)
+    names = dict(acting.names)
+    utc_ns = header.time.utc_ns if acting.is_timed else None
+    unjudged = 0
+    items = record.get(COMMITS, [])
+    for index, (commit, item) in enumerate(zip(header.commits or (), items, strict=False)):
+        name = names.get(commit.actuator)
+        if name is None or asked is None or granted is None or _is_hidden(item):
+            unjudged += commit.count if not isinstance(commit, Commit) else 1
+            continue
+        what, where = disclosed("what", item[0]), disclosed("where", item[1])
+        of = header.classes.action_class
+        reasons = beyond(asked, what, where, granted, of, name, utc_ns, acting.deviate_to)
+        for reason in timely(reasons, is_timed=acting.is_timed):
+            error, _, detail = reason.partition(": ")
+            found(error, header.seq, f"commit {index}: {detail}")
+    return unjudged
+
+
+def _is_hidden(item: list[Any]) -> bool:
+    """Whether something that is judged is withheld, by itself or in a family that is one claim."""
+    return any(not _JUDGED.isdisjoint(keys) or "*" in keys for keys in map(withheld, item[:2]))
+
+
+@lru_cache(maxsize=64)
+def _values(encoded: bytes) -> Values:
+    values: Values = cbor.load(encoded)
+    return values
+
+
+@lru_cache(maxsize=64)
+def _scope(encoded: bytes) -> Scope:
+    return scope.read(cbor.load(encoded), "credential_malformed")

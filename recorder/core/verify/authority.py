@@ -1,0 +1,250 @@
+"""Step 9: credentials, delegations, policies and budgets, of a lineage whose cycles are decided under a signed policy.
+
+What needs entries below is judged here, in order; what needs the claims of commits, or a decision made again, goes to
+the jobs with what they must know.  Under a configured table nothing is claimed of authority: there is nothing to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recorder.core import cbor, scope
+from recorder.core.entry import Header
+from recorder.core.kinds import Commit, Decision, Kind
+from recorder.core.moments import Floor
+from recorder.core.note import VerifierKey
+from recorder.core.policy import PolicyBundle
+from recorder.core.verify.acts import contemplated
+from recorder.core.verify.budgets import Budgets
+from recorder.core.verify.cycles import CYCLES_KEPT
+from recorder.core.verify.found import Found
+from recorder.core.verify.held import Family, Values, Whos, body_of, why_of
+from recorder.core.verify.holdings import Holdings
+from recorder.core.verify.job import Checked
+from recorder.core.verify.opening import SYNCHRONISED, Opening, Openings
+from recorder.core.verify.policies import Policies
+from recorder.core.verify.under import Acting, Deciding, Under
+
+NAMES_KEPT = 65_536  # of actuators
+_LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
+
+
+class _Permit:
+    """A cycle that a delegation covers, and what its users are held against."""
+
+    __slots__ = ("acting", "decision", "delegation", "not_after_ns", "verbs")
+
+    def __init__(self, header: Header, delegation: bytes | None, verbs: Sequence[str] | None, acting: Acting) -> None:
+        assert header.bounds is not None
+        self.decision = header.decision
+        self.not_after_ns = header.bounds.not_after_mono_ns
+        self.delegation = delegation  # hash of the credential; None where it could not be judged
+        self.verbs = verbs
+        self.acting = acting
+
+
+class Authority:
+    """Takes every entry in order; hands out what the jobs of some of them need."""
+
+    def __init__(self, found: Found, origin: str, roots: Sequence[VerifierKey], *, whole: bool = True) -> None:
+        """Begin with the first entry.
+
+        Args:
+            found: takes what is wrong.
+            origin: of the log.
+            roots: the keys that credentials may chain to; without any, nothing is judged but replays.
+            whole: all entries will pass; else what is not here may lie elsewhere, and is not judged.
+
+        """
+        self._found = found
+        self._roots = roots
+        self._whole = whole
+        self._floor = Floor()
+        self._whos = Whos()
+        self._names: dict[int, str] = {}
+        self._permits: dict[int, _Permit] = {}
+        self._purge_at = CYCLES_KEPT
+        self._os_boot: bytes | None = None
+        self._holdings = Holdings(found, roots, whole=whole)
+        self._policies = Policies(found, roots, self._holdings)
+        self._budgets = Budgets(found)
+        self._openings = Openings(found, origin, self._holdings, whole=whole)
+        self._cycles = 0  # of gated classes under a signed policy
+        self._replayed = self._unreplayed = self._acts_unjudged = 0
+
+    @property
+    def roots(self) -> list[str]:
+        """The keys by which it is judged, as trust files name them."""
+        return [str(root) for root in self._roots]
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether something was judged, and nothing was left open."""
+        left = self.notes()
+        return bool(self.checked()[9]) and not any(left[name] for name in _LEFT_OPEN)
+
+    def checked(self) -> dict[int, int]:
+        """By step how many things were judged: cycles and policies, and decisions made again."""
+        return {9: self._openings.judged + self._policies.judged, 11: self._replayed}
+
+    def notes(self) -> dict[str, int]:
+        """What is known beside errors, by name."""
+        unjudged = self._openings.unjudged + self._policies.unjudged + self._holdings.unread
+        return {
+            "authority_cycles": self._openings.judged,
+            "authority_indeterminate": self._openings.indeterminate + self._policies.indeterminate,
+            "authority_unjudged": unjudged if self._roots else self._cycles,
+            "acts_unjudged": self._acts_unjudged,
+            "decisions_unreplayed": self._unreplayed,
+            "same_serial": self._holdings.same_serials(),
+        }
+
+    def take(self, checked: Checked) -> None:
+        """Take what jobs found."""
+        self._replayed += checked.replayed
+        self._unreplayed += checked.unreplayed
+        self._acts_unjudged += checked.acts_unjudged
+
+    def check(self, header: Header, claims: bytes | None) -> Under | None:
+        """Judge the next entry; return what its job needs to know of those below."""
+        if self._roots:
+            self._floor.passing(header.time)
+        kind, seq, who = header.kind, header.seq, header.who
+        if who is not None and who[1] == seq and claims is not None:
+            self._whos.note(seq, claims)
+        if kind == Kind.ACTUATION:
+            return self._use(header) if self._permits else None
+        if kind == Kind.CYCLE:
+            return self._open(header, claims)
+        if kind == Kind.REFUSAL:
+            return self._refuse(header)
+        if kind == Kind.CYCLE_END:
+            self._permits.pop(header.control.carrier, None)
+        elif kind == Kind.POLICY:
+            body = body_of(header, claims)
+            raw = None if body is None else body.get("bundle")
+            self._policies.take(seq, header.control.digest, raw, self._floor.moment(header.time, seq))
+        elif kind == Kind.CREDENTIAL and self._roots:
+            self._holdings.take(seq, header.control.digest, body_of(header, claims))
+        elif kind == Kind.ACTUATOR:
+            self._name(header.control.number, body_of(header, claims))
+        elif kind == Kind.BOOT:
+            self._boot(header)
+        return None
+
+    def _name(self, number: int, body: Values | None) -> None:
+        name = None if body is None else body.get("name")
+        if isinstance(name, str) and len(self._names) < NAMES_KEPT:
+            self._names[number] = name
+
+    def _boot(self, header: Header) -> None:
+        boot = header.control
+        if self._whole and boot.os_boot != self._os_boot:
+            self._permits.clear()
+            self._budgets.boot()
+        self._os_boot = boot.os_boot
+        self._openings.boot(boot.identity_key, boot.os_boot)
+
+    def _under(self, header: Header) -> PolicyBundle | None:
+        """The signed policy that an entry is under; that it names the one in force is for step 6."""
+        bundle = self._policies.in_force
+        axis = header.policy_axis
+        return bundle if bundle is not None and axis is not None and axis.bundle == bundle.hash else None
+
+    def _refuse(self, header: Header) -> Deciding | None:
+        bundle = self._under(header)
+        if bundle is None or header.why is None or header.why.carrier != header.seq:
+            return None
+        return self._deciding(header, bundle, ())
+
+    def _open(self, header: Header, claims: bytes | None) -> Deciding | None:
+        bounds, classes = header.bounds, header.classes
+        assert bounds is not None
+        assert classes is not None
+        bundle = self._under(header)
+        if bundle is None:
+            if not self._policies.is_known:
+                self._cycles += 1
+                self._openings.unjudged += 1
+            return None
+        rules = bundle.policy.classes
+        unknown = [name for name in bounds.action_classes if name not in rules]
+        if not unknown and not any(rules[name].gated for name in bounds.action_classes):
+            return None
+        self._cycles += 1
+        why = why_of(header, claims)
+        if self._roots:
+            for name in unknown:
+                detail = f"class {name[:80]} is none of policy {bundle.policy.name}: nothing decided about it"
+                self._found("decision_missing", header.seq, detail)
+            opening = Opening(header, bundle, self._named(bounds.actuators), self._who(header), why)
+            delegated = self._openings.judge(opening, self._floor.moment(header.time, header.seq))
+            named = rules.get(classes.action_class)
+            self._permit(header, delegated, None if named is None else named.verbs, why)
+        return self._deciding(header, bundle, self._named(bounds.actuators))
+
+    def _permit(
+        self, header: Header, delegation: bytes | None, verbs: Sequence[str] | None, why: Family | None
+    ) -> None:
+        bounds = header.bounds
+        assert bounds is not None
+        act = None if why is None else contemplated(why.values)
+        chain = None if delegation is None else self._holdings.chain(delegation)
+        acting = Acting(
+            None if act is None else cbor.pack(act[0]),
+            None if chain is None else cbor.encode(scope.to_value(chain.links[0].terms.scope)),
+            _deviate_to(header, why),
+            tuple((number, self._names[number]) for number in bounds.actuators if number in self._names),
+            is_timed=False,
+        )
+        if chain is not None:
+            self._budgets.open(header.seq, chain, header.time.mono_ns, bounds.not_after_mono_ns)
+        self._permits[header.seq] = _Permit(header, delegation, verbs, acting)
+        if len(self._permits) > self._purge_at:
+            now_ns = header.time.mono_ns
+            self._permits = {seq: one for seq, one in self._permits.items() if one.not_after_ns >= now_ns}
+            self._purge_at = max(CYCLES_KEPT, 2 * len(self._permits))
+
+    def _use(self, header: Header) -> Acting | None:
+        assert header.why is not None
+        permit = self._permits.get(header.why.carrier)
+        if permit is None or header.decision in (Decision.OUTSIDE_GRANT, Decision.UNGATED):
+            return None
+        seq = header.seq
+        if header.decision != permit.decision:
+            ours, theirs = header.decision, permit.decision
+            self._found("cycle_decision", seq, f"decision {ours}, that of cycle {header.why.carrier} is {theirs}")
+        made, verb = 0, "commit"
+        for commit in header.commits or ():
+            if isinstance(commit, Commit):
+                made += 1
+            else:
+                made, verb = made + commit.count, "record"
+            if permit.verbs is not None and verb not in permit.verbs:
+                self._found("verb_not_permitted", seq, f"{verb} is not among {', '.join(permit.verbs) or 'none'}")
+        if permit.delegation is not None:
+            for since in self._holdings.revoked(permit.delegation).values():
+                if since <= seq:
+                    detail = f"under cycle {header.why.carrier}, whose delegation is revoked from seq {since}"
+                    self._found("credential_revoked", seq, detail)
+            if (chain := self._holdings.chain(permit.delegation)) is not None:
+                self._budgets.use(seq, chain, made)
+        return permit.acting._replace(is_timed=header.time.quality >= SYNCHRONISED)
+
+    def _who(self, header: Header) -> Family | None:
+        return None if header.who is None else self._whos.of(header.who)
+
+    def _named(self, actuators: Sequence[int]) -> tuple[str | None, ...]:
+        return tuple(map(self._names.get, actuators))
+
+    def _deciding(self, header: Header, bundle: PolicyBundle, names: tuple[str | None, ...]) -> Deciding:
+        who = self._who(header)
+        known = None if who is None or who.withheld else cbor.pack(who.values)
+        return Deciding(bundle.signed.raw, known, names)
+
+
+def _deviate_to(header: Header, why: Family | None) -> str | None:
+    match None if why is None else why.values.get("deviation"):
+        case {"committed": str(mode)} if header.decision == Decision.DEVIATED:
+            return mode
+    return None

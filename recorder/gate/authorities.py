@@ -1,0 +1,196 @@
+"""What a recorder knows of authority: roots, recognised issuers, credentials, and which of these were revoked.
+
+Installing comes in two steps, since an entry of the log lies between them: `judge_*` says what an installation would
+change, or why it is refused; `add`, `recognise` and `revoke` make the change.  The same changes made again at a start
+give the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from recorder.core import credential, delegation, matrix, revocation, sign1
+from recorder.core.credential import Credential
+from recorder.core.delegation import Chain, Moment, Standing
+from recorder.core.errors import FormatError
+from recorder.core.matrix import Matrix
+from recorder.core.note import VerifierKey
+
+CREDENTIALS_MAX = 256
+REVOCATIONS_MAX = 4096
+
+
+class _Traced(NamedTuple):
+    """What is known of one credential until something is installed."""
+
+    chain: Chain
+    revoked: dict[bytes, int]  # of its links
+
+
+class Authorities:
+    """The credentials that a recorder judges by; it holds no clock and no file.
+
+    `revocations` has the seq of the entry that brought each.  Its keys are hashes of credentials, and, for lists whose
+    signer does not stand above the credential as far as is known here, hashes with the signer's key behind: these act
+    as soon as a credential or a matrix puts the signer there, so that it does not matter which came first.
+    """
+
+    def __init__(self, roots: Sequence[VerifierKey]) -> None:
+        self.roots = tuple(roots)
+        self.matrix: Matrix | None = None
+        self.revocations: dict[bytes, int] = {}
+        self._pool: dict[bytes, Credential] = {}
+        self._traced: dict[bytes, _Traced] = {}
+
+    @classmethod
+    def restore(
+        cls,
+        roots: Sequence[VerifierKey],
+        credentials: Iterable[bytes],
+        matrix_raw: bytes | None,
+        revocations: Mapping[bytes, int],
+    ) -> Authorities:
+        """Make again what installations have made; they were judged then, but the trust file may be another one.
+
+        Raises:
+            FormatError: what was installed cannot be read, or no root signed the matrix.
+
+        """
+        made = cls(roots)
+        for raw in credentials:
+            made.add(credential.read(raw))
+        made.matrix = None if matrix_raw is None else matrix.read(matrix_raw, made.roots)
+        made.revocations = dict(revocations)
+        return made
+
+    @property
+    def pool(self) -> Mapping[bytes, Credential]:
+        """The credentials by hash."""
+        return self._pool
+
+    def judge_credential(self, raw: bytes) -> Credential:
+        """Read a credential that may be installed: it descends from a root or a recognised issuer, and lies within it.
+
+        Whether it is valid at any time is asked when it is used.
+
+        Raises:
+            FormatError: credential_malformed; credentials_full; the first reason of its chain.
+
+        """
+        read = credential.read(raw)
+        if read.hash in self._pool:
+            return read
+        if len(self._pool) >= CREDENTIALS_MAX:
+            raise FormatError(
+                "credentials_full", f"{CREDENTIALS_MAX} credentials are here, and no room for another one"
+            )
+        chain = delegation.trace(read, self._pool, self.matrix, self.roots)
+        for reason in chain.reasons:
+            raise FormatError(reason.error, reason.detail)
+        return read
+
+    def judge_matrix(self, raw: bytes) -> Matrix:
+        """Read a matrix that may take the place of the one in force.
+
+        Raises:
+            FormatError: matrix_malformed, matrix_signature, matrix_version.
+
+        """
+        read = matrix.read(raw, self.roots)
+        if self.matrix is not None:
+            matrix.check_newer(read, self.matrix)
+        return read
+
+    def judge_revocation(self, raw: bytes) -> frozenset[bytes]:
+        """Read a revocation list of somebody who is known here; the keys that it puts into `revocations`.
+
+        Raises:
+            FormatError: revocation_malformed; issuer_unknown: nobody known here signed it; revocations_full.
+
+        """
+        listed = revocation.read(raw)
+        signer = next((key for key in self._keys() if sign1.verify(listed.signed, key)), None)
+        if signer is None:
+            raise FormatError("issuer_unknown", f"kid {listed.signed.kid.hex()}: nobody known here signed the list")
+        revoked = frozenset(self._revocation_key(item.credential, signer) for item in listed.revoked)
+        if len(self.revocations.keys() | revoked) > REVOCATIONS_MAX:
+            raise FormatError("revocations_full", f"{REVOCATIONS_MAX} revocations are all that there is room for")
+        return revoked
+
+    def add(self, installed: Credential) -> None:
+        """Take a credential into the pool."""
+        self._pool[installed.hash] = installed
+        self._traced.clear()
+
+    def recognise(self, installed: Matrix) -> None:
+        """Put a matrix in force."""
+        self.matrix = installed
+        self._traced.clear()
+
+    def revoke(self, keys: Collection[bytes], seq: int) -> None:
+        """Take what `judge_revocation` gave, as of an entry; what was revoked before stays so from then."""
+        for key in keys:
+            self.revocations.setdefault(key, seq)
+        self._traced.clear()
+
+    def chain(self, hash_: bytes) -> Chain:
+        """A credential and what stands above it.
+
+        Raises:
+            FormatError: parent_unknown: no such credential is here.
+
+        """
+        return self._trace(hash_).chain
+
+    def standing(self, hash_: bytes, moment: Moment) -> Standing:
+        """What a credential is worth at a moment; 2 µs once its chain was asked for.
+
+        Raises:
+            FormatError: parent_unknown: no such credential is here.
+
+        """
+        traced = self._trace(hash_)
+        return delegation.stand(traced.chain, traced.revoked, moment)
+
+    def revoked(self, hash_: bytes) -> frozenset[bytes]:
+        """The links of a chain that are revoked; to be asked of what is in use whenever something was installed.
+
+        Raises:
+            FormatError: parent_unknown: no such credential is here.
+
+        """
+        return frozenset(self._trace(hash_).revoked)
+
+    def _trace(self, hash_: bytes) -> _Traced:
+        traced = self._traced.get(hash_)
+        if traced is None:
+            found = self._pool.get(hash_)
+            if found is None:
+                raise FormatError("parent_unknown", f"no credential {hash_.hex()[:64]} is here")
+            chain = delegation.trace(found, self._pool, self.matrix, self.roots)
+            traced = self._traced[hash_] = _Traced(chain, self._revoked(chain))
+        return traced
+
+    def _revoked(self, chain: Chain) -> dict[bytes, int]:
+        """From which seq each link of a chain is revoked."""
+        revoked = {}
+        for place, link in enumerate(chain.links):
+            above = revocation.keys_above(chain, self.roots, place)
+            seqs = [self.revocations.get(link.hash + key) for key in (b"", *above)]
+            acting = [seq for seq in seqs if seq is not None]
+            if acting:
+                revoked[link.hash] = min(acting)
+        return revoked
+
+    def _revocation_key(self, hash_: bytes, signer: bytes) -> bytes:
+        if any(signer == root.public_key for root in self.roots):
+            return hash_
+        if hash_ in self._pool and signer in revocation.keys_above(self.chain(hash_), self.roots):
+            return hash_
+        return hash_ + signer
+
+    def _keys(self) -> list[bytes]:
+        keys = [root.public_key for root in self.roots]
+        keys += [issuer.key for issuer in self.matrix.issuers] if self.matrix else []
+        return [*keys, *(one.terms.key for one in self._pool.values())]

@@ -1,0 +1,80 @@
+"""The why of a decision, as the recorder states it over whatever a controller claims (FORMAT.md section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from recorder.core import cbor
+from recorder.core.kinds import Decision
+from recorder.gate.decision import Decided
+from recorder.gate.program import Program
+
+ALTERNATIVES_MAX = 200
+
+_DECIDING = {
+    Decision.REFUSED: frozenset({("forbid", "true"), ("forbid", "error"), ("permit", "error"), ("deviate", "error")}),
+    Decision.DEVIATED: frozenset({("deviate", "true")}),
+    Decision.ADMITTED: frozenset({("permit", "true")}),
+}
+
+
+class Before(NamedTuple):
+    """The decision about the stage before."""
+
+    id: str  # printed id of its cycle entry
+    decision: Decision
+    clauses: Mapping[str, str]  # truth by id, as its why has them
+
+
+def of_clauses(decided: Decided) -> list[cbor.Value]:
+    """The claim `clauses`."""
+    return [{"id": one.id, "effect": one.effect, "truth": one.truth} for one in decided.clauses]
+
+
+def counterfactual(program: Program, decided: Decided, *, refused_anyway: bool) -> dict[str, cbor.Value]:
+    """What had been decided without the clauses that did.
+
+    Args:
+        program: that decided.
+        decided: by it.
+        refused_anyway: for reasons that are no clause's; then no clause that would permit it has decided either.
+
+    """
+    if not decided.clauses or (refused_anyway and decided.decision != Decision.REFUSED):
+        return {"without": [], "decision": name_of(Decision.REFUSED)}
+    deciding = _DECIDING[decided.decision]
+    without = [one.id for one in decided.clauses if (one.effect, one.truth) in deciding]
+    then = Decision.REFUSED if refused_anyway else program.without(decided, without)
+    return {"without": without, "decision": name_of(then)}
+
+
+def alternatives(claimed: cbor.Value) -> dict[str, cbor.Value]:
+    """The claims about alternatives: at most so many, and how many there were."""
+    if not isinstance(claimed, list) or len(claimed) <= ALTERNATIVES_MAX:
+        return {"alternatives": claimed}
+    return {
+        "alternatives": claimed[:ALTERNATIVES_MAX],
+        "alternatives_truncated": True,
+        "alternatives_total": len(claimed),
+    }
+
+
+def deviation(decided: Decided, what: Mapping[str, cbor.Value], delegation: bytes) -> dict[str, cbor.Value]:
+    """The claim `deviation`: what conformed and what is done instead, by which clause, under which credential."""
+    clause = next(one.id for one in decided.clauses if (one.effect, one.truth) == ("deviate", "true"))
+    return {
+        "conformant": what, "committed": decided.deviate_to, "clause": clause, "credential": delegation,
+    }  # fmt: skip
+
+
+def since(before: Before, decided: Decided) -> dict[str, cbor.Value]:
+    """The claim `post_evaluation`: what the stage before was decided on, and which clauses are otherwise now."""
+    now = {one.id: one.truth for one in decided.clauses}
+    changed = [id_ for id_ in {**now, **before.clauses} if now.get(id_) != before.clauses.get(id_)]
+    return {"predecessor": before.id, "decision": name_of(before.decision), "changed": changed}
+
+
+def name_of(decision: Decision) -> str:
+    """As claims have it."""
+    return decision.name.lower()

@@ -1,0 +1,496 @@
+"""Steps 9 and 11 over lineages, beside the vectors: edges of time, of budgets, of what is here, and what is no error."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from recorder.audit.programs import programs
+from recorder.core import matrix, observation
+from recorder.core.kinds import Kind
+from recorder.core.matrix import Issuer
+from recorder.core.observation import Observation
+from recorder.core.policy_replay import artefact_hash, decode
+from recorder.core.scope import Counts, Times
+from recorder.core.verdict import Report
+from recorder.core.verify import verify_lineage
+from tests.credential_builder import (
+    BEGIN_S,
+    DAY_S,
+    DEPOT,
+    NS,
+    ROOT,
+    delegated,
+    from_root,
+    issued,
+    rescoped,
+    signer,
+    terms,
+)
+from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
+from tests.lineage_builder import MS
+from tests.vectors.broken_authority import observed_by
+
+ERROR_NS = 50_000  # of the builder's clock
+
+
+def report(lineage: GatedBuilder, **changed: Any) -> Report:
+    asked = {"roots": lineage.roots, "programs": programs(), **changed}
+    return verify_lineage(lineage.origin, lineage.records, **asked)
+
+
+def found(lineage: GatedBuilder, **changed: Any) -> list[tuple[int | None, str]]:
+    return [(one.seq, one.error) for one in report(lineage, **changed).problems]
+
+
+def outcome(of: Report, step: int) -> tuple[str, int]:
+    return next((line.outcome, line.checked) for line in of.steps if line.step == step)
+
+
+def settled(at_utc_ns: int, lineage: GatedBuilder | None = None) -> GatedBuilder:
+    """A lineage whose next entry but the policy's is of this UTC, less the error of the clock."""
+    lineage = lineage or GatedBuilder()
+    lineage.ready()
+    lineage.clock.mono_ns += at_utc_ns + ERROR_NS - MS - lineage.clock.utc_ns
+    lineage.clock.utc_ns = at_utc_ns + ERROR_NS - MS
+    return lineage
+
+
+@pytest.mark.parametrize(("at_ns", "expired"), [(-1, False), (0, True)])
+def test_a_delegation_is_over_at_exp_and_not_a_nanosecond_before(at_ns: int, *, expired: bool) -> None:
+    """The floor decides: UTC less the clock's error."""
+    lineage = settled((BEGIN_S + DAY_S) * NS + at_ns)
+    lineage.gated(valid_ms=0)
+    errors = {error for _, error in found(lineage)}
+    assert errors == ({"credential_expired", "policy_expired"} if expired else set())
+
+
+def test_a_cycle_does_not_outlast_its_delegation() -> None:
+    """Bounds are cut to the end of the chain, 100 ms aside."""
+    lineage = settled((BEGIN_S + DAY_S) * NS - NS)
+    lineage.gated(valid_ms=1_000)
+    assert found(lineage) == []
+    late = lineage.gated(valid_ms=1_200)
+    assert found(lineage) == [(late.carrier, "credential_expired")]
+
+
+def test_a_clock_set_back_revives_nothing() -> None:
+    """What was over once stays over, and a revocation acts from its entry on whatever the clock says."""
+    lineage = GatedBuilder()
+    held = lineage.platform()
+    lineage.ready(held)
+    before = lineage.gated()
+    lineage.commit(before)
+    lineage.revoke(held)
+    lineage.clock.utc_ns -= 3600 * NS
+    lineage.clock.mono_ns += MS
+    lineage.control(Kind.CLOCK_STEP, lineage.clock.utc_ns + 3600 * NS, lineage.clock.utc_ns, "ntp")
+    after = lineage.gated()
+    assert found(lineage) == [(after.carrier, "credential_revoked")]
+
+    lineage = settled((BEGIN_S + DAY_S) * NS)
+    lineage.control(Kind.MARK, body={})
+    lineage.clock.utc_ns -= 3600 * NS
+    lineage.control(Kind.CLOCK_STEP, lineage.clock.utc_ns + 3600 * NS, lineage.clock.utc_ns, "ntp")
+    after = lineage.gated(valid_ms=0)
+    assert {seq for seq, _ in found(lineage)} == {after.carrier}
+    assert "credential_expired" in {error for _, error in found(lineage)}
+
+
+def test_a_revocation_by_an_issuer_above_acts_and_one_from_beside_does_not() -> None:
+    """The depot that issued may revoke; another holder may not, nor the holder itself."""
+    lineage = GatedBuilder().begin()
+    granting = rescoped(SCOPE, delegations=3, roles=frozenset({"operator"}))
+    lineage.bring(
+        matrix=matrix.issue(1, BEGIN_S, [Issuer(signer(DEPOT).public_key, DEPOT, granting)], signer(ROOT.name))
+    )
+    ann = issued(DEPOT, terms("ann", DEPOT, scope=SCOPE))
+    lineage.bring(credential=from_root("eve", scope=SCOPE).signed.raw)
+    lineage.hold(ann, delegated(ann, "arm-7", key=lineage.identity.public_key))
+    lineage.govern()
+    lineage.revoke(ann, by="eve")
+    lineage.revoke(ann, by="ann")
+    lineage.commit(lineage.gated())
+    assert found(lineage) == []
+    lineage.revoke(ann, by=DEPOT)
+    assert found(lineage) == []
+    assert found(lineage, roots=()) == []
+    assert (lineage.gated().carrier, "credential_revoked") in found(lineage)
+
+
+def test_a_list_by_nobody_known_is_an_error() -> None:
+    """The recorder would have refused it."""
+    lineage = GatedBuilder().begin()
+    assert found(lineage) == []
+    assert (lineage.revoke(from_root("ann"), by="mallory"), "issuer_unknown") in found(lineage)
+
+
+def test_a_credential_entry_brings_one_thing() -> None:
+    """Bytes under two names have one hash."""
+    lineage = GatedBuilder().begin()
+    raw = from_root("ann").signed.raw
+    seq = lineage.control(Kind.CREDENTIAL, sha256(raw).digest(), body={"credential": raw, "matrix": raw})
+    assert (seq, "credential_digest") in found(lineage)
+
+
+def test_an_unknown_root() -> None:
+    """By another root than the one that signed, nothing stands."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated()
+    other = type(ROOT).derive("other/root", ROOT.algorithm, signer("other/root").public_key)
+    assert (cycle.carrier, "issuer_unknown") in found(lineage, roots=[other])
+
+
+@pytest.mark.parametrize("commits", [2, 3])
+def test_a_budget_of_commits_is_shared_by_cycles_and_restarts(commits: int) -> None:
+    """Rows count too, and what is delegated further counts above."""
+    lineage = GatedBuilder()
+    ann = from_root("ann", scope=rescoped(SCOPE, counts=Counts(4, 3600)))
+    lineage.ready(ann, delegated(ann, "arm-7", key=lineage.identity.public_key))
+    schema = lineage.schema()
+    lineage.rows(lineage.gated(), schema, 2)
+    lineage.made.clear()
+    lineage.stop()
+    lineage.boot()
+    lineage.policy(lineage.signed)
+    cycle = lineage.gated()
+    made = [lineage.commit(cycle) for _ in range(commits)]
+    assert found(lineage) == [(seq, "budget_exceeded") for seq in made[2:] for _link in range(2)]
+
+
+@pytest.mark.parametrize(("seconds", "exceeded"), [(5, False), (4, True)])
+def test_a_budget_of_time_counts_an_instant_once(seconds: int, *, exceeded: bool) -> None:
+    """Three cycles of two seconds, of which two begin at nearly the same time: a millisecond over four seconds."""
+    lineage = GatedBuilder().ready(scope=rescoped(SCOPE, counts=Counts(100, seconds)))
+    lineage.gated()
+    lineage.gated()
+    lineage.clock.pass_ns(4 * NS)
+    last = lineage.gated()
+    assert found(lineage) == ([(last.carrier, "budget_exceeded")] if exceeded else [])
+
+
+def test_time_of_an_earlier_os_boot_is_not_covered_twice() -> None:
+    """The mark of what is covered does not outlive CLOCK_BOOTTIME."""
+    lineage = GatedBuilder().ready(scope=rescoped(SCOPE, counts=Counts(100, 3)))
+    lineage.gated()
+    lineage.stop()
+    lineage.boot(new_os_boot=True)
+    lineage.acting(delegation=lineage.platform(scope=rescoped(SCOPE, counts=Counts(100, 3))).hash)
+    lineage.policy(lineage.signed)
+    assert found(lineage) == []
+    last = lineage.gated()
+    assert found(lineage) == [(last.carrier, "budget_exceeded")]
+
+
+def test_the_same_bundle_again_is_no_error_and_an_older_one_or_a_table_is() -> None:
+    """Each start writes the bundle in force anew."""
+    lineage = GatedBuilder().ready()
+    lineage.stop()
+    lineage.boot()
+    lineage.policy(lineage.signed)
+    lineage.govern(cell(version=4))
+    assert found(lineage) == []
+    rolled_back = lineage.govern(cell(version=3))
+    table = lineage.policy()
+    assert found(lineage) == [(rolled_back, "policy_older"), (table, "policy_older")]
+
+
+def test_a_class_that_the_policy_does_not_know_is_not_ungated() -> None:
+    """Nothing decided about it."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.cycle(classes=("dance",))
+    assert (cycle.carrier, "decision_missing") in found(lineage)
+    assert "class dance is none of policy cell" in report(lineage).problems[0].detail
+
+
+def test_an_ungated_class_is_not_judged() -> None:
+    """It asks for no delegation."""
+    lineage = GatedBuilder().begin()
+    lineage.govern()
+    lineage.commit(lineage.cycle(classes=("braking",)))
+    assert found(lineage) == []
+    assert outcome(report(lineage), 9) == ("pass", 1)  # the policy
+
+
+def test_a_grant_is_used_once() -> None:
+    """The same bytes again: its nonce was used."""
+    by = evaluator()
+    lineage = GatedBuilder().ready()
+    lineage.bring(credential=by.signed.raw)
+    lineage.gated(grant_by=by, nonce=bytes(16))
+    again = lineage.gated(grant_by=by, nonce=bytes(16))
+    assert found(lineage) == [(again.carrier, "nonce_reused")]
+
+
+def test_a_grant_needs_its_nonce_in_control() -> None:
+    """Else it could be used again under another."""
+    by = evaluator()
+    lineage = GatedBuilder().ready()
+    lineage.bring(credential=by.signed.raw)
+    cycle = lineage.gated(grant_by=by, granting={"nonce": bytes(16)})
+    assert found(lineage) == [(cycle.carrier, "grant_beyond")]
+
+
+@pytest.mark.parametrize(("role", "errors"), [("evaluator", []), ("operator", ["role_mismatch"])])
+def test_a_grant_is_an_evaluators(role: Any, errors: list[str]) -> None:
+    """Somebody else's signature decides nothing."""
+    by = from_root("planner", role=role, scope=SCOPE)
+    lineage = GatedBuilder().ready()
+    lineage.bring(credential=by.signed.raw)
+    cycle = lineage.gated(grant_by=by)
+    assert found(lineage) == [(cycle.carrier, error) for error in errors]
+
+
+@pytest.mark.parametrize(("by", "errors"), [(None, []), ("mallory", ["observation_signature"])])
+def test_an_input_is_signed_by_its_observer(by: str | None, errors: list[str]) -> None:
+    """By the key of the credential that the observation names."""
+    observer = from_root("lidar", role="inspector")
+    lineage = GatedBuilder().ready()
+    lineage.bring(credential=observer.signed.raw)
+    cycle = lineage.gated(observed=observed_by(observer, by))
+    assert found(lineage) == [(cycle.carrier, error) for error in errors]
+
+
+def test_an_observation_names_its_observer() -> None:
+    """Else anybody could have signed it."""
+    said = Observation("force_n", 1.0, "N", None, BEGIN_S * NS, None, 1, None, None)
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(observed=observation.make(said, signer("lidar")))
+    assert found(lineage) == [(cycle.carrier, "observation_signature")]
+
+
+@pytest.mark.parametrize(("quality", "errors"), [(2, ["delegation_uncovered"]), (1, [])])
+def test_the_hour_counts_where_the_clock_tells_it(quality: int, errors: list[str]) -> None:
+    """A delegation for the evening, used in the morning."""
+    lineage = GatedBuilder()
+    lineage.clock.quality = quality
+    lineage.ready(scope=rescoped(SCOPE, times=frozenset({Times(20 * 3600, 22 * 3600, 127)})))
+    cycle = lineage.gated()
+    assert found(lineage) == [(cycle.carrier, error) for error in errors]
+    commit = lineage.commit(cycle)
+    assert found(lineage) == [(seq, error) for seq in (cycle.carrier, commit) for error in errors]
+
+
+def test_decided_elsewhere_needs_a_grant() -> None:
+    """The controller's word is none."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(decision=3, nonce=bytes(16))
+    assert (cycle.carrier, "decision_missing") in found(lineage)
+
+
+def test_the_same_serial_with_more_scope_is_noted() -> None:
+    """Each is worth what it is worth by itself."""
+    lineage = GatedBuilder()
+    lineage.ready(lineage.platform(serial=bytes(16)), lineage.platform(rescoped(SCOPE, counts=None), serial=bytes(16)))
+    lineage.gated()
+    assert found(lineage) == []
+    assert report(lineage).notes["same_serial"] == 1
+
+
+def test_without_roots_nothing_is_judged_and_decisions_are_made_again() -> None:
+    """The report says how many cycles it is about."""
+    lineage = GatedBuilder().begin()
+    lineage.govern()
+    lineage.gated()
+    of = report(lineage, roots=())
+    assert of.problems == []
+    assert (of.authority, of.notes["authority_unjudged"]) == ("nothing", 1)
+    assert (outcome(of, 9), outcome(of, 11)) == (("nothing", 0), ("pass", 1))
+
+
+def test_without_an_engine_decisions_are_counted() -> None:
+    """Step 11 then says nothing, but for what can be compared."""
+    lineage = GatedBuilder().ready()
+    lineage.gated()
+    of = report(lineage, programs=None)
+    assert (of.problems, outcome(of, 11), of.notes["decisions_unreplayed"]) == ([], ("nothing", 0), 1)
+    altered = lineage.gated(lying=lambda why: why["inputs"][0].update(unit="kN"))
+    assert found(lineage, programs=None) == [(altered.carrier, "replay_mismatch")]
+
+
+def test_a_clock_that_is_not_synchronised_leaves_it_open() -> None:
+    """Counted, and no pass."""
+    lineage = GatedBuilder()
+    lineage.clock.quality = 1
+    lineage.ready()
+    lineage.commit(lineage.gated())
+    of = report(lineage)
+    assert (of.problems, of.authority) == ([], "nothing")
+    assert of.notes["authority_indeterminate"] == 2  # the policy and the cycle
+
+
+def test_it_passes_where_all_was_judged() -> None:
+    """Policy, cycle and commit."""
+    lineage = GatedBuilder().ready()
+    lineage.commit(lineage.gated())
+    of = report(lineage)
+    assert (of.problems, of.authority, of.roots) == ([], "pass", [str(ROOT)])
+    assert (outcome(of, 9), outcome(of, 11)) == (("pass", 2), ("pass", 1))
+
+
+@pytest.mark.parametrize("withheld", ["delegation", "contemplated", "magnitude"])
+def test_what_is_withheld_is_not_judged(withheld: str) -> None:
+    """A claim of which only the hash is here says nothing either way."""
+    lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
+    lineage.commit(lineage.gated())
+    of = report(lineage)
+    assert (of.problems, of.authority) == ([], "nothing")
+    assert of.notes["authority_unjudged"] + of.notes["acts_unjudged"] >= 1
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_was_deleted_is_not_judged(at: int) -> None:
+    """Claims of the cycle, or of its commit, that a deletion entry accounts for."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated()
+    commit = lineage.commit(cycle)
+    seq = (cycle.carrier, commit)[at]
+    lineage.control(Kind.DELETION, seq, seq, "standard", bytes(32))
+    lineage.records[seq] = lineage.records[seq]._replace(claims=None)
+    of = report(lineage)
+    assert (of.problems, of.authority) == ([], "nothing")
+
+
+@pytest.mark.parametrize(
+    ("doing", "error"),
+    [
+        ({"mode": "torque"}, "beyond_contemplated"),
+        ({"target": 0.8}, "beyond_contemplated"),
+        ({"unit": "m"}, "beyond_contemplated"),
+        ({"magnitude": -0.1}, "beyond_contemplated"),
+        ({"reversibility": "irreversible"}, "beyond_contemplated"),
+        ({"magnitude": 0.25}, None),
+    ],
+)
+def test_commits_lie_within_the_contemplated_act(doing: dict[str, Any], error: str | None) -> None:
+    """Part by part."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated()
+    lineage.doing = doing
+    seq = lineage.commit(cycle)
+    expected = [] if error is None else [(seq, error)]
+    assert found(lineage)[: len(expected) or 1] == expected
+
+
+def test_after_a_deviation_a_commit_says_that_it_does_that_instead() -> None:
+    """What was asked for first is beyond it."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(magnitude=1.2)
+    lineage.doing = {"committed": "slow"}
+    lineage.commit(cycle, decision=2)
+    lineage.doing = {"committed": "fast"}
+    seq = lineage.commit(cycle, decision=2)
+    assert found(lineage) == [(seq, "beyond_contemplated")]
+
+
+def test_what_is_outside_the_grant_is_stored_and_not_judged() -> None:
+    """Decision 5 counts nowhere."""
+    lineage = GatedBuilder().ready(scope=rescoped(SCOPE, counts=Counts(1, 3600)))
+    cycle = lineage.gated()
+    lineage.commit(cycle)
+    lineage.doing = {"magnitude": 3.0}
+    lineage.commit(cycle, decision=5)
+    assert found(lineage) == []
+
+
+# --- Step 11
+
+
+def relabelled(**facts: Any) -> Any:
+    """A lie about what was consumed, with an artefact and a hash that agree."""
+
+    def lie(why: dict[str, Any]) -> None:
+        was = decode(why["artefact"])
+        changed = {name: value for name, value in {**was.situation.facts, **facts}.items() if value is not None}
+        raw = was._replace(situation=was.situation._replace(facts=changed)).encode()
+        why.update(artefact=raw, replay=artefact_hash(raw))
+
+    return lie
+
+
+def lie_of(why: dict[str, Any], **changed: Any) -> None:
+    why.update(changed)
+
+
+@pytest.mark.parametrize(
+    ("lying", "error"),
+    [
+        (relabelled(**{"what.duration_ms": 21}), "replay_mismatch"),
+        (relabelled(**{"what.duration_ms": None}), "replay_mismatch"),
+        (relabelled(**{"who.task": "t"}), "replay_mismatch"),
+        (relabelled(**{"act.stage": "executed"}), "replay_mismatch"),
+        (relabelled(**{"act.class": "grip"}), "replay_mismatch"),
+        (relabelled(**{"act.max_commits": 3}), "replay_mismatch"),
+        (relabelled(**{"act.valid_ms": 3}), "replay_mismatch"),
+        (relabelled(**{"act.actuators": ["elbow"]}), "replay_mismatch"),
+        (relabelled(**{"what.later": 1}), "replay_mismatch"),
+        (lambda why: lie_of(why, replay=bytes(32)), "replay_mismatch"),
+        (lambda why: lie_of(why, inputs=[]), "replay_mismatch"),
+        (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
+        (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
+        (lambda why: why["clauses"].pop(), "replay_differs"),
+        (lambda why: why["clauses"][0].update(truth="true"), "replay_differs"),
+        (lambda why: lie_of(why, reasons=["other: clause x"]), "replay_differs"),
+        (lambda why: lie_of(why, deviation={"committed": "slow"}), "replay_differs"),
+    ],
+)
+def test_what_was_decided_about_is_what_is_recorded(lying: Any, error: str) -> None:
+    """Each fact, each input, each clause."""
+    lineage = GatedBuilder().ready()
+    lineage.gated()
+    cycle = lineage.gated(lying=lying)
+    assert (cycle.carrier, error) in found(lineage)
+    assert {seq for seq, _ in found(lineage)} == {cycle.carrier}
+
+
+def test_the_artefact_is_of_the_bundle_in_force() -> None:
+    """Of another one it proves nothing."""
+    lineage = GatedBuilder().ready()
+
+    def lie(why: dict[str, Any]) -> None:
+        raw = decode(why["artefact"])._replace(bundle=bytes(32)).encode()
+        why.update(artefact=raw, replay=artefact_hash(raw))
+
+    assert found(lineage) == []
+    assert (lineage.gated(lying=lie).carrier, "replay_mismatch") in found(lineage)
+
+
+def of_another_class(why: dict[str, Any]) -> None:
+    was = decode(why["artefact"])
+    raw = was._replace(situation=was.situation._replace(action_class="grip")).encode()
+    why.update(artefact=raw, replay=artefact_hash(raw))
+
+
+@pytest.mark.parametrize("lying", [of_another_class, relabelled(**{"what.later": 1})])
+def test_what_is_compared_needs_no_engine(lying: Any) -> None:
+    """An artefact of something else is found without one."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(lying=lying)
+    assert found(lineage, programs=None) == [(cycle.carrier, "replay_mismatch")]
+
+
+@pytest.mark.parametrize("decision", [0, 2])
+def test_a_refusal_is_not_recorded_as_something_else(decision: int) -> None:
+    """The clauses say no."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(force_n=50.0, decision=decision)
+    assert found(lineage) == [(cycle.carrier, "replay_differs")]
+
+
+def test_a_refusal_is_made_again_too() -> None:
+    """It has the reasons of the clauses; others may stand beside them."""
+    lineage = GatedBuilder().ready()
+    lineage.gated(force_n=50.0, lying=lambda why: why["reasons"].append("budget_exhausted: nothing is left"))
+    assert found(lineage) == []
+    assert outcome(report(lineage), 11) == ("pass", 1)
+    cycle = lineage.gated(force_n=50.0, lying=lambda why: lie_of(why, reasons=["other: reason"]))
+    assert found(lineage) == [(cycle.carrier, "replay_differs")]
+
+
+def test_an_engine_of_other_words_decides_the_same() -> None:
+    """A division by zero denies, whatever it is called."""
+    lineage = GatedBuilder().ready()
+    lineage.gated(duration_ms=0, lying=lambda why: lie_of(why, reasons=["clause_error: too_quick: x / 0"]))
+    assert found(lineage) == []
