@@ -20,7 +20,7 @@ from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import NodeReader, empty_root, root_of, verify_consistency
 from recorder.core.tiles import TILE_BITS, Tile, TileTree
 
-AHEAD_MAX = 4_096  # hashes that may wait for a head, 0.7 MB of Python objects; who is farther behind jumps
+AHEAD_MAX = 4_096  # hashes that may wait for a head, 0.5 MB of Python objects; who is farther behind jumps
 
 
 class State(NamedTuple):
