@@ -54,7 +54,7 @@ class OwnLog:
         self._say = say
         self._trees: dict[str, LogTree] = {}
         self._brought: set[int] = set()  # seqs of our evidence entries, for `is_news`
-        self._cosigned = 0
+        self._cosigned: Checkpoint | None = None
 
     def latest(self) -> Head:
         """Ask for a checkpoint, and read what came up to it.
@@ -74,6 +74,7 @@ class OwnLog:
         if not self._reach(tree, head):
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
+            self._cosigned = None  # an older copy of the store: what was cosigned is no part of it
             if not self._reach(tree, head):
                 raise MeshError(f"the recorder's entries do not lead to its checkpoint of {head.size} entries")
         return Head(head, note, log)
@@ -86,8 +87,10 @@ class OwnLog:
 
     def is_news(self, head: Checkpoint) -> bool:
         """Whether there is more than was cosigned and our evidence of that: else each round would call for the next."""
-        brought = sum(1 for seq in self._brought if seq >= self._cosigned)
-        return head.size > self._cosigned + brought
+        last = self._cosigned
+        if last is None or head.origin != last.origin:
+            return True
+        return head.size > last.size + len(self._brought)
 
     def boot_entry(self) -> bytes:
         """The entry at seq 0."""
@@ -97,9 +100,8 @@ class OwnLog:
         """Have a checkpoint with its cosignatures recorded as evidence; return the entry's seq."""
         receipt = self._recorder.append(Kind.EVIDENCE, body={CLAIM: note})
         assert receipt.seq is not None, "an appended entry is durable"
-        if head.size >= self._cosigned:
-            self._cosigned = head.size
-            self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= head.size}
+        self._cosigned = head
+        self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= head.size}
         return receipt.seq
 
     def close(self) -> None:

@@ -56,6 +56,7 @@ class Rounds:
             for name, key in fleet.trust.witnesses.items()
             if key != ours and name in fleet.trust.urls
         ]
+        self.count = 0  # rounds begun since the start that have ended, however
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
         self.trouble: str | None = None
@@ -68,7 +69,9 @@ class Rounds:
         self._wanted = asyncio.Event()
 
     def ask_now(self) -> None:
-        """Begin the next round at once."""
+        """Begin the next round at once, and ask also those that are left alone after failures."""
+        for one in self.witnesses:
+            one.not_before_s = 0.0
         self._wanted.set()
 
     async def run(self, changed: Callable[[], None]) -> None:
@@ -83,6 +86,7 @@ class Rounds:
             if trouble != self.trouble:
                 self._say(trouble or "the recorder answers again")
                 self.trouble = trouble
+            self.count += 1
             changed()
             try:
                 async with asyncio.timeout(self._submit.interval_s):

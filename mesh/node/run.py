@@ -181,6 +181,7 @@ class _Node:
             "witness": None if self._key is None else self._key.name,
             "clock_trusted": self._clock() is not None,
             "trouble": rounds.trouble,
+            "rounds": rounds.count,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
                 {
