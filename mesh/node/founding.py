@@ -9,12 +9,11 @@ from pathlib import Path
 from mesh.node.config import TEMPLATE, address
 from mesh.node.places import CONFIG, TRUST, WITNESS_KEY, MeshError
 from recorder.core.cosignature import cosigner_key
-from recorder.core.errors import FormatError
+from recorder.core.errors import FormatError, LineageError
 from recorder.core.keys import SEED_BYTES, SeedSigner
 from recorder.core.note import VerifierKey
 from recorder.core.trust import parse_trust
 from recorder.store import keyfile
-from recorder.store.errors import StoreError
 from recorder.store.layout import StateLock, replace_file
 
 TITLE = "lineage witness key 1"
@@ -68,5 +67,5 @@ def witness_key(state: Path) -> SeedSigner:
         return SeedSigner(keyfile.read(path, TITLE).seed)
     except FileNotFoundError:
         raise MeshError(f"{path} is missing; restore it, or make a new witness by `lineage mesh init`") from None
-    except StoreError as error:
+    except LineageError as error:
         raise MeshError(str(error)) from error

@@ -105,19 +105,23 @@ class Platform:
     def stop_recorder(self, *, kill: bool = False) -> None:
         assert self.recorder is not None
         with self.recorder as running:
-            _ = running.kill() if kill else running.stop()
+            if kill:
+                running.kill()
+            else:
+                running.stop()
         self.recorder = None
 
     def begin_mesh(self, *, by_command: bool = False) -> None:
         """Start the process without waiting for it; by the command `lineage`, or without its imports."""
-        socket = self.state / "recorder.sock"
-        arguments = [_COMMAND, "mesh", "run", "--state", self.mesh, "--socket", socket]
+        mesh, socket = str(self.mesh), str(self.state / "recorder.sock")
+        program = [_RUN, mesh, socket]
+        if by_command:
+            program = [_COMMAND, "mesh", "run", "--state", mesh, "--socket", socket]
         self.process = subprocess.Popen(
-            [*("ip", "netns", "exec", self.network, sys.executable, "-c"),
-             *(arguments if by_command else [_RUN, self.mesh, socket])],
+            ["ip", "netns", "exec", self.network, sys.executable, "-c", *program],
             stderr=subprocess.PIPE,
             text=True,
-        )  # fmt: skip
+        )
 
     def await_mesh(self) -> None:
         """Wait until it listens."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from mesh.fleetlist import make_fleet_list
-from mesh.node import standings as standings_module
 from mesh.node.config import ConfigError, load
 from mesh.node.desk import WitnessDesk
 from mesh.node.fleetfile import fleet_held, fleet_in_force
@@ -23,6 +22,7 @@ from recorder.clock import QUALITY_FREE, QUALITY_SYNCHRONISED, SystemClock
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.merkle import prove_consistency, root_of, verify_consistency
 from recorder.core.tiles import tile_path
+from recorder.store.layout import replace_file
 from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy
 from tests.mesh.witnessing import COSIGNER, LEAVES, LINE, OTHER, request
 
@@ -84,14 +84,14 @@ def test_after_a_failed_write_nothing_is_answered(
     """Failed, or failed and there all the same: only a start, which reads back, may go on."""
     store = StandingFiles(tmp_path / "s")
     store.swap(LINE, None, OLD)
-    write = standings_module.replace_file
+    write = replace_file
 
     def fail(path: Path, content: bytes, mode: int) -> None:
         if persisted:
             write(path, content, mode)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(standings_module, "replace_file", fail)
+    monkeypatch.setattr("mesh.node.standings.replace_file", fail)
     with pytest.raises(StoreFailedError):
         store.swap(LINE, OLD, NEW)
     monkeypatch.undo()
@@ -106,7 +106,7 @@ def test_after_a_failed_write_nothing_is_answered(
 
 def desk(tmp_path: Path, time_s: int | None = TIME_S) -> WitnessDesk:
     return WitnessDesk(
-        FLEET, StandingFiles(tmp_path / "s"), tmp_path / "forks", COSIGNER, lambda: time_s, [].append
+        FLEET, StandingFiles(tmp_path / "s"), tmp_path / "forks", COSIGNER, lambda: time_s, print
     )  # fmt: skip
 
 
