@@ -113,6 +113,7 @@ class Platform:
 
     def begin_mesh(self, *, by_command: bool = False) -> None:
         """Start the process without waiting for it; by the command `lineage`, or without its imports."""
+        (self.mesh / "status.json").unlink(missing_ok=True)  # of the process before
         mesh, socket = str(self.mesh), str(self.state / "recorder.sock")
         program = [_RUN, mesh, socket]
         if by_command:
@@ -124,7 +125,7 @@ class Platform:
         )
 
     def await_mesh(self) -> None:
-        """Wait until it listens."""
+        """Wait until it listens and its first round is over: from then on rounds are those that a test asks for."""
         assert self.process is not None
         assert self.process.stderr is not None
         said = ""
@@ -132,6 +133,7 @@ class Platform:
             line = self.process.stderr.readline()
             assert line, f"the mesh of {self.name} ended with {self.process.wait()}: {said}"
             said += line
+        wait_until(lambda: self.status().get("rounds", 0))
 
     def stop_mesh(self) -> int:
         assert self.process is not None
