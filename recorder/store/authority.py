@@ -75,6 +75,6 @@ class Authority(Struct):
             del self.nonces[oldest]
 
     def boot(self) -> None:
-        """CLOCK_BOOTTIME begins anew, and grants of the OS boot before are over; a nonce is used once in all of them."""
+        """CLOCK_BOOTTIME begins anew: the grants of before are over, and their nonces used all the same."""
         self.nonces = dict.fromkeys(self.nonces, 0)
         self.spent = {digest: one._replace(until_mono_ns=0) for digest, one in self.spent.items()}
