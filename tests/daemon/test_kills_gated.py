@@ -70,7 +70,7 @@ def _kill_loop(tmp_path: Path, kills: int, seed: int) -> None:
         for kill in range(1, kills + 1):
             # Each in its own part of the budget, so that it falls into work.
             due = round((kill - 1 + chance.uniform(0.1, 0.8)) * COMMITS_A_KILL)
-            wait_until(lambda due=due: any(one.trouble for one in clients) or _made(clients) >= due)
+            wait_until(lambda due=due: not all(one.is_alive() for one in clients) or _made(clients) >= due)
             running.kill()
             running.restart()
         for client in clients:
