@@ -72,6 +72,7 @@ class OpenCycle(Struct):
     act: list[dict[str, Any]] | None = None  # what and where as contemplated, where a policy decided
     deviate_to: str | None = None
     truths: dict[str, str] = {}  # of the clauses that admitted it, for the next stage to compare
+    verbs: dict[str, list[str]] = {}  # by class, where its bundle does not permit all
 
 
 class Hold(NamedTuple):

@@ -10,7 +10,7 @@ from recorder.core.kinds import Commit, Decision, Kind, RefType, Stage
 from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
-from recorder.gate.table import COMMIT, RECORD
+from recorder.gate.table import ALL_VERBS, COMMIT, RECORD
 from recorder.store.tail import OpenCycle
 from recorder.writer import cycles
 from recorder.writer.context import Context, completed, failed
@@ -71,8 +71,7 @@ def _reasons(context: Context, session: Session, cycle: OpenCycle, asked: Commit
         reasons.append(f"cycle_class: name one of {', '.join(cycle.action_classes)}")
     if asked.action_class is not None and asked.action_class not in cycle.action_classes:
         reasons.append(f"cycle_class: {asked.action_class}")
-    row = context.table.classes.get(asked.action_class or cycle.action_classes[0])
-    if row is not None and COMMIT not in row.verbs:
+    if COMMIT not in cycle.verbs.get(asked.action_class or cycle.action_classes[0], ALL_VERBS):
         reasons.append(f"verb_not_permitted: commit, of class {asked.action_class or cycle.action_classes[0]}")
     if now > cycle.not_after_mono_ns:
         reasons.append("cycle_expired")
@@ -163,8 +162,7 @@ def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answ
 
 
 def _rows_within_grant(context: Context, cycle: OpenCycle, stream: Stream, action_class: str, count: int) -> bool:
-    row = context.table.classes.get(action_class)
-    if row is not None and RECORD not in row.verbs:
+    if RECORD not in cycle.verbs.get(action_class, ALL_VERBS):
         return False
     spent = context.journal.tail.authority.spent
     if any(spent[digest].commits + count > limit for digest, limit in cycle.budgets):

@@ -84,6 +84,7 @@ def _opened(
         seq, b"", who_family.digest, seq, why_family.digest, context.table.digest, granted.not_after_mono_ns,
         granted.max_commits, numbers, list(asked.action_classes), session.peer.uid,
         decision=int(granted.decision), stage=asked.stage, act=None if asked.act is None else list(asked.act),
+        verbs=context.table.restricted(asked.action_classes),
     )  # fmt: skip
     if judged is not None:
         opened.delegation, opened.budgets, opened.deviate_to = judged.chain[0], list(judged.budgets), judged.deviate_to

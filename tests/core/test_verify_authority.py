@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.audit.programs import programs
 from recorder.core import matrix, observation
@@ -212,6 +213,27 @@ def test_an_ungated_class_is_not_judged() -> None:
     lineage.commit(lineage.cycle(classes=("braking",)))
     assert found(lineage) == []
     assert outcome(report(lineage), 9) == ("pass", 1)  # the policy
+
+
+def test_a_commit_beside_rows_is_judged_as_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class that is recorded by rows alone, and an entry with rows and one commit behind them."""
+    lineage = GatedBuilder().begin()
+    lineage.hold(lineage.platform())
+    said = cell()
+    lineage.govern(cell(classes=said.classes | {"motion": replace(said.classes["motion"], verbs=["record"])}))
+    schema, cycle = lineage.schema(), lineage.gated()
+    lineage.rows(cycle, schema)
+    assert found(lineage) == []
+    whole = lineage._actuation
+
+    def with_a_commit(commits: list[Any], held: list[Any], **rest: Any) -> int:
+        more, more_held = lineage._commits((1,))
+        return whole([*commits, *more], [*held, *more_held], **rest)
+
+    monkeypatch.setattr(lineage, "_actuation", with_a_commit)
+    lineage.made[cycle.carrier] += 1
+    mixed = lineage.rows(cycle, schema)
+    assert found(lineage) == [(mixed, "verb_not_permitted")]
 
 
 def test_a_grant_is_used_once() -> None:

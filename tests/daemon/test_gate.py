@@ -309,3 +309,27 @@ def test_without_a_policy_nothing_is_opened_where_one_is_required(tmp_path: Path
         with pytest.raises(Refused, match="policy_missing"):
             opening(recorder, fleet.chain(state)[-1])
         opening(recorder, fleet.put_in_force(recorder, state))
+
+
+@pytest.mark.parametrize(("before", "after"), [("commit", "record"), ("record", "commit")])
+def test_a_cycle_keeps_the_verbs_of_the_policy_that_admitted_it(
+    running: Running, recorder: Recorder, before: str, after: str
+) -> None:
+    only = {
+        verb: fleet.CLASSES.replace("[class.motion]", f'[class.motion]\nverbs = ["{verb}"]') for verb in (before, after)
+    }
+    delegation = fleet.put_in_force(recorder, running.state, classes=only[before])
+    cycle = opening(recorder, delegation)
+    fleet.install(recorder, kind=Kind.POLICY, bundle=fleet.bundle(version=2, classes=only[after]))
+    running.kill()
+    running.restart()
+    stream = cycle.stream("arm", fields=[("q", "<f4", 1, "rad")], what=fleet.WHAT)
+    stream.record([1.0])
+    recorder.flush(30)
+    if before == "commit":
+        assert cycle.commit("arm", what=fleet.WHAT).outcome == "admitted"
+    else:
+        with pytest.raises(Refused, match="verb_not_permitted"):
+            cycle.commit("arm", what=fleet.WHAT)
+    acts = [one.decision for one in headers(running) if one.kind == Kind.ACTUATION]
+    assert acts == ([Decision.OUTSIDE_GRANT, Decision.ADMITTED] if before == "commit" else [Decision.ADMITTED])

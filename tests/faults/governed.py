@@ -21,7 +21,9 @@ from tests.policies import clause
 HOUR_S = 3600
 MINUTE_NS = 60_000_000_000
 FORCE: list[dict[str, Any]] = [{"name": "force_n", "value": 10.0, "unit": "N"}]
-CLASSES = fleet.CLASSES.replace("[class.motion]\n", "[class.motion]\nmax_valid_ms = 7_200_000\n")
+CLASSES = fleet.CLASSES.replace(
+    "[class.motion]\n", '[class.motion]\nmax_valid_ms = 7_200_000\nverbs = ["commit", "record"]\n'
+)
 BUDGET = Counts(40, 3 * HOUR_S)
 ANOTHER_OS_BOOT = bytes(range(16))
 # Python for the recorder: the machine was started again.

@@ -214,10 +214,10 @@ class Authority:
         if header.decision != permit.decision:
             ours, theirs = header.decision, permit.decision
             self._found("cycle_decision", seq, f"decision {ours}, that of cycle {header.why.carrier} is {theirs}")
-        made, verb = 0, "commit"
+        made = 0
         for commit in header.commits or ():
             if isinstance(commit, Commit):
-                made += 1
+                made, verb = made + 1, "commit"
             else:
                 made, verb = made + commit.count, "record"
             if permit.verbs is not None and verb not in permit.verbs:
