@@ -95,7 +95,7 @@ def test_what_is_not_in_a_selection_is_no_error(tmp_path: Path) -> None:
     cycle = lineage.gated()
     report = a_selection(tmp_path, lineage, cycle.carrier, cycle.carrier)
     assert [one.error for one in report.problems] == ["selection_partial"]
-    assert (report.authority, report.notes["authority_unjudged"]) == ("nothing", 1)
+    assert (report.authority, report.notes["authority_unjudged"]) == ("indeterminate", 1)  # the policy was judged
 
 
 def test_a_selection_brings_entries_of_inputs(tmp_path: Path) -> None:

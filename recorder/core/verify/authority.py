@@ -14,6 +14,7 @@ from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
+from recorder.core.verdict import AUTHORITY_STEP, Verdict
 from recorder.core.verify.acts import contemplated
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
@@ -78,14 +79,16 @@ class Authority:
         return [str(root) for root in self._roots]
 
     @property
-    def is_proved(self) -> bool:
-        """Whether something was judged, and nothing was left open."""
+    def verdict(self) -> Verdict:
+        """What it comes to where nothing failed: no pass where nothing was judged, or something was left open."""
+        if not self.checked()[AUTHORITY_STEP]:
+            return "nothing"
         left = self.notes()
-        return bool(self.checked()[9]) and not any(left[name] for name in _LEFT_OPEN)
+        return "indeterminate" if any(left[name] for name in _LEFT_OPEN) else "pass"
 
     def checked(self) -> dict[int, int]:
         """By step how many things were judged: cycles and policies, and decisions made again."""
-        return {9: self._openings.judged + self._policies.judged, 11: self._replayed}
+        return {AUTHORITY_STEP: self._openings.judged + self._policies.judged, 11: self._replayed}
 
     def notes(self) -> dict[str, int]:
         """What is known beside errors, by name."""

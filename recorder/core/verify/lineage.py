@@ -174,7 +174,7 @@ class Verifier:
             },
             deleted=self._missing.deleted,
             roots=self._authority.roots,
-            proved=self._authority.is_proved,
+            authority=self._authority.verdict,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:

@@ -130,7 +130,7 @@ class SelectionVerifier:
             pinned=self._trusted is not None,
             notes=self._authority.notes(),
             roots=self._authority.roots,
-            proved=self._authority.is_proved,
+            authority=self._authority.verdict,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:
