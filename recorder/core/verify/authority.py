@@ -27,6 +27,7 @@ from recorder.core.verify.policies import Policies
 from recorder.core.verify.under import Acting, Deciding, Under
 
 NAMES_KEPT = 65_536  # of actuators
+_ACTUATION = int(Kind.ACTUATION)  # what most entries are, and a member of an enum takes longer to look up
 _LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 
 
@@ -115,7 +116,7 @@ class Authority:
         kind, seq, who = header.kind, header.seq, header.who
         if who is not None and who[1] == seq and claims is not None:
             self._whos.note(seq, claims)
-        if kind == Kind.ACTUATION:
+        if kind == _ACTUATION:
             return self._use(header) if self._permits else None
         if kind == Kind.CYCLE:
             return self._open(header, claims)

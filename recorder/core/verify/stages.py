@@ -13,6 +13,7 @@ from recorder.core.verify.found import Found
 STAGED_KEPT = 8_192  # beyond it those are dropped that are over, and what names one of them finds no cycle
 
 ERROR = "stage_order"
+_ACTUATION = int(Kind.ACTUATION)  # compared with each entry, and a member of an enum takes longer to look up
 
 
 class _Staged:
@@ -49,11 +50,10 @@ class Stages:
     def check(self, header: Header) -> None:
         """Judge the next entry."""
         kind = header.kind
-        if kind == Kind.ACTUATION:
-            if header.decision == Decision.UNGATED:
-                self._ungated(header)
-            else:
-                self._act(header)
+        if kind == _ACTUATION:  # most entries are one, and most of those direct, under a cycle that is
+            assert header.why is not None
+            if header.stage or header.refs is not None or header.why.carrier in self._cycles:
+                self._do(header)
         elif kind == Kind.CYCLE:
             self._open(header)
         elif kind == Kind.CYCLE_END:
@@ -85,6 +85,12 @@ class Stages:
             self._need(header.seq, None, stage)
         elif (before := self._predecessor(header.seq, named, stage)) is not None:
             before.successor = header.seq
+
+    def _do(self, header: Header) -> None:
+        if header.decision == Decision.UNGATED:
+            self._ungated(header)
+        else:
+            self._act(header)
 
     def _act(self, header: Header) -> None:
         assert header.why is not None
