@@ -77,7 +77,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(8, "bundle_digest credential_digest observation_digest"),
     **_findings(8, "rows_malformed rows_root rows_time"),
     **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
-    **_findings(9, "matrix_signature matrix_version observation_signature", **_AUTHORITY),
+    **_findings(9, "matrix_signature matrix_version observation_signature observation_entry", **_AUTHORITY),
     **_findings(9, "request_signature", **_AUTHORITY, **_APART),
     **_findings(9, "credential_signature issuer_unknown issuer_mismatch parent_unknown", **_AUTHORITY),
     **_findings(9, "delegation_role delegation_scope delegation_validity delegation_depth", **_AUTHORITY),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recorder.core import cbor, scope
-from recorder.core.entry import Header
+from recorder.core.entry import Entry, Header
 from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
@@ -24,6 +24,7 @@ from recorder.core.verify.holdings import Holdings
 from recorder.core.verify.job import Checked
 from recorder.core.verify.opening import SYNCHRONISED, Opening, Openings
 from recorder.core.verify.policies import Policies
+from recorder.core.verify.readings import Readings
 from recorder.core.verify.under import Acting, Deciding, Under
 
 NAMES_KEPT = 65_536  # of actuators
@@ -70,7 +71,8 @@ class Authority:
         self._holdings = Holdings(found, roots, whole=whole)
         self._policies = Policies(found, roots, self._holdings)
         self._budgets = Budgets(found)
-        self._openings = Openings(found, origin, self._holdings, whole=whole)
+        self._readings = Readings(whole=whole)
+        self._openings = Openings(found, origin, self._holdings, self._readings, whole=whole)
         self._cycles = 0  # of gated classes under a signed policy
         self._replayed = self._unreplayed = self._acts_unjudged = 0
 
@@ -109,8 +111,9 @@ class Authority:
         self._unreplayed += checked.unreplayed
         self._acts_unjudged += checked.acts_unjudged
 
-    def check(self, header: Header, claims: bytes | None) -> Under | None:
+    def check(self, entry: Entry, claims: bytes | None) -> Under | None:
         """Judge the next entry; return what its job needs to know of those below."""
+        header = entry.header
         if self._roots:
             self._floor.passing(header.time)
         kind, seq, who = header.kind, header.seq, header.who
@@ -130,6 +133,8 @@ class Authority:
             self._policies.take(seq, header.control.digest, raw, self._floor.moment(header.time, seq))
         elif kind == Kind.CREDENTIAL and self._roots:
             self._holdings.take(seq, header.control.digest, body_of(header, claims))
+        elif kind == Kind.OBSERVATION and self._roots:
+            self._readings.note(entry, claims)
         elif kind == Kind.ACTUATOR:
             self._name(header.control.number, body_of(header, claims))
         elif kind == Kind.BOOT:

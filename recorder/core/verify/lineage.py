@@ -120,7 +120,7 @@ class Verifier:
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
         self._deletions.check(header, claims)
-        under = self._authority.check(header, claims)  # step 9; a part of it, and 11, are the job's
+        under = self._authority.check(entry, claims)  # step 9; a part of it, and 11, are the job's
         self._timeline.check(header)  # step 10
         self._count(entry)
         self._jobs += 1
