@@ -116,7 +116,7 @@ class Verifier:
             self._found("prev_mismatch", seq, f"prev is {header.prev.hex()}, the entry below is {self._prev.hex()}")
         row_bytes = self._axes.check(entry)  # step 6
         self._cycles.check(header)
-        self._stages.check(header)
+        self._stages.check(header, claims)
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
         self._deletions.check(header, claims)
