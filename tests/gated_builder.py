@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from recorder.core import grant, policy
 from recorder.core.credential import Credential
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy import Policy
 from recorder.core.policy_replay import Artefact, Given, Situation, artefact_hash
@@ -115,12 +116,22 @@ class GatedBuilder(LineageBuilder):
         self.govern()
         return self
 
+    def seen(self, observed: bytes | None = None, *, body: Claims | None = None) -> str:
+        """Record an observation, signed or as claims; its printed id."""
+        if observed is None:
+            seq = self.control(Kind.OBSERVATION, body=body)
+        else:
+            seq = self.control(Kind.OBSERVATION, sha256(observed).digest(), body={"observation": observed})
+        return str(entry_id(self.hash_of(seq), seq))
+
     def gated(
         self,
         actuators: Sequence[int] = (1,),
         *,
         force_n: float = 1.0,
         observed: bytes | None = None,
+        seen: str | None = None,
+        signed: bool = False,
         max_commits: int = 100,
         valid_ms: int = 2_000,
         classes: Sequence[str] = ("motion",),
@@ -137,6 +148,8 @@ class GatedBuilder(LineageBuilder):
         items = [{"name": "force_n", "value": force_n, "unit": "N", "at_mono_ns": now_ns - 10 * MS, "signed": False}]
         if observed is not None:
             items[0] |= {"signed": True, "observation": observed}
+        if seen is not None:
+            items[0] |= {"signed": signed, "entry": seen}
         why: Claims = {"evaluator": " ".join(ENGINE), "contemplated": act, "inputs": items, "alternatives": []}
         until_ns = now_ns + valid_ms * MS
         control = [self.request(), nonce]

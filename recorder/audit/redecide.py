@@ -12,6 +12,7 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy_replay import Artefact
+from recorder.core.sign1 import SIGNED
 from recorder.gate.cel import Cel
 from recorder.gate.decision import Decided, Weighed
 from recorder.gate.engine import Engine, Unfit
@@ -20,7 +21,6 @@ from recorder.gate.program import Program, replay
 
 PROGRAMS_MAX = 8  # bundles that a process keeps compiled; the cycles of one follow each other
 REASON_MAX = 1024  # of a reason in control
-SIGNED_HEAD = b"\xd2\x84"  # a bundle is COSE_Sign1, a configured table is a map
 _WHY = 9
 
 Outcome = Literal["same", "different", "external", "table", "withheld", "unasked"]
@@ -111,7 +111,7 @@ def redecide(recorded: Recorded, programs: Programs | None = None) -> Redecided:
         recorded.seq, str(entry_id(entry.hash, recorded.seq)), Kind(header.kind).name.lower(),
         Decision(header.decision).name.lower(), "same", [], [], [],
     )  # fmt: skip
-    if recorded.bundle is not None and not recorded.bundle.startswith(SIGNED_HEAD):
+    if recorded.bundle is not None and not recorded.bundle.startswith(SIGNED):
         return base._replace(outcome="table")
     if header.decision == Decision.EXTERNAL:
         return base._replace(outcome="external")
