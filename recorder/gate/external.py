@@ -26,9 +26,9 @@ class External(NamedTuple):
         return None if self.says is None else self.says.not_after_mono_ns
 
     @property
-    def nonce(self) -> bytes | None:
-        """What makes it good for one cycle."""
-        return None if self.says is None else self.says.nonce
+    def used(self) -> tuple[bytes, int] | None:
+        """What makes it good for one cycle: its nonce, to be remembered as long as it holds."""
+        return None if self.says is None else (self.says.nonce, self.says.not_after_mono_ns)
 
     @property
     def claims(self) -> dict[str, cbor.Value]:

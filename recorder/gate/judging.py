@@ -81,7 +81,7 @@ class Judged(NamedTuple):
     max_commits: int
     not_after_mono_ns: int
     deviate_to: str | None
-    nonce: bytes | None  # of the grant
+    granted: tuple[bytes, int] | None  # nonce of the grant, and the CLOCK_BOOTTIME up to which it holds
 
 
 def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes) -> Judged:
@@ -160,7 +160,7 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
         max_commits,
         not_after,
         decided.deviate_to if decision == Decision.DEVIATED else None,
-        granted.nonce if granted is not None else None,
+        None if granted is None else granted.used,
     )
 
 

@@ -47,7 +47,7 @@ class Op:
     CREDENTIAL = 18  # hash, the signed credential
     REVOCATION = 19  # what a list revokes (gate.authorities), seq of its entry
     SPENT = 20  # hash of a credential, and the fields of core.spending.Spent
-    NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
+    NONCE = 21  # nonce, and the CLOCK_BOOTTIME up to which its grant holds
 
 
 class OpenCycle(Struct):

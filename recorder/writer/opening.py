@@ -66,13 +66,13 @@ def _opened(
     numbers = [context.number(name) for name in asked.actuators]
     seq = journal.next_seq
     who_family, why_family = journal.family("who", who), journal.family("why", granted.why)
-    nonce = None if judged is None else judged.nonce
+    used = None if judged is None else judged.granted
     fields: dict[int, Any] = {
         8: [who_family.digest, seq],
         9: [why_family.digest, seq],
         13: [asked.action_classes[0], context.retention(asked.action_classes[0])],
         14: asked.stage,
-        15: [request_id(session.id, asked.counter), nonce],
+        15: [request_id(session.id, asked.counter), None if used is None else used[0]],
         16: int(granted.decision),
         17: [granted.not_after_mono_ns, granted.max_commits, numbers, list(asked.action_classes)],
     }
@@ -90,8 +90,8 @@ def _opened(
         opened.truths = {one["id"]: one["truth"] for one in granted.why["clauses"]}
         journal.spend_time(opened)
     journal.open_cycle(opened)
-    if nonce is not None:
-        journal.move(Op.NONCE, nonce, granted.not_after_mono_ns)
+    if used is not None:
+        journal.move(Op.NONCE, *used)
     if predecessor is not None:
         cycles.end(context, predecessor, end_reason(Stage(asked.stage)))
     return Answer(Status.OK, cycles.opened(context, opened), seq)

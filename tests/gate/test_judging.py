@@ -117,7 +117,7 @@ def test_admitted() -> None:
     assert found.chain == (HELD.hash, ANN.hash, DEPOT.hash)
     assert found.budgets == ((HELD.hash, 1000), (ANN.hash, 1000))
     assert (found.max_commits, found.not_after_mono_ns) == (100, NOW.mono_ns + 5000 * 1_000_000)
-    assert (found.deviate_to, found.nonce) == (None, None)
+    assert (found.deviate_to, found.granted) == (None, None)
     artefact = found.why.pop("artefact")
     assert found.why == {
         "evaluator": f"cel-expr-python {ENGINE.version}",
@@ -423,7 +423,7 @@ def test_an_external_decision() -> None:
     raw = granting()
     found = judged(asked(grant=raw), ground(clause("true || input.force_n > 0.0")))
     assert found[:2] == (Decision.EXTERNAL, ["granted: by an external evaluator"])
-    assert found.nonce == b"\5" * 16
+    assert found.granted == (b"\5" * 16, NOW.mono_ns + 9 * NS)
     assert (found.why["evaluator"], found.why["grant"], found.why["clauses"]) == ("planner check", raw, [])
     assert found.why["inputs"] == [{**FORCE, "signed": False}]
     assert found.why.keys().isdisjoint({"artefact", "replay", "counterfactual"})
