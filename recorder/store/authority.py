@@ -65,6 +65,14 @@ class Authority(Struct):
             del self.nonces[old]
         self.nonces[nonce] = until_mono_ns
 
+    def forget(self, credentials: list[bytes], revocations: list[bytes]) -> None:
+        """Let go of credentials, of what was done under them, and of revocations; a snapshot may be without them."""
+        for digest in credentials:
+            self.credentials.pop(digest, None)
+            self.spent.pop(digest, None)
+        for key in revocations:
+            self.revocations.pop(key, None)
+
     def boot(self) -> None:
         """CLOCK_BOOTTIME begins anew, and decisions of the OS boot before are worth nothing."""
         self.nonces.clear()
