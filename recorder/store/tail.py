@@ -47,7 +47,8 @@ class Op:
     CREDENTIAL = 18  # hash, the signed credential
     REVOCATION = 19  # what a list revokes (gate.authorities), seq of its entry
     SPENT = 20  # hash of a credential, and the fields of core.spending.Spent
-    NONCE = 21  # nonce, and the CLOCK_BOOTTIME up to which its grant holds
+    NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
+    FORGET = 22  # hashes of credentials that are good for nothing any more, keys of revocations that say nothing more
 
 
 class OpenCycle(Struct):
@@ -72,6 +73,8 @@ class OpenCycle(Struct):
     act: list[dict[str, Any]] | None = None  # what and where as contemplated, where a policy decided
     deviate_to: str | None = None
     truths: dict[str, str] = {}  # of the clauses that admitted it, for the next stage to compare
+    act_digest: bytes | None = None  # of what was contemplated, whoever decided
+    verbs: list[str] | None = None  # that a policy lets it be recorded by, the one it was opened under; None: any
 
 
 class Hold(NamedTuple):
@@ -137,6 +140,7 @@ class Tail:
             Op.REVOCATION: self._revocation,
             Op.SPENT: self._spent,
             Op.NONCE: self._nonce,
+            Op.FORGET: self._forget,
         }
 
     @property
@@ -289,3 +293,6 @@ class Tail:
 
     def _nonce(self, nonce: bytes, until_mono_ns: int) -> None:
         self.authority.use(nonce, until_mono_ns, self.mono_ns)
+
+    def _forget(self, credentials: list[bytes], revocations: list[bytes]) -> None:
+        self.authority.forget(credentials, revocations)

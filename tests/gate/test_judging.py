@@ -73,7 +73,7 @@ def ground(*clauses: str, more: tuple[Credential, ...] = (), **changed: Any) -> 
         authorities.add(authorities.judge_credential(one.signed.raw))
     plain = Ground(
         Program(bundle.policy, ENGINE), bundle, authorities, signer("identity").public_key, "acme/arm-7/a", b"\4" * 16,
-        spent={}, nonces=frozenset(), resolve=lambda printed: None,
+        spent={}, nonces={}, resolve=lambda printed: None,
     )  # fmt: skip
     return plain._replace(**changed)
 
@@ -117,7 +117,7 @@ def test_admitted() -> None:
     assert found.chain == (HELD.hash, ANN.hash, DEPOT.hash)
     assert found.budgets == ((HELD.hash, 1000), (ANN.hash, 1000))
     assert (found.max_commits, found.not_after_mono_ns) == (100, NOW.mono_ns + 5000 * 1_000_000)
-    assert (found.deviate_to, found.granted) == (None, None)
+    assert (found.deviate_to, found.nonce) == (None, None)
     artefact = found.why.pop("artefact")
     assert found.why == {
         "evaluator": f"cel-expr-python {ENGINE.version}",
@@ -423,7 +423,7 @@ def test_an_external_decision() -> None:
     raw = granting()
     found = judged(asked(grant=raw), ground(clause("true || input.force_n > 0.0")))
     assert found[:2] == (Decision.EXTERNAL, ["granted: by an external evaluator"])
-    assert found.granted == (b"\5" * 16, NOW.mono_ns + 9 * NS)
+    assert found.nonce == (b"\5" * 16, NOW.mono_ns + 9 * NS)
     assert (found.why["evaluator"], found.why["grant"], found.why["clauses"]) == ("planner check", raw, [])
     assert found.why["inputs"] == [{**FORCE, "signed": False}]
     assert found.why.keys().isdisjoint({"artefact", "replay", "counterfactual"})
@@ -459,7 +459,7 @@ def test_a_cycle_ends_with_its_grant() -> None:
 )
 def test_grants_that_grant_nothing(raw: bytes, reason: str) -> None:
     """One of somebody else, for something else, for more or used before refuses; the clauses do not stand in for it."""
-    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16}))
+    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16: 1}))
     assert names(found)[0] == reason
     assert found.why["grant"] == raw
     assert found.why["clauses"] == []

@@ -192,14 +192,14 @@ def _facts(header: Header, why: Family, deciding: Deciding) -> dict[str, Any]:
 
 
 def _inputs(items: object, now_mono_ns: int) -> dict[str, Given]:
-    """The inputs of a why by name; the last of one name, and what has no name is left out."""
+    """The inputs of a why by name; what could not be taken does not say whether it is signed, and is left out."""
     inputs = {}
     for item in items if isinstance(items, list) else ():
         match item:
-            case {"name": str(name), "value": value}:
+            case {"name": str(name), "value": value, "signed": bool(signed)}:
                 at_mono_ns = item.get("at_mono_ns")
                 age_ms = (now_mono_ns - at_mono_ns) // NS_PER_MS if type(at_mono_ns) is int else None
-                inputs[name] = Given(value, item.get("unit") or "", age_ms, item.get("signed") is True)
+                inputs[name] = Given(value, item.get("unit") or "", age_ms, signed)
     return inputs
 
 
