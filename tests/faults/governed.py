@@ -54,14 +54,30 @@ def authority(state: Path) -> Authority:
     return Authority(operator, bounded, free, lost, builder.issued(builder.DEPOT, terms))
 
 
-def install(recorder: Recorder, held: Authority) -> None:
-    """Bring the matrix, the credentials and the first policy."""
+def recognising() -> bytes:
+    """The matrix."""
     evaluators = builder.rescoped(builder.EVERYTHING, roles=frozenset({"evaluator"}))
     depot = matrix.Issuer(builder.signer(builder.DEPOT).public_key, builder.DEPOT, evaluators)
-    fleet.install(recorder, matrix=matrix.issue(1, builder.BEGIN_S, [depot], builder.signer(fleet.ROOT.name)))
+    return matrix.issue(1, builder.BEGIN_S, [depot], builder.signer(fleet.ROOT.name))
+
+
+def policy(version: int) -> bytes:
+    """A policy; each later one is stricter."""
+    strict = clause(f"input.force_n > {100.0 / version}", identifier=f"force{version}")
+    return fleet.bundle(strict, version=version, classes=CLASSES)
+
+
+def revoking(lost: Credential) -> bytes:
+    """The list that names it."""
+    return revocation.make(1, [revocation.Revoked(lost.hash, 0, "tablet lost")], builder.signer(fleet.ROOT.name))
+
+
+def install(recorder: Recorder, held: Authority) -> None:
+    """Bring the matrix, the credentials and the first policy."""
+    fleet.install(recorder, matrix=recognising())
     for one in held:
         fleet.install(recorder, credential=one.signed.raw)
-    _put_in_force(recorder, 1, clause("input.force_n > 50.0", identifier="force"))
+    fleet.install(recorder, kind=Kind.POLICY, bundle=policy(1))
 
 
 def first_life(socket: Path, held: Authority, *, fill: bool = True) -> None:
@@ -74,10 +90,10 @@ def first_life(socket: Path, held: Authority, *, fill: bool = True) -> None:
         cycle.commit("arm", what=fleet.WHAT)
         if fill:
             _fill(recorder, opened(recorder, held.free))
-        _put_in_force(recorder, 2, clause("input.force_n > 20.0", identifier="lower"))
+        fleet.install(recorder, kind=Kind.POLICY, bundle=policy(2))
         doomed = opened(recorder, held.lost)
         doomed.commit("arm", what=fleet.WHAT)
-        _revoke(recorder, held.lost)
+        fleet.install(recorder, revocation=revoking(held.lost))
         cycle.commit("arm", what=fleet.WHAT)
 
 
@@ -94,7 +110,7 @@ def brief_life(socket: Path, held: Authority) -> None:
     with _connected(socket) as recorder:
         install(recorder, held)
         granted(recorder, held, boot.os_boot_id())
-        _revoke(recorder, held.lost)
+        fleet.install(recorder, revocation=revoking(held.lost))
         opened(recorder, held.bounded).commit("arm", what=fleet.WHAT)
 
 
@@ -107,15 +123,20 @@ def opened(recorder: Recorder, under: Credential, **changed: Any) -> Cycle:
     return recorder.open_cycle(**(asked | changed))
 
 
-def granted(recorder: Recorder, held: Authority, os_boot: bytes) -> Cycle:
-    """A cycle that an evaluator admits, which ends long before the grant could be used again."""
+def granting(origin: str, held: Authority, os_boot: bytes) -> bytes:
+    """What an evaluator admits, for a month."""
     now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     says = grant.Grant(
-        recorder.hello.origin, os_boot, now_ns.to_bytes(16, "big"), held.planner.hash, "motion", ("arm",), 5,
+        origin, os_boot, now_ns.to_bytes(16, "big"), held.planner.hash, "motion", ("arm",), 5,
         now_ns + 720 * 60 * MINUTE_NS, held.bounded.hash, grant.contemplated_hash(fleet.WHAT, {}),
         grant.inputs_hash(FORCE), "admitted",
     )  # fmt: skip
-    raw = grant.make(says, builder.signer("planner"))
+    return grant.make(says, builder.signer("planner"))
+
+
+def granted(recorder: Recorder, held: Authority, os_boot: bytes) -> Cycle:
+    """A cycle that an evaluator admits, which ends long before the grant could be used again."""
+    raw = granting(recorder.hello.origin, held, os_boot)
     return opened(recorder, held.bounded, grant=raw, max_commits=5, valid_ms=1)
 
 
@@ -143,16 +164,6 @@ def _fill(recorder: Recorder, cycle: Cycle) -> None:
         big = {**fleet.WHAT, "note": "x" * BIG_BYTES}
         for one in [cycle.submit("arm", what=big) for _ in range(8)]:
             one.result(60)
-
-
-def _put_in_force(recorder: Recorder, version: int, *clauses: str) -> None:
-    raw = fleet.bundle(*clauses, version=version, classes=CLASSES)
-    fleet.install(recorder, kind=Kind.POLICY, bundle=raw)
-
-
-def _revoke(recorder: Recorder, lost: Credential) -> None:
-    listed = revocation.make(1, [revocation.Revoked(lost.hash, 0, "tablet lost")], builder.signer(fleet.ROOT.name))
-    fleet.install(recorder, revocation=listed)
 
 
 def _connected(socket: Path) -> Recorder:
