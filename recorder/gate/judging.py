@@ -37,7 +37,7 @@ from recorder.gate.reasons import bounded
 Claims = Mapping[str, cbor.Value]
 
 ARTEFACT_MAX_BYTES = 16_384  # what a decision consumed is stored a second time, beside the inputs that were sent
-ACT_MAX_BYTES = 4096  # the contemplated one of every open cycle is in memory and in every snapshot of the tail
+ACT_MAX_BYTES = 2048  # the contemplated one of every open cycle is in memory and in every snapshot of the tail
 
 _CLAIMED = [(name, *name.split(".", 1)) for name in FACTS if name.partition(".")[0] in {"who", "what", "where"}]
 

@@ -51,11 +51,15 @@ class Program:
         self._used = frozenset[str]().union(*whole.uses)
         self._policy = policy
         self._classes: dict[str, _Class] = {}
+        # Nothing is recorded meanwhile, and classes often share all their clauses.
+        compiled = {tuple(clause.id for clause in policy.clauses): whole}
         for name, rules in policy.classes.items():
             if rules.gated:
                 clauses = [clause for clause in policy.clauses if clause.governs(name)]
-                conditions = engine.compile(types, [clause.when for clause in clauses])
-                self._classes[name] = _class(policy, clauses, conditions, types)
+                ids = tuple(clause.id for clause in clauses)
+                if ids not in compiled:
+                    compiled[ids] = engine.compile(types, [clause.when for clause in clauses])
+                self._classes[name] = _class(policy, clauses, compiled[ids], types)
 
     def idle(self) -> Iterator[Fault]:
         """Inputs that no clause mentions: a decision would not consume them, and their author thinks that it does."""

@@ -13,10 +13,11 @@ import pytest
 from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.client import NotRecorded, Recorder, Refused
-from recorder.core import cbor, grant, revocation
+from recorder.core import cbor, grant, matrix, revocation
 from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.core.limits import UINT64_MAX
+from recorder.core.matrix import Issuer
 from recorder.core.messages import Status, Verb
 from recorder.core.scope import Counts
 from recorder.core.trust import parse_trust
@@ -31,6 +32,12 @@ from tests.running import Running, lineage_of, origin_of, records_of
 
 FORCE: list[dict[str, Any]] = [{"name": "force_n", "value": 10.0, "unit": "N"}]
 NS = 1_000_000_000
+DEPOT = matrix.issue(
+    1,
+    builder.BEGIN_S,
+    [Issuer(builder.signer("depot").public_key, "depot", builder.EVERYTHING)],
+    builder.signer(fleet.ROOT.name),
+)
 
 
 @pytest.fixture
@@ -263,3 +270,25 @@ def test_changing_numbers_do_not_make_a_flood_of_refusals(running: Running, reco
     running.stop()
     kinds = [decode(entry).header.kind for entry, _ in records_of(running.state)]
     assert kinds.count(Kind.REFUSAL) < 500
+
+
+def test_a_start_without_the_roots_says_what_is_missing(running: Running, recorder: Recorder) -> None:
+    """An owner who takes the root away does not get a recorder that decides by nothing, nor a traceback."""
+    fleet.put_in_force(recorder, running.state)
+    fleet.install(recorder, matrix=DEPOT)
+    running.kill()
+    trust = (running.state / "trust").read_text()
+    (running.state / "trust").write_text("quorum none\n")
+    with pytest.raises(AssertionError, match="trust"):
+        running.restart()
+    (running.state / "trust").write_text(trust)
+    running.restart()
+
+
+def test_schemas_do_not_outgrow_a_segment(running: Running, recorder: Recorder) -> None:
+    for number in range(2):
+        with Raw(running.socket) as raw:
+            for stream in range(250):
+                fields = [[f"f{number}.{stream}.{field}".ljust(64, "x"), "<f4", 1, "u" * 64] for field in range(100)]
+                raw.ask(Verb.DECLARE_STREAM, "arm", fields, fleet.WHAT, {})
+    assert snapshot_bytes(running, recorder) < 1024 * 1024
