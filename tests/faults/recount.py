@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from recorder.audit.describe import values_of
-from recorder.core import credential
+from recorder.core import cbor, credential, policy
 from recorder.core.credential import Credential
 from recorder.core.delegation import NS
 from recorder.core.entry import Entry, decode
@@ -27,6 +28,7 @@ class Recount:
         self._store = store
         self._size = 0
         self.bundle = b""  # hash of the one in force
+        self.bundles: dict[bytes, bytes] = {}  # by hash
         self.credentials: dict[bytes, Credential] = {}
         self.matrix: bytes | None = None
         self.revoked: dict[bytes, int] = {}  # with the seq of the first list; of lists by a root
@@ -81,6 +83,7 @@ class Recount:
                 if self._last_kind == Kind.BOOT and self.bundle not in (b"", header.control.digest):
                     self.found.append(f"entry {header.seq}: a start put another policy in force")
                 self.bundle = header.control.digest
+                self.bundles[self.bundle] = said["body"]["bundle"]
             case Kind.CREDENTIAL:
                 self._installed(header.seq, said["body"])
             case Kind.CYCLE:
@@ -111,6 +114,9 @@ class Recount:
                 for item in read_list(raw).revoked:
                     self.revoked.setdefault(item.credential, seq)
 
+    def _verbs(self, action_class: str) -> list[str]:
+        return sorted(policy.read(self.bundles[self.bundle]).policy.classes[action_class].verbs)
+
     def _opened(self, entry: Entry, said: dict[str, Any]) -> None:
         header, who, why = entry.header, said["who"], said["why"]
         assert header.bounds is not None
@@ -129,6 +135,8 @@ class Recount:
             delegation, [(link.hash, link.terms.scope.counts.commits) for link in bounded if link.terms.scope.counts],
             None if act is None else [act["what"], act["where"]], why.get("deviation", {}).get("committed"),
             {one["id"]: one["truth"] for one in why["clauses"]} if delegation is not None else {},
+            None if act is None else sha256(cbor.pack([act["what"], act["where"]])).digest(),
+            None if act is None else self._verbs(header.classes.action_class),
         )  # fmt: skip
         for link in bounded:
             spent = self.spent.get(link.hash, NOTHING)
