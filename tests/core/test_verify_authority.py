@@ -144,6 +144,34 @@ def test_an_unknown_root() -> None:
     assert (cycle.carrier, "issuer_unknown") in found(lineage, roots=[other])
 
 
+def test_what_a_recognised_intermediate_issued() -> None:
+    """It stands once a matrix names the issuer, no further than that one was recognised, and not before."""
+    by = signer(DEPOT).public_key
+    granting = rescoped(SCOPE, delegations=3, roles=frozenset({"platform"}))
+    recognised = matrix.issue(1, BEGIN_S, [Issuer(by, DEPOT, granting)], signer(ROOT.name))
+    lineage = GatedBuilder()
+    lineage.ready(lineage.platform(by=DEPOT))
+    early = lineage.gated()
+    lineage.bring(matrix=recognised)
+    lineage.gated()
+    lineage.hold(lineage.platform(rescoped(SCOPE, limits={"rad": (-1.5, 1.6)}), by=DEPOT))
+    wider = lineage.gated()
+    assert found(lineage) == [(early.carrier, "issuer_unknown"), (wider.carrier, "delegation_scope")]
+
+
+def test_revoked_before_and_after() -> None:
+    """What was done before the entry that revokes stands; nothing after it does, under whichever cycle."""
+    lineage = GatedBuilder()
+    held = lineage.platform()
+    lineage.ready(held)
+    cycle = lineage.gated()
+    lineage.commit(cycle)
+    lineage.revoke(held)
+    after = lineage.commit(cycle)
+    again = lineage.gated()
+    assert found(lineage) == [(after, "credential_revoked"), (again.carrier, "credential_revoked")]
+
+
 @pytest.mark.parametrize("commits", [2, 3])
 def test_a_budget_of_commits_is_shared_by_cycles_and_restarts(commits: int) -> None:
     """Rows count too, and what is delegated further counts above."""
@@ -288,6 +316,15 @@ def test_the_same_serial_with_more_scope_is_noted() -> None:
     lineage.gated()
     assert found(lineage) == []
     assert report(lineage).notes["same_serial"] == 1
+
+
+def test_a_credential_of_the_same_serial_lends_no_scope() -> None:
+    """The narrower one that the cycle names is what counts, though the wider one is here too."""
+    lineage = GatedBuilder()
+    wide = lineage.platform(rescoped(SCOPE, limits={"rad": (-9.0, 9.0)}), serial=bytes(16))
+    lineage.ready(wide, lineage.platform(serial=bytes(16)))
+    cycle = lineage.gated(magnitude=-2.0)
+    assert found(lineage) == [(cycle.carrier, "delegation_uncovered")]
 
 
 def test_without_roots_nothing_is_judged_and_decisions_are_made_again() -> None:
