@@ -564,6 +564,7 @@ def lie_of(why: dict[str, Any], **changed: Any) -> None:
         (relabelled(**{"what.later": 1}), "replay_mismatch"),
         (lambda why: lie_of(why, replay=bytes(32)), "replay_mismatch"),
         (lambda why: lie_of(why, inputs=[]), "replay_mismatch"),
+        (lambda why: lie_of(why, evaluator="cel-expr-python 9"), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
         (lambda why: why["clauses"].pop(), "replay_differs"),
@@ -622,7 +623,36 @@ def test_a_refusal_is_made_again_too() -> None:
     assert found(lineage) == []
     assert outcome(report(lineage), 11) == ("pass", 1)
     cycle = lineage.gated(force_n=50.0, lying=lambda why: lie_of(why, reasons=["other: reason"]))
+    assert set(found(lineage)) == {(cycle.carrier, "replay_differs")}
+
+
+def test_a_refusal_that_nothing_asked_for() -> None:
+    """The clauses admit, and no other reason is told."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(decision=1)
     assert found(lineage) == [(cycle.carrier, "replay_differs")]
+
+
+def test_of_two_inputs_of_one_name_the_first_was_taken() -> None:
+    """The other one refuses; the recorder is no liar for having recorded both."""
+    lineage = GatedBuilder().ready()
+
+    def twice(why: dict[str, Any]) -> None:
+        why["inputs"].append(why["inputs"][0] | {"value": 2.0})
+        why["reasons"].append("input_malformed: force_n stands twice")
+
+    lineage.gated(force_n=50.0, lying=twice)
+    assert found(lineage) == []
+
+
+@pytest.mark.parametrize("withheld", ["clauses", "reasons", "replay", "evaluator", "inputs", "deviation"])
+def test_what_is_withheld_is_not_compared(withheld: str) -> None:
+    """The rest is."""
+    lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
+    lineage.gated(magnitude=1.2)
+    assert found(lineage) == []
+    cycle = lineage.gated(lying=lambda why: lie_of(why, evaluator="other 1", reasons=["other: reason"]))
+    assert {seq for seq, _ in found(lineage)} == {cycle.carrier}
 
 
 def test_an_engine_of_other_words_decides_the_same() -> None:
