@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from recorder.core import cbor, claims, policy, policy_replay
@@ -14,9 +14,11 @@ from recorder.core.policy_replay import Artefact
 from recorder.core.sign1 import SIGNED
 from recorder.core.verify.comparing import COMPARED, Difference, of_artefact, of_decision, others
 from recorder.core.verify.held import Family
+from recorder.gate import evidence
 from recorder.gate.cel import Cel
 from recorder.gate.decision import Weighed
 from recorder.gate.engine import Engine, Unfit
+from recorder.gate.evidence import Before
 from recorder.gate.program import Program, replay
 
 PROGRAMS_MAX = 8  # bundles that a process keeps compiled; the cycles of one follow each other
@@ -32,6 +34,7 @@ class Recorded(NamedTuple):
     raw: bytes  # of the entry: a cycle or a refused opening
     claims: bytes | None
     bundle: bytes | None  # of the policy entry that its key 7 names; None where that is not here
+    before: Before | None = None  # of a stage that follows another one; None where that is not here
 
 
 class Programs:
@@ -118,10 +121,11 @@ def redecide(recorded: Recorded, programs: Programs | None = None) -> Redecided:
         return base._replace(outcome="withheld", told=["the artefact is withheld"])
     if "artefact" not in why.values and header.kind == Kind.REFUSAL:
         return base._replace(outcome="unasked")
-    return _held_against(base, header, why, recorded.bundle, programs or own_programs())
+    return _held_against(base, header, why, recorded, programs or own_programs())
 
 
-def _held_against(base: Redecided, header: Header, why: Family, bundle: bytes, programs: Programs) -> Redecided:
+def _held_against(base: Redecided, header: Header, why: Family, recorded: Recorded, programs: Programs) -> Redecided:
+    assert recorded.bundle is not None
     data = why.values.get("artefact")
     if not isinstance(data, bytes):
         return _differing(base, [Difference("artefact", data, "bytes, of every decision under a policy bundle")])
@@ -131,7 +135,7 @@ def _held_against(base: Redecided, header: Header, why: Family, bundle: bytes, p
         return _differing(base, [Difference("artefact", str(error), None)])
     differences = list(of_artefact(header, why, artefact, data))
     try:
-        digest, program = programs.of(bundle)
+        digest, program = programs.of(recorded.bundle)
         again = replay(artefact, digest, program)
     except (FormatError, Unfit, Misuse) as error:
         return _differing(base, [*differences, Difference("policy", None, str(error))])
@@ -142,7 +146,10 @@ def _held_against(base: Redecided, header: Header, why: Family, bundle: bytes, p
         told.append(f"withheld, so not compared: {', '.join(sorted(hidden))}")
     if beside := others(header, again, in_full=is_same_engine):
         told.append(f"refused for more than the policy: {'; '.join(beside)}")
-    differences += of_decision(header, why, again, in_full=is_same_engine)
+    differences += of_decision(header, why, again, partial(program.without, again), in_full=is_same_engine)
+    if recorded.before is not None and not why.hides("post_evaluation"):
+        said, now = why.values.get("post_evaluation"), evidence.since(recorded.before, again)
+        differences += [Difference("post_evaluation", said, now)] if said != now else []
     outcome: Outcome = "different" if differences else "same"
     return base._replace(outcome=outcome, differences=differences, told=told, clauses=again.clauses)
 

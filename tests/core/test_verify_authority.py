@@ -568,6 +568,7 @@ def lie_of(why: dict[str, Any], **changed: Any) -> None:
         (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
         (lambda why: why["clauses"].pop(), "replay_differs"),
+        (lambda why: lie_of(why, counterfactual={"without": [], "decision": "admitted"}), "replay_differs"),
         (lambda why: why["clauses"][0].update(truth="true"), "replay_differs"),
         (lambda why: lie_of(why, reasons=["other: clause x"]), "replay_differs"),
         (lambda why: lie_of(why, deviation={"committed": "slow"}), "replay_differs"),
@@ -619,7 +620,12 @@ def test_a_refusal_is_not_recorded_as_something_else(decision: int) -> None:
 def test_a_refusal_is_made_again_too() -> None:
     """It has the reasons of the clauses; others may stand beside them."""
     lineage = GatedBuilder().ready()
-    lineage.gated(force_n=50.0, lying=lambda why: why["reasons"].append("budget_exhausted: nothing is left"))
+
+    def more(why: dict[str, Any]) -> None:
+        why["reasons"].append("budget_exhausted: nothing is left")
+        why["counterfactual"]["decision"] = "refused"
+
+    lineage.gated(force_n=50.0, lying=more)
     assert found(lineage) == []
     assert outcome(report(lineage), 11) == ("pass", 1)
     cycle = lineage.gated(force_n=50.0, lying=lambda why: lie_of(why, reasons=["other: reason"]))
@@ -640,12 +646,15 @@ def test_of_two_inputs_of_one_name_the_first_was_taken() -> None:
     def twice(why: dict[str, Any]) -> None:
         why["inputs"].append(why["inputs"][0] | {"value": 2.0})
         why["reasons"].append("input_malformed: force_n stands twice")
+        why["counterfactual"]["decision"] = "refused"
 
     lineage.gated(force_n=50.0, lying=twice)
     assert found(lineage) == []
 
 
-@pytest.mark.parametrize("withheld", ["clauses", "reasons", "replay", "evaluator", "inputs", "deviation"])
+@pytest.mark.parametrize(
+    "withheld", ["clauses", "reasons", "replay", "evaluator", "inputs", "deviation", "counterfactual"]
+)
 def test_what_is_withheld_is_not_compared(withheld: str) -> None:
     """The rest is."""
     lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()

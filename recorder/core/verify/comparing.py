@@ -7,66 +7,19 @@ What an artefact says is held against the why beside it (`of_artefact`), and wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from recorder.core import policy_replay
+from recorder.core.decided import Decided, Weighed, Without, counterfactual
 from recorder.core.entry import Header
 from recorder.core.kinds import Decision, Kind
-from recorder.core.policy_replay import Artefact, Given, Situation
+from recorder.core.policy_replay import Artefact, Given
 from recorder.core.verify.held import Family
 
 NS_PER_MS = 1_000_000
 REASON_MAX = 1024  # of a reason in control
 COMPARED = frozenset({"replay", "evaluator", "reasons", "clauses", "deviation", "inputs", "counterfactual"})
 _ERROR = "clause_error: "
-
-
-class Weighed(Protocol):
-    """One clause and what became of its condition."""
-
-    @property
-    def id(self) -> str:
-        """Of the clause."""
-        ...
-
-    @property
-    def effect(self) -> str:
-        """That it asks for."""
-        ...
-
-    @property
-    def truth(self) -> str:
-        """Of its condition: true, false or error."""
-        ...
-
-
-class Decided(Protocol):
-    """A decision that was made again."""
-
-    @property
-    def decision(self) -> Decision:
-        """ADMITTED, REFUSED or DEVIATED."""
-        ...
-
-    @property
-    def reasons(self) -> list[str]:
-        """All that decided it."""
-        ...
-
-    @property
-    def clauses(self) -> Sequence[Weighed]:
-        """What became of each clause of the class."""
-        ...
-
-    @property
-    def deviate_to(self) -> str | None:
-        """What to do instead."""
-        ...
-
-    @property
-    def situation(self) -> Situation:
-        """What was consumed, and no more."""
-        ...
 
 
 class Difference(NamedTuple):
@@ -131,13 +84,16 @@ def others(header: Header, again: Decided, *, in_full: bool) -> list[str]:
     return [one for one in (_cut(one, in_full=in_full) for one in header.control.reasons) if one not in policys]
 
 
-def of_decision(header: Header, why: Family, again: Decided, *, in_full: bool) -> Iterator[Difference]:
-    """The decision, its reasons, the truth of each clause, what was done instead.
+def of_decision(
+    header: Header, why: Family, again: Decided, without: Without, *, in_full: bool
+) -> Iterator[Difference]:
+    """The decision, its reasons, the truth of each clause, what was done instead, and what had been without them.
 
     Args:
         header: of the cycle, or the refusal of one.
         why: its own.
         again: what came out.
+        without: of the program that it came out of.
         in_full: an engine's words for an error are compared too.
 
     """
@@ -164,6 +120,11 @@ def of_decision(header: Header, why: Family, again: Decided, *, in_full: bool) -
         yield from _of_the_clauses(values.get("clauses"), again.clauses)
     if not why.hides("deviation"):
         yield from _of_the_deviation(values.get("deviation"), again, is_made=header.decision == Decision.DEVIATED)
+    if "counterfactual" in values:
+        beside = others(header, again, in_full=in_full)
+        then = counterfactual(again, without, refused_anyway=bool(beside))
+        if values["counterfactual"] != then:
+            yield Difference("counterfactual", values["counterfactual"], then)
 
 
 def _cut(reason: Any, *, in_full: bool) -> str:  # noqa: ANN401 -- a claim

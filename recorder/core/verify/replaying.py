@@ -6,17 +6,19 @@ the same clauses must come to the same decision.  What evaluates them comes in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from recorder.core import cbor, policy_replay
+from recorder.core.decided import Decided
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Stage
+from recorder.core.kinds import Decision, Stage
 from recorder.core.policy_replay import Artefact, Given, Situation
 from recorder.core.policy_terms import FACTS, typed
 from recorder.core.verify.acts import contemplated
-from recorder.core.verify.comparing import NS_PER_MS, Decided, inputs_named, is_taken, of_artefact, of_decision, same
+from recorder.core.verify.comparing import NS_PER_MS, inputs_named, is_taken, of_artefact, of_decision, same
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family
 from recorder.core.verify.under import Deciding
@@ -34,6 +36,10 @@ class Program(Protocol):
             Misuse: the policy does not gate the class.
 
         """
+        ...
+
+    def without(self, decided: Any, left_out: Collection[str]) -> Decision:  # noqa: ANN401 -- its own kind of Decided
+        """What had been decided if these clauses, by their ids, were none of the policy's."""
         ...
 
 
@@ -81,7 +87,7 @@ def check_replay(header: Header, why: Family, deciding: Deciding, programs: Prog
         if names := sorted(set(ours) ^ set(theirs)):
             detail = f"{part} are consumed by one of artefact and decision: {', '.join(names)[:_SHOWN]}"
             found("replay_mismatch", seq, detail)
-    for difference in of_decision(header, why, decided, in_full=False):
+    for difference in of_decision(header, why, decided, partial(program.without, decided), in_full=False):
         found("replay_differs", seq, str(difference)[:_DETAIL])
     return Replayed(1, 0)
 
