@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from recorder.core import grant, policy
 from recorder.core.credential import Credential
+from recorder.core.decided import counterfactual
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy import Policy
@@ -156,6 +157,8 @@ class GatedBuilder(LineageBuilder):
         if grant_by is None:
             decided = self._decide(actuators, act, items, now_ns, max_commits, valid_ms, classes[0])
             why |= self._explained(decided, act)
+            without = partial(program(self.signed).without, decided)
+            why["counterfactual"] = counterfactual(decided, without, refused_anyway=False)
             made = int(decided.decision)
         else:
             made = int(Decision.EXTERNAL)

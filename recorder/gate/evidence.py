@@ -6,17 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from recorder.core import cbor
+from recorder.core.decided import name_of
 from recorder.core.kinds import Decision
 from recorder.gate.decision import Decided
-from recorder.gate.program import Program
 
 ALTERNATIVES_MAX = 200
-
-_DECIDING = {
-    Decision.REFUSED: frozenset({("forbid", "true"), ("forbid", "error"), ("permit", "error"), ("deviate", "error")}),
-    Decision.DEVIATED: frozenset({("deviate", "true")}),
-    Decision.ADMITTED: frozenset({("permit", "true")}),
-}
 
 
 class Before(NamedTuple):
@@ -30,23 +24,6 @@ class Before(NamedTuple):
 def of_clauses(decided: Decided) -> list[cbor.Value]:
     """The claim `clauses`."""
     return [{"id": one.id, "effect": one.effect, "truth": one.truth} for one in decided.clauses]
-
-
-def counterfactual(program: Program, decided: Decided, *, refused_anyway: bool) -> dict[str, cbor.Value]:
-    """What had been decided without the clauses that did.
-
-    Args:
-        program: that decided.
-        decided: by it.
-        refused_anyway: for reasons that are no clause's; then no clause that would permit it has decided either.
-
-    """
-    if not decided.clauses or (refused_anyway and decided.decision != Decision.REFUSED):
-        return {"without": [], "decision": name_of(Decision.REFUSED)}
-    deciding = _DECIDING[decided.decision]
-    without = [one.id for one in decided.clauses if (one.effect, one.truth) in deciding]
-    then = Decision.REFUSED if refused_anyway else program.without(decided, without)
-    return {"without": without, "decision": name_of(then)}
 
 
 def alternatives(claimed: cbor.Value) -> dict[str, cbor.Value]:
@@ -73,8 +50,3 @@ def since(before: Before, decided: Decided) -> dict[str, cbor.Value]:
     now = {one.id: one.truth for one in decided.clauses}
     changed = [id_ for id_ in {**now, **before.clauses} if now.get(id_) != before.clauses.get(id_)]
     return {"predecessor": before.id, "decision": name_of(before.decision), "changed": changed}
-
-
-def name_of(decision: Decision) -> str:
-    """As claims have it."""
-    return decision.name.lower()

@@ -12,9 +12,11 @@ as a grant would.  Nothing here reads a clock, draws a number or remembers anyth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from recorder.core import cbor, policy_issue
+from recorder.core.decided import counterfactual
 from recorder.core.delegation import Moment
 from recorder.core.kinds import Decision, Stage
 from recorder.core.limits import INT64_MAX
@@ -149,7 +151,8 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
     }
     if granted is None:
         _add_replay(why, ground, decided, salt, reasons)
-        why["counterfactual"] = evidence.counterfactual(ground.program, decided, refused_anyway=bool(reasons))
+        without = partial(ground.program.without, decided)
+        why["counterfactual"] = counterfactual(decided, without, refused_anyway=bool(reasons))
     else:
         why |= granted.claims
     decision = Decision.REFUSED if reasons else decided.decision

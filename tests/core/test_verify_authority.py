@@ -144,6 +144,34 @@ def test_an_unknown_root() -> None:
     assert (cycle.carrier, "issuer_unknown") in found(lineage, roots=[other])
 
 
+def test_what_a_recognised_intermediate_issued() -> None:
+    """It stands once a matrix names the issuer, no further than that one was recognised, and not before."""
+    by = signer(DEPOT).public_key
+    granting = rescoped(SCOPE, delegations=3, roles=frozenset({"platform"}))
+    recognised = matrix.issue(1, BEGIN_S, [Issuer(by, DEPOT, granting)], signer(ROOT.name))
+    lineage = GatedBuilder()
+    lineage.ready(lineage.platform(by=DEPOT))
+    early = lineage.gated()
+    lineage.bring(matrix=recognised)
+    lineage.gated()
+    lineage.hold(lineage.platform(rescoped(SCOPE, limits={"rad": (-1.5, 1.6)}), by=DEPOT))
+    wider = lineage.gated()
+    assert found(lineage) == [(early.carrier, "issuer_unknown"), (wider.carrier, "delegation_scope")]
+
+
+def test_revoked_before_and_after() -> None:
+    """What was done before the entry that revokes stands; nothing after it does, under whichever cycle."""
+    lineage = GatedBuilder()
+    held = lineage.platform()
+    lineage.ready(held)
+    cycle = lineage.gated()
+    lineage.commit(cycle)
+    lineage.revoke(held)
+    after = lineage.commit(cycle)
+    again = lineage.gated()
+    assert found(lineage) == [(after, "credential_revoked"), (again.carrier, "credential_revoked")]
+
+
 @pytest.mark.parametrize("commits", [2, 3])
 def test_a_budget_of_commits_is_shared_by_cycles_and_restarts(commits: int) -> None:
     """Rows count too, and what is delegated further counts above."""
@@ -288,6 +316,15 @@ def test_the_same_serial_with_more_scope_is_noted() -> None:
     lineage.gated()
     assert found(lineage) == []
     assert report(lineage).notes["same_serial"] == 1
+
+
+def test_a_credential_of_the_same_serial_lends_no_scope() -> None:
+    """The narrower one that the cycle names is what counts, though the wider one is here too."""
+    lineage = GatedBuilder()
+    wide = lineage.platform(rescoped(SCOPE, limits={"rad": (-9.0, 9.0)}), serial=bytes(16))
+    lineage.ready(wide, lineage.platform(serial=bytes(16)))
+    cycle = lineage.gated(magnitude=-2.0)
+    assert found(lineage) == [(cycle.carrier, "delegation_uncovered")]
 
 
 def test_without_roots_nothing_is_judged_and_decisions_are_made_again() -> None:
@@ -527,9 +564,11 @@ def lie_of(why: dict[str, Any], **changed: Any) -> None:
         (relabelled(**{"what.later": 1}), "replay_mismatch"),
         (lambda why: lie_of(why, replay=bytes(32)), "replay_mismatch"),
         (lambda why: lie_of(why, inputs=[]), "replay_mismatch"),
+        (lambda why: lie_of(why, evaluator="cel-expr-python 9"), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
         (lambda why: why["clauses"].pop(), "replay_differs"),
+        (lambda why: lie_of(why, counterfactual={"without": [], "decision": "admitted"}), "replay_differs"),
         (lambda why: why["clauses"][0].update(truth="true"), "replay_differs"),
         (lambda why: lie_of(why, reasons=["other: clause x"]), "replay_differs"),
         (lambda why: lie_of(why, deviation={"committed": "slow"}), "replay_differs"),
@@ -581,11 +620,48 @@ def test_a_refusal_is_not_recorded_as_something_else(decision: int) -> None:
 def test_a_refusal_is_made_again_too() -> None:
     """It has the reasons of the clauses; others may stand beside them."""
     lineage = GatedBuilder().ready()
-    lineage.gated(force_n=50.0, lying=lambda why: why["reasons"].append("budget_exhausted: nothing is left"))
+
+    def more(why: dict[str, Any]) -> None:
+        why["reasons"].append("budget_exhausted: nothing is left")
+        why["counterfactual"]["decision"] = "refused"
+
+    lineage.gated(force_n=50.0, lying=more)
     assert found(lineage) == []
     assert outcome(report(lineage), 11) == ("pass", 1)
     cycle = lineage.gated(force_n=50.0, lying=lambda why: lie_of(why, reasons=["other: reason"]))
+    assert set(found(lineage)) == {(cycle.carrier, "replay_differs")}
+
+
+def test_a_refusal_that_nothing_asked_for() -> None:
+    """The clauses admit, and no other reason is told."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(decision=1)
     assert found(lineage) == [(cycle.carrier, "replay_differs")]
+
+
+def test_of_two_inputs_of_one_name_the_first_was_taken() -> None:
+    """The other one refuses; the recorder is no liar for having recorded both."""
+    lineage = GatedBuilder().ready()
+
+    def twice(why: dict[str, Any]) -> None:
+        why["inputs"].append(why["inputs"][0] | {"value": 2.0})
+        why["reasons"].append("input_malformed: force_n stands twice")
+        why["counterfactual"]["decision"] = "refused"
+
+    lineage.gated(force_n=50.0, lying=twice)
+    assert found(lineage) == []
+
+
+@pytest.mark.parametrize(
+    "withheld", ["clauses", "reasons", "replay", "evaluator", "inputs", "deviation", "counterfactual"]
+)
+def test_what_is_withheld_is_not_compared(withheld: str) -> None:
+    """The rest is."""
+    lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
+    lineage.gated(magnitude=1.2)
+    assert found(lineage) == []
+    cycle = lineage.gated(lying=lambda why: lie_of(why, evaluator="other 1", reasons=["other: reason"]))
+    assert {seq for seq, _ in found(lineage)} == {cycle.carrier}
 
 
 def test_an_engine_of_other_words_decides_the_same() -> None:
