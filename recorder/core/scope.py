@@ -175,7 +175,7 @@ def covers(scope: Scope, act: Act) -> list[str]:
     classes, actuators = scope.action_classes, scope.actuators
     if not isinstance(classes, str) and act.action_class not in classes:
         reasons.append(f"action_classes: {act.action_class} is not granted")
-    if not isinstance(actuators, str):
+    if not isinstance(actuators, str) and not actuators.issuperset(act.actuators):
         reasons += [f"actuators: {name} is not granted" for name in act.actuators if name not in actuators]
     if not isinstance(scope.limits, str):
         reasons += _beyond_limits(scope.limits, act.magnitude, act.unit)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from recorder.core import cbor
 from recorder.core.kinds import Decision
-from recorder.gate.decision import Decided
+from recorder.gate.decision import Decided, Weighed
 from recorder.gate.program import Program
 
 ALTERNATIVES_MAX = 200
@@ -17,6 +18,7 @@ _DECIDING = {
     Decision.DEVIATED: frozenset({("deviate", "true")}),
     Decision.ADMITTED: frozenset({("permit", "true")}),
 }
+_NAMES = {decision: decision.name.lower() for decision in Decision}
 
 
 class Before(NamedTuple):
@@ -32,6 +34,16 @@ def of_clauses(decided: Decided) -> list[cbor.Value]:
     return [{"id": one.id, "effect": one.effect, "truth": one.truth} for one in decided.clauses]
 
 
+def encoded_clauses(decided: Decided) -> bytes:
+    """CBOR of the claim `clauses`: most of what a decision says, and the same from one to the next."""
+    return cbor.head(4, len(decided.clauses)) + b"".join(map(_encoded, decided.clauses))
+
+
+@lru_cache(maxsize=1024)
+def _encoded(one: Weighed) -> bytes:
+    return cbor.pack(one._asdict())
+
+
 def counterfactual(program: Program, decided: Decided, *, refused_anyway: bool) -> dict[str, cbor.Value]:
     """What had been decided without the clauses that did.
 
@@ -44,7 +56,7 @@ def counterfactual(program: Program, decided: Decided, *, refused_anyway: bool) 
     if not decided.clauses or (refused_anyway and decided.decision != Decision.REFUSED):
         return {"without": [], "decision": name_of(Decision.REFUSED)}
     deciding = _DECIDING[decided.decision]
-    without = [one.id for one in decided.clauses if (one.effect, one.truth) in deciding]
+    without = [one.id for one in decided.clauses if one.truth != "false" and (one.effect, one.truth) in deciding]
     then = Decision.REFUSED if refused_anyway else program.without(decided, without)
     return {"without": without, "decision": name_of(then)}
 
@@ -77,4 +89,4 @@ def since(before: Before, decided: Decided) -> dict[str, cbor.Value]:
 
 def name_of(decision: Decision) -> str:
     """As claims have it."""
-    return decision.name.lower()
+    return _NAMES[decision]

@@ -120,9 +120,8 @@ def _age_ms(at_mono_ns: int | None, at_utc_ns: int | None, now: Now) -> int | No
     A signed observation says both times.  Its monotonic one alone would make an observation of an earlier start of
     the machine fresh again.
     """
-    ages = []
-    if at_mono_ns is not None:
-        ages.append((now.mono_ns - at_mono_ns) // NS_PER_MS)
-    if at_utc_ns is not None and now.utc_ns is not None:
-        ages.append((now.utc_ns - at_utc_ns) // NS_PER_MS)
-    return max(ages, default=None)
+    by_mono = None if at_mono_ns is None else (now.mono_ns - at_mono_ns) // NS_PER_MS
+    if at_utc_ns is None or now.utc_ns is None:
+        return by_mono
+    by_utc = (now.utc_ns - at_utc_ns) // NS_PER_MS
+    return by_utc if by_mono is None else max(by_mono, by_utc)
