@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from recorder.bench.acts import ACTUATOR, PATIENCE_MS, VALID_MS, WHAT, WHERE, WHO
 from recorder.bench.process import RecorderProcess
 from recorder.client import Cycle, Recorder
@@ -115,9 +117,7 @@ def _issued(
     by: SeedSigner, issuer: str, subject: str, key: bytes, role: Role, delegations: int, parent: Credential | None
 ) -> Credential:
     now_s = int(time.time())
-    scope = Scope(
-        *(_SCOPE.action_classes, _SCOPE.actuators, _SCOPE.limits, _SCOPE.areas), "any", _SCOPE.counts, delegations
-    )
+    scope = replace(_SCOPE, delegations=delegations)
     terms = Terms(
         issuer, subject, now_s + _DAY_S, now_s - _DAY_S, now_s, sha256(subject.encode()).digest()[:16], key, role,
         scope, None if parent is None else parent.hash,
@@ -135,11 +135,11 @@ def _source() -> str:
     ]
     parts.append(f'[class.{ACTION_CLASS}]\ngated = true\non_unavailable = "hold"\nmax_valid_ms = {VALID_MS}\n')
     for number, (effect, condition) in enumerate(CLAUSES):
+        more = 'deviate_to = "half the speed"\n' if effect == "deviate" else ""
         parts.append(
-            f"[[clause]]\nid = \"clause-{number}\"\neffect = \"{effect}\"\nwhen = '''{condition}'''\nreason = \"limit_{number}\"\n"
+            f'[[clause]]\nid = "clause-{number}"\neffect = "{effect}"\nreason = "limit_{number}"\n'
+            f"when = '''{condition}'''\n{more}"
         )
-        if effect == "deviate":
-            parts.append('deviate_to = "half the speed"\n')
     return "".join(parts)
 
 
