@@ -46,7 +46,8 @@ class _Reading(NamedTuple):
     unit: str
     at_mono_ns: int | None
     age_ms: int | None
-    credential: bytes | None  # of the observer who signed it
+    credential: bytes | None = None  # of the observer who signed it
+    signed_bytes: int = 0  # of what he signed
 
 
 def read(items: cbor.Value, now: Now, observers: Observers) -> Taken:
@@ -62,26 +63,24 @@ def read(items: cbor.Value, now: Now, observers: Observers) -> Taken:
             taken.recorded.append(item)
             continue
         try:
-            source, reading = _read(item, name, now, observers)
+            reading = _read(item, name, now, observers)
         except FormatError as error:
             taken.reasons.append(f"{error.error}: input {name[:64]}: {error.detail}")
             taken.recorded.append(item)
             continue
-        is_signed = reading.credential is not None
         taken.recorded.append(_recorded(item, reading))
-        if is_signed:
-            signed_bytes += len(source[OBSERVATION])
+        signed_bytes += reading.signed_bytes
         if name in taken.given:
             taken.reasons.append(f"input_malformed: {name[:64]} stands twice")
         else:
-            taken.given[name] = Given(reading.value, reading.unit, reading.age_ms, is_signed)
+            taken.given[name] = Given(reading.value, reading.unit, reading.age_ms, reading.credential is not None)
     if signed_bytes > BYTES_MAX:
         taken.reasons.append(f"input_malformed: signed observations of {signed_bytes} bytes, over {BYTES_MAX}")
     return taken
 
 
-def _read(item: Mapping[str, Any], name: str, now: Now, observers: Observers) -> tuple[Mapping[str, Any], _Reading]:
-    """What an input says, and the map that says it.
+def _read(item: Mapping[str, Any], name: str, now: Now, observers: Observers) -> _Reading:
+    """What an input says.
 
     Raises:
         FormatError: why it cannot be taken.
@@ -91,15 +90,16 @@ def _read(item: Mapping[str, Any], name: str, now: Now, observers: Observers) ->
     if OBSERVATION not in item and ENTRY in item:
         source = observers.recorded(item[ENTRY])
     if OBSERVATION in source:
-        says = observers.signed(source[OBSERVATION], name)
+        raw = source[OBSERVATION]
+        says = observers.signed(raw, name)
         age_ms = _age_ms(says.at_mono_ns, says.at_utc_ns, now)
-        return source, _Reading(says.value, says.unit or "", says.at_mono_ns, age_ms, says.credential)
+        return _Reading(says.value, says.unit or "", says.at_mono_ns, age_ms, says.credential, len(raw))
     if source.get("name") != name or "value" not in source:
         raise FormatError("input_malformed", "no map with name and value")
     unit, at_mono_ns = source.get("unit") or "", source.get("at_mono_ns")
     if type(unit) is not str or type(at_mono_ns) not in _MOMENT:
         raise FormatError("input_malformed", "a unit that is no text, or a time that is no integer")
-    return source, _Reading(source["value"], unit, at_mono_ns, _age_ms(at_mono_ns, None, now), None)
+    return _Reading(source["value"], unit, at_mono_ns, _age_ms(at_mono_ns, None, now))
 
 
 def _recorded(item: Mapping[str, Any], reading: _Reading) -> dict[str, Any]:
