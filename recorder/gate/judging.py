@@ -81,6 +81,7 @@ class Judged(NamedTuple):
     decision: Decision
     reasons: list[str]
     why: dict[str, cbor.Value]  # claims, over those of the controller
+    encoded: dict[str, bytes]  # CBOR of some of these
     chain: tuple[bytes, ...]  # hashes of the links of the delegation, itself first
     budgets: tuple[tuple[bytes, int], ...]  # (link, commits under it in all)
     max_commits: int
@@ -168,6 +169,7 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
         decision,
         reasons,
         why,
+        {"clauses": evidence.encoded_clauses(decided)},
         under.chain,
         under.left.limits if under.left is not None else (),
         max_commits,

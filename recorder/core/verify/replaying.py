@@ -137,8 +137,9 @@ def _facts(header: Header, why: Family, deciding: Deciding) -> dict[str, Any]:
 
 
 def _inputs(items: object, now_mono_ns: int, consumed: Mapping[str, Given]) -> dict[str, Given]:
-    """The inputs of a why by name; of several of one name that which was consumed, and what could not be taken, which does
-    not say whether it is signed, is left out.
+    """The inputs of a why by name, of several of one name that which was consumed.
+
+    What could not be taken does not say whether it is signed, and is left out.
     """
     inputs: dict[str, Given] = {}
     for item in items if isinstance(items, list) else ():
