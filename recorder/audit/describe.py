@@ -136,7 +136,9 @@ def line(held: Held, names: Mapping[int, str]) -> tuple[str, str, str, str]:
         sort += f" {Decision(header.decision).name.lower()}"
     if header.stage:
         sort += f", {Stage(header.stage).name.lower()}"
-    return printed, time_text(header.time.utc_ns), sort, _gist(header, held, names)[:LINE_DETAIL_CHARS]
+    gist = _gist(header, held, names)
+    cut = gist if len(gist) <= LINE_DETAIL_CHARS else f"{gist[: LINE_DETAIL_CHARS - 1]}…"
+    return printed, time_text(header.time.utc_ns), sort, cut
 
 
 def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:

@@ -54,5 +54,9 @@ def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:
     said = lineage("verify", "--state", write_state(tmp_path / "state", made), "--trust", trust)
     lines = said.stdout.splitlines()
     assert said.returncode == 0, said.stderr
-    assert "  authority     nothing to check" in lines
-    assert "  note: authority of 2 is indeterminate: the recorder's clock was not known well enough" in lines
+    assert "  authority     nothing proved, see the notes" in lines
+    note = (
+        "authority of 2 cycles, policies or credentials is indeterminate: the recorder's clock was not known to be "
+        "synchronised, so none of them is known to have been in its time"
+    )
+    assert f"  note: {note}" in lines

@@ -14,6 +14,7 @@ from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
+from recorder.core.verdict import LEFT_OPEN
 from recorder.core.verify.acts import contemplated
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
@@ -26,7 +27,6 @@ from recorder.core.verify.policies import Policies
 from recorder.core.verify.under import Acting, Deciding, Under
 
 NAMES_KEPT = 65_536  # of actuators
-_LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 
 
 class _Permit:
@@ -81,7 +81,7 @@ class Authority:
     def is_proved(self) -> bool:
         """Whether something was judged, and nothing was left open."""
         left = self.notes()
-        return bool(self.checked()[9]) and not any(left[name] for name in _LEFT_OPEN)
+        return bool(self.checked()[9]) and not any(left[name] for name in LEFT_OPEN)
 
     def checked(self) -> dict[int, int]:
         """By step how many things were judged: cycles and policies, and decisions made again."""
