@@ -16,7 +16,7 @@ from recorder.core.kinds import RULES, Commit, Decision, Kind, RefType, Rows, St
 
 _FAMILIES = {8: "who", 9: "why", 11: "body"}
 _QUALITY = ("unknown", "free-running", "NTP/PTP", "GNSS or signed")
-LINE_DETAIL_CHARS = 100
+LINE_DETAIL_CHARS = 120
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 -- any decoded value in, the same in JSON's terms out

@@ -242,8 +242,8 @@ on_unavailable = "continue_ungated"
 retention = "10y"
 claims = "fields"
 
-# Who may do what, by local user or group.  Several tables add up.  append: kinds of entries; "hold", and for users other
-# than root and the recorder's own also "policy" and "credential", have to be added.
+# Who may do what, by local user or group.  Several tables add up.  append says which kinds of entries; whoever is to
+# hold needs "hold", to install "policy" and "credential": root and the recorder's own user may install anyway.
 [[controller]]
 uids = [{uids}]
 gids = []
