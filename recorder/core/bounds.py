@@ -57,7 +57,8 @@ def _beyond_act(decided: Claims, what: Claims, deviate_to: str | None) -> list[s
     said, was = what.get, decided.get
     reasons = []
     if deviate_to is not None and said("committed") != deviate_to:
-        reasons.append(f"committed {_short(said('committed'))}, decided was {_short(deviate_to)}")
+        stated = "is not stated" if said("committed") is None else f"is {_short(said('committed'))}"
+        reasons.append(f"what.committed {stated}, decided was {_short(deviate_to)}")
     if said("mode") != was("mode"):
         reasons.append(f"mode {_short(said('mode'))}, decided was {_short(was('mode'))}")
     if said("target") != was("target") and was("target") is not None:

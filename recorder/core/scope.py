@@ -205,7 +205,7 @@ def _beyond_limits(limits: dict[str, tuple[Number, Number]], magnitude: object, 
 
 def _outside(areas: frozenset[Area], frame: object, position: object) -> list[str]:
     if not isinstance(position, _SEQUENCE) or len(position) != 3 or not _NUMBERS.issuperset(map(type, position)):
-        return [f"areas: {_short(position)} is no position"]
+        return ["areas: no position_m is stated" if position is None else f"areas: {_short(position)} is no position"]
     x, y, z = position
     for area in areas:
         (x0, y0, z0), (x1, y1, z1) = area.least_m, area.most_m
