@@ -37,7 +37,7 @@ def story(held: governed.Authority) -> Story:
                 one.open(held.bounded, granting=True)
                 cycle = one.open(held.bounded)
                 one.commit(cycle)
-                one.ask(Verb.SEAL)
+                one.exchange(Verb.SEAL)  # which may fail while it records
                 one.commit(cycle)
                 one.append(Kind.POLICY, bundle=governed.policy(2))
             with Raw(socket, hello=False) as raw:
@@ -45,7 +45,7 @@ def story(held: governed.Authority) -> Story:
                 one.commit(one.open(held.lost))
                 one.append(Kind.CREDENTIAL, revocation=governed.revoking(held.lost))
                 one.commit(cycle)
-                one.ask(Verb.CHECKPOINT)
+                one.exchange(Verb.CHECKPOINT)
             return True
         return False
 
@@ -60,11 +60,15 @@ class _One:
         raw.send([int(Verb.HELLO), 0, 1, None, "faults"])
         _, self._hello = receive(raw, promised)
 
-    def ask(self, verb: Verb, *arguments: Any) -> Any:
-        """A request that is granted."""
+    def exchange(self, verb: Verb, *arguments: Any) -> tuple[Status, Any]:
+        """A request and its answer, whatever that is."""
         self._raw.counter += 1
         self._raw.send([int(verb), self._raw.counter, *arguments])
-        status, body = receive(self._raw, self._promised)
+        return receive(self._raw, self._promised)
+
+    def ask(self, verb: Verb, *arguments: Any) -> Any:
+        """A request that is granted."""
+        status, body = self.exchange(verb, *arguments)
         assert status == Status.OK, f"{verb.name}: {body}"
         return body
 
