@@ -13,6 +13,7 @@ KID_BYTES = 8
 SESSION_BYTES = 8
 UINT64_MAX = 2**64 - 1
 INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
 TILE_WIDTH = 256  # C2SP tlog-tiles: hashes per full tile
 NOTE_MAX_BYTES = 1_000_000
 NOTE_MAX_SIGNATURES = 100  # C2SP signed-note lets a reader bound the lines that it considers

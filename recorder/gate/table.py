@@ -14,8 +14,8 @@ from recorder.core.retention import RULES, Rule
 from recorder.gate.engine import Engine
 from recorder.gate.program import Program
 
-COMMIT, RECORD, EVENT = "commit", "record", "event"
-ALL_VERBS = frozenset({COMMIT, RECORD, EVENT})
+ALL_VERBS = ("commit", "record", "event")
+COMMIT, RECORD, EVENT = ALL_VERBS
 
 
 class ActionClass(NamedTuple):
@@ -28,7 +28,7 @@ class ActionClass(NamedTuple):
     max_commits: int
     max_valid_ms: int
     disk_full_action: str  # refuse | notify | halt (writer.full)
-    verbs: frozenset[str] = ALL_VERBS  # of the client, that this class may be recorded by
+    verbs: Collection[str] = ALL_VERBS  # of the client, that this class may be recorded by
 
 
 class Signed(NamedTuple):
@@ -52,11 +52,6 @@ class Table:
     at_risk: AtRisk
     retention: dict[str, Rule]
     signed: Signed | None = None  # None: the configured table, under which controllers bring their own decisions
-
-    def restricted(self, classes: Collection[str]) -> dict[str, list[str]]:
-        """Verbs by class, of the classes that may not be recorded by all of them."""
-        rows = {name: self.classes[name] for name in classes if name in self.classes}
-        return {name: sorted(row.verbs) for name, row in rows.items() if not row.verbs >= ALL_VERBS}
 
     def reasons_against(
         self,

@@ -74,6 +74,14 @@ class Authority(Struct):
                 break
             del self.nonces[oldest]
 
+    def forget(self, credentials: list[bytes], revocations: list[bytes]) -> None:
+        """Let go of credentials, of what was done under them, and of revocations; a snapshot may be without them."""
+        for digest in credentials:
+            self.credentials.pop(digest, None)
+            self.spent.pop(digest, None)
+        for key in revocations:
+            self.revocations.pop(key, None)
+
     def boot(self) -> None:
         """CLOCK_BOOTTIME begins anew: the grants of before are over, and their nonces used all the same."""
         self.nonces = dict.fromkeys(self.nonces, 0)

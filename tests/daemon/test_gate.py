@@ -217,7 +217,7 @@ def test_a_deviation_is_committed_as_the_policy_says(running: Running, recorder:
     slower = clause("input.force_n > 20.0", "deviate", "slower", deviate_to='"half the speed"')
     delegation = fleet.put_in_force(recorder, running.state, slower)
     cycle = opening(recorder, delegation, inputs=[{"name": "force_n", "value": 21.0, "unit": "N"}])
-    with pytest.raises(Refused, match="beyond_contemplated: committed"):
+    with pytest.raises(Refused, match=r"beyond_contemplated: what\.committed is not stated"):
         cycle.commit("arm", what=fleet.WHAT)
     half = {**fleet.WHAT, "magnitude": 0.5, "committed": "half the speed"}
     assert cycle.commit("arm", what=half).outcome == "deviated"
@@ -309,27 +309,3 @@ def test_without_a_policy_nothing_is_opened_where_one_is_required(tmp_path: Path
         with pytest.raises(Refused, match="policy_missing"):
             opening(recorder, fleet.chain(state)[-1])
         opening(recorder, fleet.put_in_force(recorder, state))
-
-
-@pytest.mark.parametrize(("before", "after"), [("commit", "record"), ("record", "commit")])
-def test_a_cycle_keeps_the_verbs_of_the_policy_that_admitted_it(
-    running: Running, recorder: Recorder, before: str, after: str
-) -> None:
-    only = {
-        verb: fleet.CLASSES.replace("[class.motion]", f'[class.motion]\nverbs = ["{verb}"]') for verb in (before, after)
-    }
-    delegation = fleet.put_in_force(recorder, running.state, classes=only[before])
-    cycle = opening(recorder, delegation)
-    fleet.install(recorder, kind=Kind.POLICY, bundle=fleet.bundle(version=2, classes=only[after]))
-    running.kill()
-    running.restart()
-    stream = cycle.stream("arm", fields=[("q", "<f4", 1, "rad")], what=fleet.WHAT)
-    stream.record([1.0])
-    recorder.flush(30)
-    if before == "commit":
-        assert cycle.commit("arm", what=fleet.WHAT).outcome == "admitted"
-    else:
-        with pytest.raises(Refused, match="verb_not_permitted"):
-            cycle.commit("arm", what=fleet.WHAT)
-    acts = [one.decision for one in headers(running) if one.kind == Kind.ACTUATION]
-    assert acts == ([Decision.OUTSIDE_GRANT, Decision.ADMITTED] if before == "commit" else [Decision.ADMITTED])

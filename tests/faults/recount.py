@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from recorder.audit.describe import values_of
-from recorder.core import credential, policy
+from recorder.core import cbor, credential, policy
 from recorder.core.credential import Credential
 from recorder.core.delegation import NS
 from recorder.core.entry import Entry, decode
@@ -16,8 +17,6 @@ from recorder.store.store import Store
 from recorder.store.tail import OpenCycle
 from recorder.writer.context import Context
 
-TABLE = b"lineage/table/1"
-VERBS = 3  # commit, record, event
 DECIDED = frozenset({Decision.ADMITTED, Decision.DEVIATED, Decision.EXTERNAL})
 
 
@@ -29,6 +28,7 @@ class Recount:
         self._store = store
         self._size = 0
         self.bundle = b""  # hash of the one in force
+        self.bundles: dict[bytes, bytes] = {}  # by hash
         self.credentials: dict[bytes, Credential] = {}
         self.matrix: bytes | None = None
         self.revoked: dict[bytes, int] = {}  # with the seq of the first list; of lists by a root
@@ -36,7 +36,6 @@ class Recount:
         self.used: dict[bytes, bytes] = {}  # grants by nonce
         self.cycles: dict[int, OpenCycle] = {}
         self.found: list[str] = []
-        self._verbs: dict[str, list[str]] = {}  # by class, of those that the policy in force restricts
         self._os_boot = b""
         self._last_kind = 0
 
@@ -84,7 +83,7 @@ class Recount:
                 if self._last_kind == Kind.BOOT and self.bundle not in (b"", header.control.digest):
                     self.found.append(f"entry {header.seq}: a start put another policy in force")
                 self.bundle = header.control.digest
-                self._verbs = _verbs(said["body"]["bundle"])
+                self.bundles[self.bundle] = said["body"]["bundle"]
             case Kind.CREDENTIAL:
                 self._installed(header.seq, said["body"])
             case Kind.CYCLE:
@@ -115,6 +114,9 @@ class Recount:
                 for item in read_list(raw).revoked:
                     self.revoked.setdefault(item.credential, seq)
 
+    def _verbs(self, action_class: str) -> list[str]:
+        return sorted(policy.read(self.bundles[self.bundle]).policy.classes[action_class].verbs)
+
     def _opened(self, entry: Entry, said: dict[str, Any]) -> None:
         header, who, why = entry.header, said["who"], said["why"]
         assert header.bounds is not None
@@ -133,7 +135,8 @@ class Recount:
             delegation, [(link.hash, link.terms.scope.counts.commits) for link in bounded if link.terms.scope.counts],
             None if act is None else [act["what"], act["where"]], why.get("deviation", {}).get("committed"),
             {one["id"]: one["truth"] for one in why["clauses"]} if delegation is not None else {},
-            {name: self._verbs[name] for name in header.bounds.action_classes if name in self._verbs},
+            None if act is None else sha256(cbor.pack([act["what"], act["where"]])).digest(),
+            None if act is None else self._verbs(header.classes.action_class),
         )  # fmt: skip
         for link in bounded:
             spent = self.spent.get(link.hash, NOTHING)
@@ -183,14 +186,6 @@ def differences(context: Context, made: Recount) -> list[str]:
             if known_part != recorded:
                 found.append(f"cycle {carrier}, {field}: known is {_short(known_part)}, recorded {_short(recorded)}")
     return found
-
-
-def _verbs(bundle: bytes) -> dict[str, list[str]]:
-    """Those of classes that may not be recorded by all; a configured table restricts none."""
-    if TABLE in bundle:
-        return {}
-    classes = policy.read(bundle).policy.classes
-    return {name: sorted(rules.verbs) for name, rules in classes.items() if len(rules.verbs) < VERBS}
 
 
 def _short(value: Any) -> str:
