@@ -21,7 +21,7 @@ from tests.faults.lives import Lives, said
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 
 LONG_PARTS = 12
-SHORT_STATES = 30
+SHORT_STATES = 20
 # All calls but those that fill the next segment with zeros, which are the most by far.
 _RECORDING = r"^(?!pwrite64 of 262144 |fdatasync of .*\.tmp/data\.mdb$)"
 _LIVE = r"/00000001/data\.mdb$"
@@ -102,6 +102,9 @@ def stored(context, kind, claim, raw):
         journal.draft(Kind.MARK, {11: body.digest}, {11: body.claims})
         journal.move(Op.SIGNED_POLICY, raw)
         journal.write()
+        for _ in range(10):  # so that a sample of the states has some of between
+            journal.draft(Kind.MARK, {11: body.digest}, {11: body.claims})
+            journal.write()
     return store(context, kind, claim, raw)
 install._store = stored
 """
@@ -121,6 +124,6 @@ def test_the_states_show_a_recorder_that_forgets_authority(tmp_path: Path, prelu
     """A recorder that is broken on purpose is found out."""
     brief, held = _trusting(tmp_path)
     brief.live(lambda socket: governed.brief_life(socket, held), signal.SIGKILL, prelude=prelude)
-    outcome = brief.judged(journaled=True, states=30, after=_LIVE)
+    outcome = brief.judged(journaled=True, states=20, after=_LIVE)
     shutil.rmtree(tmp_path)
     assert any(re.search(shown, line) for line in outcome.found), said(outcome)
