@@ -77,7 +77,7 @@ def counterfactual(decided: Decided, without: Without, *, refused_anyway: bool) 
     if not decided.clauses or (refused_anyway and decided.decision != Decision.REFUSED):
         return {"without": [], "decision": name_of(Decision.REFUSED)}
     deciding = _DECIDING[decided.decision]
-    left_out = [one.id for one in decided.clauses if (one.effect, one.truth) in deciding]
+    left_out = [one.id for one in decided.clauses if one.truth != "false" and (one.effect, one.truth) in deciding]
     then = Decision.REFUSED if refused_anyway else without(left_out)
     return {"without": left_out, "decision": name_of(then)}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
+LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
 
 PROBLEMS_MAX = 100  # kept in full; all are counted by name

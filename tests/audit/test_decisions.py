@@ -63,6 +63,14 @@ def test_a_later_stage() -> None:
     assert f"decided anew after {first}-00000000 (admitted): clause speed.limit came out otherwise" in lines
 
 
+def test_an_input_that_came_with_the_message_is_not_younger_than_it() -> None:
+    """It is stamped between the recorder's reading of the clock and the message; truth is said as in a policy."""
+    lineage = LineageBuilder().setup(1)
+    one = {"name": "enabled", "value": True, "at_mono_ns": lineage.clock.mono_ns + MS + 1}
+    seq = lineage.cycle(why={"inputs": [one]}).carrier
+    assert told(lineage, seq)[0][1] == "input enabled: true, 0 ms old"
+
+
 def test_a_signed_input_says_by_whom() -> None:
     """And of which entry it is."""
     lineage = LineageBuilder().setup(1)

@@ -57,5 +57,9 @@ def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert "  authority     indeterminate" in lines
     assert "  step  9  indeterminate credentials and delegations: 2 checked" in lines
-    assert "  note: authority of 2 is indeterminate: the recorder's clock was not known well enough" in lines
+    note = (
+        "authority of 2 cycles, policies or credentials is indeterminate: the recorder's clock was not known to be "
+        "synchronised, so none of them is known to have been in its time"
+    )
+    assert f"  note: {note}" in lines
     assert parsed(lineage("verify", "--state", state, "--trust", trust, "--json"))["authority"] == "indeterminate"

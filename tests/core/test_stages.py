@@ -27,7 +27,7 @@ def test_the_table(before: Stage | None, after: Stage) -> None:
     """Of 30 transitions 6 are legal; a wrong one says what may follow."""
     error = successor_error(before, after)
     assert (error is None) == ((before, after) in LEGAL)
-    assert error is None or error.startswith(f"{after.name.lower()} after ")
+    assert error is None or error.startswith(f"{after.name.lower()} {'after ' if before is not None else 'without '}")
 
 
 def found(lineage: LineageBuilder) -> dict[str, list[int | None]]:

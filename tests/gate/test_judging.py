@@ -73,7 +73,7 @@ def ground(*clauses: str, more: tuple[Credential, ...] = (), **changed: Any) -> 
         authorities.add(authorities.judge_credential(one.signed.raw))
     plain = Ground(
         Program(bundle.policy, ENGINE), bundle, authorities, signer("identity").public_key, "acme/arm-7/a", b"\4" * 16,
-        spent={}, nonces=frozenset(), resolve=lambda printed: None,
+        spent={}, nonces={}, resolve=lambda printed: None,
     )  # fmt: skip
     return plain._replace(**changed)
 
@@ -434,7 +434,7 @@ def test_an_external_decision() -> None:
     raw = granting()
     found = judged(asked(grant=raw), ground(clause("true || input.force_n > 0.0")))
     assert found[:2] == (Decision.EXTERNAL, ["granted: by an external evaluator"])
-    assert found.nonce == b"\5" * 16
+    assert found.nonce == (b"\5" * 16, NOW.mono_ns + 9 * NS)
     assert (found.why["evaluator"], found.why["grant"], found.why["clauses"]) == ("planner check", raw, [])
     assert found.why["inputs"] == [{**FORCE, "signed": False}]
     assert found.why.keys().isdisjoint({"artefact", "replay", "counterfactual"})
@@ -470,7 +470,7 @@ def test_a_cycle_ends_with_its_grant() -> None:
 )
 def test_grants_that_grant_nothing(raw: bytes, reason: str) -> None:
     """One of somebody else, for something else, for more or used before refuses; the clauses do not stand in for it."""
-    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16}))
+    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16: 1}))
     assert names(found)[0] == reason
     assert found.why["grant"] == raw
     assert found.why["clauses"] == []

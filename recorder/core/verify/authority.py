@@ -14,7 +14,7 @@ from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
-from recorder.core.verdict import AUTHORITY_STEP, Verdict
+from recorder.core.verdict import AUTHORITY_STEP, LEFT_OPEN, Verdict
 from recorder.core.verify.acts import contemplated
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
@@ -29,7 +29,6 @@ from recorder.core.verify.under import Acting, Deciding, Under
 
 NAMES_KEPT = 65_536  # of actuators
 _ACTUATION = int(Kind.ACTUATION)  # what most entries are, and a member of an enum takes longer to look up
-_LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 
 
 class _Permit:
@@ -87,7 +86,7 @@ class Authority:
         if not self.checked()[AUTHORITY_STEP]:
             return "nothing"
         left = self.notes()
-        return "indeterminate" if any(left[name] for name in _LEFT_OPEN) else "pass"
+        return "indeterminate" if any(left[name] for name in LEFT_OPEN) else "pass"
 
     def checked(self) -> dict[int, int]:
         """By step how many things were judged: cycles and policies, and decisions made again."""

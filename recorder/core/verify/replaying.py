@@ -137,18 +137,21 @@ def _facts(header: Header, why: Family, deciding: Deciding) -> dict[str, Any]:
 
 
 def _inputs(items: object, now_mono_ns: int, consumed: Mapping[str, Given]) -> dict[str, Given]:
-    """The inputs of a why by name; of several of one name that which was consumed, and what has no name is left out."""
+    """The inputs of a why by name, of several of one name that which was consumed.
+
+    What could not be taken does not say whether it is signed, and is left out.
+    """
     inputs: dict[str, Given] = {}
     for item in items if isinstance(items, list) else ():
         match item:
-            case {"name": str(name), "value": value} if name not in inputs:
+            case {"name": str(name), "value": value, "signed": bool(signed)} if name not in inputs:
                 given = consumed.get(name)
                 if given is not None and any(is_taken(now_mono_ns, one, given) for one in inputs_named(items, name)):
                     inputs[name] = given
                     continue
                 at_mono_ns = item.get("at_mono_ns")
                 age_ms = (now_mono_ns - at_mono_ns) // NS_PER_MS if type(at_mono_ns) is int else None
-                inputs[name] = Given(value, item.get("unit") or "", age_ms, item.get("signed") is True)
+                inputs[name] = Given(value, item.get("unit") or "", age_ms, signed)
     return inputs
 
 
