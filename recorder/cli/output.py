@@ -17,7 +17,7 @@ import click
 
 PROGRESS_AFTER_S = 1.0
 PROGRESS_EVERY_S = 0.1
-COLOURS = {"pass": "green", "fail": "red", "lossy": "yellow", "nothing": None}
+COLOURS = {"pass": "green", "fail": "red", "lossy": "yellow", "indeterminate": "yellow", "nothing": None}
 
 
 def say(text: str = "") -> None:

@@ -22,6 +22,7 @@ from recorder.writer.session import Answer, Session, Stream, receipt
 STREAMS_MAX = 256  # a connection
 SCHEMA_MAX_BYTES = 16 * 1024
 SCHEMAS_MAX = 4096  # an origin: each stays in memory and in every snapshot
+SCHEMAS_MAX_BYTES = 512 * 1024  # of them all: a snapshot fits the smallest segment
 
 
 def actuator(context: Context, session: Session, asked: DeclareActuator) -> Answer:
@@ -48,8 +49,10 @@ def stream(context: Context, session: Session, asked: DeclareStream) -> Answer:
     tail = context.journal.tail
     schema = rows.schema_id(asked.fields)
     if schema not in tail.schemas:
-        if len(tail.schemas) >= SCHEMAS_MAX or len(cbor.pack(asked.fields)) > SCHEMA_MAX_BYTES:
-            return failed("schemas_max", f"at most {SCHEMAS_MAX} schemas of {SCHEMA_MAX_BYTES} bytes each")
+        size = len(cbor.pack(asked.fields))
+        if len(tail.schemas) >= SCHEMAS_MAX or size > SCHEMA_MAX_BYTES or tail.schema_bytes + size > SCHEMAS_MAX_BYTES:
+            detail = f"at most {SCHEMAS_MAX} schemas, of {SCHEMA_MAX_BYTES} bytes each and {SCHEMAS_MAX_BYTES} in all"
+            return failed("schemas_max", detail)
         context.journal.draft(Kind.SCHEMA, {15: [asked.fields]})
         context.journal.move(Op.SCHEMA, schema, asked.fields)
     number = context.number(asked.actuator)
