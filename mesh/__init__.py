@@ -1,5 +1,5 @@
-"""The witness process: peers on the local network countersign each other's checkpoints.  Not built yet (issue 5).
+"""What platforms say to each other on a local network: heads, hashes, cosignatures, proofs of forks.
 
-It will be a process of its own that holds the witness key and the archive of peers' heads; it never sees the identity
-key and never opens the live segment.  It imports `recorder.core`, `recorder.client` and `recorder.store.view` only.
+Pure values and bytes: clocks, keys and storage come in as arguments.  The process around it (sockets, HTTP, discovery,
+the store) is a room of its own, `mesh.node`, and not built yet (issue 5).
 """

@@ -12,10 +12,11 @@ import click
 from recorder.audit.describe import plain
 from recorder.audit.installed import CREDENTIAL, MATRIX, REVOCATION, Credentials, Held, credentials
 from recorder.cli import output
-from recorder.cli.identity import read_bounded, utc_text
+from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, opened, socket_option, source_options, state_option
 from recorder.cli.saying import Said, say_to, socket_of
 from recorder.core import matrix, revocation
+from recorder.core.calendar import utc_text
 from recorder.core.credential import read as read_credential
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid

@@ -20,4 +20,5 @@ NOTE_MAX_SIGNATURES = 100  # C2SP signed-note lets a reader bound the lines that
 PROOF_MAX_HASHES = 63  # C2SP tlog-witness; a tree of 2^63 leaves has no longer path
 CLAIMS_MAX_BYTES = 16 * 1024 * 1024  # claims of one entry; rows make up nearly all of it
 MESSAGE_MAX_BYTES = 64 * 1024  # one SEQPACKET message, so that the largest `read` reply still fits
+NONCES_KEPT = 65_536  # of external decisions of an origin; an older one that comes again is not noticed
 REQUEST_MAX_BYTES = 56 * 1024  # what a request may be: its entry and claims must fit one `read` reply

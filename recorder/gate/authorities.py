@@ -7,12 +7,13 @@ give the same value.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from recorder.core import credential, delegation, matrix, revocation, sign1
 from recorder.core.credential import Credential
-from recorder.core.delegation import Chain, Moment, Standing
+from recorder.core.delegation import NS, Chain, Moment, Standing
 from recorder.core.errors import FormatError
 from recorder.core.limits import HASH_BYTES
 from recorder.core.matrix import Matrix
@@ -30,6 +31,8 @@ class _Traced(NamedTuple):
 
     chain: Chain
     revoked: dict[bytes, int]  # of its links
+    turns_ns: list[int]  # UTC, sorted: between two of these the chain's standing does not change
+    standings: dict[tuple[int | None, int | None], Standing]  # by how many of them earliest and latest have reached
 
 
 class Gone(NamedTuple):
@@ -199,14 +202,24 @@ class Authorities:
         return self._trace(hash_).chain
 
     def standing(self, hash_: bytes, moment: Moment) -> Standing:
-        """What a credential is worth at a moment; 2 µs once its chain was asked for.
+        """What a credential is worth at a moment; 1 µs once it was asked for, where nothing of it is revoked.
 
         Raises:
             FormatError: parent_unknown: no such credential is here.
 
         """
-        traced = self._trace(hash_)
-        return delegation.stand(traced.chain, traced.revoked, moment)
+        chain, revoked, turns_ns, standings = self._trace(hash_)
+        if revoked:
+            return delegation.stand(chain, revoked, moment)
+        earliest, latest, _ = moment
+        since = (
+            None if earliest is None else bisect_right(turns_ns, earliest),
+            None if latest is None else bisect_right(turns_ns, latest),
+        )
+        standing = standings.get(since)
+        if standing is None:
+            standing = standings[since] = delegation.stand(chain, revoked, moment)
+        return standing
 
     def revoked(self, hash_: bytes) -> frozenset[bytes]:
         """The links of a chain that are revoked; to be asked of what is in use whenever something was installed.
@@ -224,7 +237,8 @@ class Authorities:
             if found is None:
                 raise FormatError("parent_unknown", f"no credential {hash_.hex()[:64]} is here")
             chain = delegation.trace(found, self._pool, self.matrix, self.roots)
-            traced = self._traced[hash_] = _Traced(chain, self._revoked(chain))
+            turns = [(link.terms.not_before_s * NS, link.terms.expires_s * NS) for link in chain.links]
+            traced = self._traced[hash_] = _Traced(chain, self._revoked(chain), sorted(sum(turns, ())), {})
         return traced
 
     def _revoked(self, chain: Chain) -> dict[bytes, int]:

@@ -50,7 +50,7 @@ class _Reading(NamedTuple):
     unit: str
     at_mono_ns: int | None
     age_ms: int | None
-    credential: bytes | None  # of the observer who signed it
+    credential: bytes | None = None  # of the observer who signed it
 
 
 def read(items: cbor.Value, now: Now, observers: Observers) -> Taken:
@@ -143,9 +143,8 @@ def _age_ms(at_mono_ns: int | None, at_utc_ns: int | None, now: Now) -> int | No
     A signed observation says both times.  Its monotonic one alone would make an observation of an earlier start of
     the machine fresh again.
     """
-    ages = []
-    if at_mono_ns is not None:
-        ages.append((now.mono_ns - at_mono_ns) // NS_PER_MS)
-    if at_utc_ns is not None and now.utc_ns is not None:
-        ages.append((now.utc_ns - at_utc_ns) // NS_PER_MS)
-    return max(ages, default=None)
+    by_mono = None if at_mono_ns is None else (now.mono_ns - at_mono_ns) // NS_PER_MS
+    if at_utc_ns is None or now.utc_ns is None:
+        return by_mono
+    by_utc = (now.utc_ns - at_utc_ns) // NS_PER_MS
+    return by_utc if by_mono is None else max(by_mono, by_utc)

@@ -12,9 +12,11 @@ as a grant would.  Nothing here reads a clock, draws a number or remembers anyth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from recorder.core import cbor, policy_issue
+from recorder.core.decided import counterfactual
 from recorder.core.delegation import Moment
 from recorder.core.kinds import Decision, Stage
 from recorder.core.limits import INT64_MAX
@@ -79,6 +81,7 @@ class Judged(NamedTuple):
     decision: Decision
     reasons: list[str]
     why: dict[str, cbor.Value]  # claims, over those of the controller
+    encoded: dict[str, bytes]  # CBOR of some of these
     chain: tuple[bytes, ...]  # hashes of the links of the delegation, itself first
     budgets: tuple[tuple[bytes, int], ...]  # (link, commits under it in all)
     max_commits: int
@@ -149,7 +152,8 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
     }
     if granted is None:
         _add_replay(why, ground, decided, salt, reasons)
-        why["counterfactual"] = evidence.counterfactual(ground.program, decided, refused_anyway=bool(reasons))
+        without = partial(ground.program.without, decided)
+        why["counterfactual"] = counterfactual(decided, without, refused_anyway=bool(reasons))
     else:
         why |= granted.claims
     decision = Decision.REFUSED if reasons else decided.decision
@@ -165,6 +169,7 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
         decision,
         reasons,
         why,
+        {"clauses": evidence.encoded_clauses(decided)},
         under.chain,
         under.left.limits if under.left is not None else (),
         max_commits,

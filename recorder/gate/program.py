@@ -10,7 +10,7 @@ from recorder.core.kinds import Decision
 from recorder.core.policy import Clause, Fault, Input, Policy
 from recorder.core.policy_replay import Artefact, Given, Situation
 from recorder.core.policy_terms import FACTS, GIVEN, INPUT, environment, typed
-from recorder.gate.decision import Decided, weigh
+from recorder.gate.decision import Decided, Weighable, weigh
 from recorder.gate.engine import Conditions, Engine, Unfit
 
 # The recorder reads its clock once for all that is waiting: what comes in meanwhile is of a moment later.
@@ -29,7 +29,7 @@ class PlacedFault(NamedTuple):
 class _Class(NamedTuple):
     """What decides about one class."""
 
-    clauses: list[Clause]
+    clauses: list[Weighable]
     conditions: Conditions
     inputs: list[tuple[str, Input, str | None, str | None]]  # name, terms, its two variables where they are mentioned
     facts: list[tuple[str, str, bool, str | None]]  # name, type, whether it is mentioned, its `given.` if mentioned
@@ -124,7 +124,7 @@ def _class(policy: Policy, clauses: list[Clause], conditions: Conditions, types:
     ]
     facts = [(name, types[name], name in used, mentioned(GIVEN + name)) for name in FACTS]
     return _Class(
-        clauses,
+        [*map(Weighable.of, clauses)],
         conditions,
         [item for item in inputs if item[2] or item[3]],
         [item for item in facts if item[2] or item[3]],

@@ -208,8 +208,7 @@ class Journal:
     def _spend(self, cycle: OpenCycle, commits: int) -> None:
         spent = self.tail.authority.spent
         for digest, _ in cycle.budgets:
-            have = spent.get(digest, NOTHING)
-            spent[digest] = have._replace(commits=have.commits + commits)
+            spent[digest] = spent[digest].committing(commits)
             self._spending[digest] = None
 
     def family(self, name: str, claims: dict[str, Any], *, whole: bool = False) -> Family:

@@ -14,7 +14,7 @@ from recorder.gate.judging import Judged
 from recorder.gate.reasons import bounded
 from recorder.store.open_cycle import OpenCycle as Open
 from recorder.store.tail import Op
-from recorder.writer import cycles, decision
+from recorder.writer import cycles, decision, families
 from recorder.writer.context import Context
 from recorder.writer.refusals import refuse
 from recorder.writer.session import Answer, Session
@@ -37,10 +37,11 @@ def open_cycle(context: Context, session: Session, asked: OpenCycle) -> Answer:
     """Grant a cycle as the bundle in force says, or refuse it on record."""
     who = context.who(session, asked.who)
     predecessor, reasons = _predecessor(context, session, asked)
-    reasons += _reasons(context, session, asked)
+    is_due = decision.is_due(context, asked)
+    reasons += _reasons(context, session, asked, {**decision.STATED, **asked.why} if is_due else asked.why)
     granted: _Granted | None = None
     why = {**asked.why, "policy": context.table.digest}
-    if decision.is_due(context, asked):
+    if is_due:
         judged = decision.judged(context, asked, who, predecessor, reasons)
         why = {key: value for key, value in asked.why.items() if key not in decision.OURS} | judged.why
         reasons = judged.reasons if judged.decision == Decision.REFUSED else []
@@ -69,7 +70,9 @@ def _opened(
     journal, judged = context.journal, granted.judged
     numbers = [context.number(name) for name in asked.actuators]
     seq = journal.next_seq
-    who_family, why_family = journal.family("who", who), journal.family("why", granted.why)
+    encoded = {} if judged is None else judged.encoded
+    who_family = journal.family("who", who)
+    why_family = families.make("why", granted.why, journal.randomness, known=encoded)
     nonce, nonce_until_ns = (None, 0) if judged is None or judged.nonce is None else judged.nonce
     fields: dict[int, Any] = {
         8: [who_family.digest, seq],
@@ -134,10 +137,9 @@ def _digest(asked: OpenCycle) -> bytes | None:
     return None if asked.act is None else sha256(cbor.pack(list(asked.act))).digest()
 
 
-def _reasons(context: Context, session: Session, asked: OpenCycle) -> list[str]:
+def _reasons(context: Context, session: Session, asked: OpenCycle, why: dict[str, Any]) -> list[str]:
     """Why it is refused whoever decides."""
     tail = context.journal.tail
-    why = asked.why if not decision.is_due(context, asked) else {**decision.STATED, **asked.why}
     reasons = [f"not_permitted: {name}" for name in asked.actuators if name not in session.permissions.actuators]
     reasons += context.table.reasons_against(asked.who, why, asked.action_classes, asked.max_commits, asked.valid_ms)
     if context.require_policy and context.table.signed is None and context.is_gated(asked.action_classes):

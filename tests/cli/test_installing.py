@@ -180,6 +180,17 @@ def test_a_file_that_is_none_of_them(recorder: Running, tmp_path: Path) -> None:
     assert "no credential, no recognition matrix and no revocation list" in said
 
 
+def test_what_descends_from_nobody_says_whom_the_recorder_trusts(recorder: Running, tmp_path: Path) -> None:
+    """And what is no policy at all is named with what makes one."""
+    other = directory.make(tmp_path / "other", "other", int(time.time()))
+    said = one_line(lineage("credential", "install", other.path / "matrix.cose", "--socket", recorder.socket))
+    assert "matrix_signature" in said
+    assert "`lineage doctor` says which" in said
+    said = one_line(lineage("policy", "install", other.path / "matrix.cose", "--socket", recorder.socket))
+    assert "matrix.cose is no signed policy" in said
+    assert "lineage policy sign" in said
+
+
 def test_another_user_needs_the_configuration() -> None:
     """Root and the recorder's own user may always; for others `append` says so, and the refusal names it."""
     both = {Kind.POLICY, Kind.CREDENTIAL}

@@ -295,10 +295,21 @@ def test_revoked_before_and_after() -> None:
     assert names(judged(asked(), on, instant(BEGIN_NS + NS, seq=10))) == ["credential_revoked"]
 
 
+def test_a_clock_set_back_to_before_a_revocation() -> None:
+    """It acts from a seq on: neither the time that the list states nor the recorder's own counts."""
+    on = ground()
+    raw = revocation.make(1, [Revoked(ANN.hash, BEGIN_S + 60, "lost")], signer("depot"))
+    on.authorities.revoke(on.authorities.judge_revocation(raw), 10)
+    for moment in (instant(BEGIN_NS + NS, seq=11), Moment(None, None, 11)):
+        assert names(judged(asked(), on, moment)) == ["credential_revoked"]
+
+
 def test_a_recognised_intermediate_and_an_unknown_root() -> None:
     """What an intermediate of the matrix issued acts; under a root that is not trusted here nothing does."""
     by = issued("works", terms("identity", "works", role="platform"))
     on = ground()
+    on.authorities.add(by)
+    assert names(judged(asked(delegation=by.hash), on)) == ["issuer_unknown"]  # not before a matrix names it
     on.authorities.recognise(on.authorities.judge_matrix(recognised(("works", EVERYTHING)).raw))
     on.authorities.add(on.authorities.judge_credential(by.signed.raw))
     assert judged(asked(delegation=by.hash), on).decision == Decision.ADMITTED

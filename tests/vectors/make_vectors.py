@@ -5,6 +5,7 @@ and hashes, checkpoints, root, and the exit status that they give.  `broken/ERRO
 the step, place and name of the first problem.  `roots`: the keys that credentials chain to, where there are any.  `bundle/volume.json`: what a volume says of itself.  `credential/NAME.json`
 and `credential/broken/ERROR.json`: chains of credentials with what a verifier has beside them, and what they are worth.
 `policy/policy.json`: a policy bundle with decisions; `policy/malformed.json`: bundles that are refused.
+`mesh/NAME.json`: a fleet list, datagrams, forks, what a new incarnation shows; `mesh/broken.json`: what is refused.
 `observation/NAME.json` and `observation/broken/ERROR.json`: signed observations, the key to check them with, what they say.
 """
 
@@ -21,7 +22,7 @@ from recorder.core.merkle import root_of
 from recorder.core.verdict import FINDINGS
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
-from tests.vectors import credentials, observations
+from tests.vectors import credentials, mesh, observations
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.policies import malformed_vector, policy_vector
 from tests.vectors.valid import VALID
@@ -101,6 +102,7 @@ def make() -> dict[str, str]:
     vectors["policy/policy.json"] = policy_vector()
     vectors["policy/malformed.json"] = malformed_vector()
     vectors |= observations.vectors()
+    vectors |= mesh.vectors()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 

@@ -1,0 +1,202 @@
+"""The witness: whether to cosign a checkpoint, over what it holds of the log (C2SP tlog-witness, `add-incarnation`).
+
+| status | when |
+|---|---|
+| 200 | cosigned; what is held was durable before |
+| 400 | no request, no checkpoint, or an old size above the checkpoint's |
+| 403 | the log did not sign, or a new incarnation has not shown itself |
+| 404 | nobody is trusted to speak for this origin |
+| 409 | the old size is not the one held: the body is the one that is |
+| 410 | an incarnation that another one has followed; ours, not tlog-witness's |
+| 422 | a proof that does not hold, or another root for the size held |
+| 503 | no trusted clock, or others were faster again and again; nothing was changed |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from mesh import exchange
+from mesh.exchange import Answer, conflict, cosigned, parse_request, refused
+from mesh.fleetlist import FleetList, Log
+from mesh.forks import ForkProof, fork_of
+from mesh.standing import RETIRED_MAX, Standing, StandingStore, signed_by_log
+from mesh.succession import UNPROVED, check_succession, parse_succession
+from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, parse_checkpoint
+from recorder.core.cosignature import cosign
+from recorder.core.errors import FormatError
+from recorder.core.keys import Signer
+from recorder.core.merkle import verify_consistency
+from recorder.core.note import parse_note
+
+UNKNOWN = "incarnation_unknown"  # the submitter shows it, by add-incarnation
+RACES_MAX = 4  # how often another request may be faster
+
+
+class Cosigner(NamedTuple):
+    """The witness key and its name in the fleet list."""
+
+    name: str
+    signer: Signer
+
+
+class Outcome(NamedTuple):
+    """The answer, and what else came to light."""
+
+    answer: Answer
+    offered: OpenedCheckpoint | None = None  # a head that the log signed, cosigned or not: for the archive
+    fork: ForkProof | None = None  # it contradicts the head that is held
+
+    @property
+    def is_cosigned(self) -> bool:
+        """Whether the head that was offered is now the one held."""
+        return self.answer.status == exchange.OK
+
+
+_Verdict: TypeAlias = Standing | Answer  # what is to be held from now on, or why not
+_Judge: TypeAlias = Callable[[Standing | None], _Verdict]
+
+
+def add_checkpoint(
+    body: bytes, fleet: FleetList, store: StandingStore, cosigner: Cosigner, time_s: int | None
+) -> Outcome:
+    """Answer an `add-checkpoint` request, in the order of tlog-witness.
+
+    1. It is a request and holds a checkpoint (400).  2. The origin is known (404).  3. The log signed (403).  4. What
+    is held decides (`_judged`).  5. The new head is held durably, unless another request was faster: then 4. again.
+    6. It is cosigned.
+
+    Args:
+        body: of the request.
+        fleet: whom to trust.
+        store: what is held; its errors pass through, and then there is no answer.
+        cosigner: signs.
+        time_s: POSIX seconds of a clock that is trusted, None without one.
+
+    """
+    try:
+        request = parse_request(body)
+        log, opened = _opened(request.note, fleet)
+    except FormatError as error:
+        return Outcome(_refused(error))
+    note = signed_by_log(opened, log.key)
+
+    def judge(held: Standing | None) -> _Verdict:
+        return _judged(request.old, request.proof, opened.checkpoint, note, held)
+
+    return _settled(judge, log, opened, store, cosigner, time_s)
+
+
+def add_incarnation(
+    body: bytes, fleet: FleetList, store: StandingStore, cosigner: Cosigner, time_s: int | None
+) -> Outcome:
+    """Answer an `add-incarnation` request; steps and arguments as `add_checkpoint`, and 4. is `check_succession`."""
+    try:
+        shown = parse_succession(body)
+        log, opened = _opened(shown.note, fleet)
+    except FormatError as error:
+        return Outcome(_refused(error))
+    note = signed_by_log(opened, log.key)
+
+    def judge(held: Standing | None) -> _Verdict:
+        if held is None or held.head.origin == log.key.name:
+            return conflict(0 if held is None else held.head.size)  # on with add-checkpoint
+        _refuse_retired(held, log.key.name)
+        check_succession(shown, opened.checkpoint, log.key, held.head)
+        return held.succeeded(note)
+
+    return _settled(judge, log, opened, store, cosigner, time_s)
+
+
+def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
+    """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed."""
+    origin = parse_checkpoint(parse_note(note).text).origin
+    log = fleet.log_of(origin)
+    if log is None:
+        raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
+    return log, open_checkpoint(note, log.key)
+
+
+def _judged(old: int, proof: tuple[bytes, ...], head: Checkpoint, note: bytes, held: Standing | None) -> _Verdict:
+    """Step 4: sizes (400, 409), proof (422); an incarnation that is over (410) or has not shown itself (403)."""
+    if old > head.size:
+        raise FormatError("old_size", f"a proof from {old} to {head.size} entries")
+    if held is None:
+        return conflict(0) if old else _grown(None, proof, head, note)
+    if held.head.origin != head.origin:
+        _refuse_retired(held, head.origin)
+        raise FormatError(UNKNOWN, f"{held.head.origin} is in force here; show the new one by add-incarnation")
+    if old != held.head.size:
+        return conflict(held.head.size)
+    return _grown(held, proof, head, note)
+
+
+def _grown(held: Standing | None, proof: tuple[bytes, ...], head: Checkpoint, note: bytes) -> Standing:
+    if held is None:
+        if proof:
+            raise FormatError("consistency_proof", f"{len(proof)} hashes where the proof from 0 is empty")
+        return Standing(note)
+    verify_consistency(held.head.size, held.head.root, head.size, head.root, proof)
+    return held.grown(note)
+
+
+def _refuse_retired(held: Standing, origin: str) -> None:
+    if (ended := held.retired_head(origin)) is not None:
+        raise FormatError("incarnation_retired", f"{origin} ended at {ended.size}, {held.head.origin} has followed it")
+    if len(held.retired) >= RETIRED_MAX:
+        raise FormatError("incarnation_retired", f"{RETIRED_MAX} incarnations are over; a person has to look")
+
+
+def _settled(
+    judge: _Judge, log: Log, opened: OpenedCheckpoint, store: StandingStore, cosigner: Cosigner, time_s: int | None
+) -> Outcome:
+    """Steps 4 to 6: judge, hold, cosign."""
+    fork = None
+    for _ in range(RACES_MAX):
+        held = store.held(log.line)
+        fork = fork or _contradiction(held, opened.checkpoint, signed_by_log(opened, log.key))
+        try:
+            verdict = judge(held)
+        except FormatError as error:
+            verdict = _refused(error)
+        if isinstance(verdict, Answer):
+            return Outcome(verdict, opened, fork)
+        if time_s is None:
+            # Before anything is held: else a witness that cannot sign would move on to sizes that it never vouched for.
+            refusal = FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at")
+            return Outcome(_refused(refusal), opened, fork)
+        if store.swap(log.line, held, verdict):
+            # If we crash here, the log gets 409 with this very size, and is cosigned at its next attempt.
+            line = cosign(opened.checkpoint, cosigner.name, cosigner.signer, time_s)
+            return Outcome(cosigned([line]), opened, fork)
+    refusal = FormatError("witness_busy", f"another request was faster {RACES_MAX} times")
+    return Outcome(_refused(refusal), opened, fork)
+
+
+def _contradiction(held: Standing | None, head: Checkpoint, note: bytes) -> ForkProof | None:
+    """Two roots for one size; heads of other sizes are for the archive to compare, which has the tree."""
+    if held is None or (held.head.origin, held.head.size) != (head.origin, head.size):
+        return None
+    return fork_of(held.note, note)
+
+
+_STATUS = {
+    "add_checkpoint_malformed": 400,
+    "add_incarnation_malformed": 400,
+    "checkpoint_malformed": 400,
+    "note_malformed": 400,
+    "old_size": 400,
+    "note_signature": 403,
+    UNKNOWN: 403,
+    "origin_unknown": 404,
+    "incarnation_retired": 410,
+    "consistency_proof": 422,
+    UNPROVED: 422,
+    "clock_untrusted": 503,
+    "witness_busy": 503,
+}
+
+
+def _refused(error: FormatError) -> Answer:
+    return refused(_STATUS[error.error], error)
