@@ -171,8 +171,11 @@ def _said(one: Brought, digest: bytes, said: Said, *, as_json: bool) -> dict[str
 
 
 def _found(state: Path | None, bundle: Path | None, socket: Path | None, trust: Path | None) -> Credentials:
+    roots = _roots(state if bundle is None else None, trust)
+    if not roots:
+        output.note("no root is known here, so no matrix and no revocation by a root counts: name --trust FILE")
     with opened(state, bundle, socket) as source:
-        return credentials(source, _roots(state if bundle is None else None, trust))
+        return credentials(source, roots)
 
 
 def _roots(state: Path | None, trust: Path | None) -> tuple[VerifierKey, ...]:

@@ -72,7 +72,9 @@ def print_other(other: Other) -> None:
 def _remarks(report: Report) -> list[str]:
     remarks = []
     if report.identity == "unpinned":
-        remarks.append("the identity key is the one that the lineage itself names; --trust FILE pins it")
+        remarks.append(
+            "the identity key is the one that the lineage itself names; its `log` line in the --trust file pins it"
+        )
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
         remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")

@@ -184,8 +184,9 @@ def _bounds(asked: Asked, under: Delegated, granted: External | None, now_mono_n
     max_commits, not_after = asked.max_commits, now_mono_ns + asked.valid_ms * NS_PER_MS
     if under.left is not None and under.left.commits:
         max_commits = min(max_commits, under.left.commits)
-    ends = (under.not_after_mono_ns, None if granted is None else granted.not_after_mono_ns)
-    not_after = min([not_after, *(end for end in ends if end is not None)])
+    for end in (under.not_after_mono_ns, None if granted is None else granted.not_after_mono_ns):
+        if end is not None and end < not_after:
+            not_after = end
     return max_commits, max(now_mono_ns, not_after)
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from msgspec import Struct
 from msgspec.structs import astuple
 
 from recorder.core import cbor
 from recorder.core.entry import ZERO_HASH, entry_hash
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Axis, Decision, Stage
+from recorder.core.kinds import Axis
 from recorder.core.spending import Spent
 from recorder.core.tiles import Tile, TileTree
 from recorder.store.authority import Authority
+from recorder.store.open_cycle import OpenCycle
 from recorder.store.record import DAMAGED
 from recorder.store.sessions import Sessions
 
@@ -50,32 +50,6 @@ class Op:
     SPENT = 20  # hash of a credential, and the fields of core.spending.Spent
     NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
     FORGET = 22  # hashes of credentials that are good for nothing any more, keys of revocations that say nothing more
-
-
-class OpenCycle(Struct):
-    """A cycle that can still be used; `made` moves with every commit, so it is changed in place."""
-
-    carrier: int
-    hash: bytes
-    who: bytes  # digest; its carrier is the cycle's own or an earlier entry
-    who_carrier: int
-    why: bytes
-    bundle: bytes
-    not_after_mono_ns: int
-    max_commits: int
-    actuators: list[int]
-    action_classes: list[str]
-    uid: int  # who opened it
-    made: int = 0
-    decision: int = Decision.EXTERNAL
-    stage: int = Stage.DIRECT
-    delegation: bytes | None = None  # hash of the credential that it rests on, where a policy decided
-    budgets: list[tuple[bytes, int]] = []  # those of the chain that bound commits, and how many they do
-    act: list[dict[str, Any]] | None = None  # what and where as contemplated, where a policy decided
-    deviate_to: str | None = None
-    truths: dict[str, str] = {}  # of the clauses that admitted it, for the next stage to compare
-    act_digest: bytes | None = None  # of what was contemplated, whoever decided
-    verbs: list[str] | None = None  # that a policy lets it be recorded by, the one it was opened under; None: any
 
 
 class Hold(NamedTuple):

@@ -12,7 +12,7 @@ from recorder.core.protocol import request_id
 from recorder.core.required import missing
 from recorder.gate.reasons import bounded
 from recorder.gate.table import COMMIT, RECORD
-from recorder.store.tail import OpenCycle
+from recorder.store.open_cycle import OpenCycle
 from recorder.writer import cycles
 from recorder.writer.context import Context, completed, failed
 from recorder.writer.families import Family

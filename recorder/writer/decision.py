@@ -13,7 +13,7 @@ from recorder.core.messages import OpenCycle
 from recorder.gate.evidence import Before
 from recorder.gate.inputs import Now
 from recorder.gate.judging import Asked, Ground, Judged, judge
-from recorder.store.tail import OpenCycle as Open
+from recorder.store.open_cycle import OpenCycle as Open
 from recorder.writer.context import Context
 
 # What the recorder states of a decision, whatever a controller says of it.

@@ -29,7 +29,7 @@ def actuator(context: Context, session: Session, asked: DeclareActuator) -> Answ
     """The number of a configured actuator."""
     if asked.name not in session.permissions.actuators:
         return failed("not_permitted", f"uid {session.peer.uid} may not act for {asked.name!r}")
-    return _after(context, context.number(asked.name))
+    return _after(context, session, context.number(asked.name))
 
 
 def stream(context: Context, session: Session, asked: DeclareStream) -> Answer:
@@ -57,12 +57,16 @@ def stream(context: Context, session: Session, asked: DeclareStream) -> Answer:
         context.journal.move(Op.SCHEMA, schema, asked.fields)
     number = context.number(asked.actuator)
     session.streams.append(Stream(number, asked.actuator, schema, row_bytes, asked.what, asked.where, {}))
-    return _after(context, len(session.streams) - 1)
+    return _after(context, session, len(session.streams) - 1)
 
 
-def _after(context: Context, body: int) -> Answer:
-    """Answer once what was drafted so far is durable; at once where nothing was."""
+def _after(context: Context, session: Session, body: int) -> Answer:
+    """Answer once what was drafted so far is durable; at once where nothing was.
+
+    What the session sends next may use the declaration, so it joins no entry that is drafted before that.
+    """
     journal = context.journal
+    session.last_seq = max(session.last_seq, journal.next_seq - 1)
     return Answer(Status.OK, body, None if journal.is_empty else journal.next_seq - 1)
 
 

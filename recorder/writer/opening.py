@@ -12,7 +12,7 @@ from recorder.core.protocol import request_id
 from recorder.core.stages import end_reason, successor_error
 from recorder.gate.judging import Judged
 from recorder.gate.reasons import bounded
-from recorder.store import tail as tails
+from recorder.store.open_cycle import OpenCycle as Open
 from recorder.store.tail import Op
 from recorder.writer import cycles, decision, families
 from recorder.writer.context import Context
@@ -65,7 +65,7 @@ def _opened(
     asked: OpenCycle,
     who: dict[str, Any],
     granted: _Granted,
-    predecessor: tails.OpenCycle | None,
+    predecessor: Open | None,
 ) -> Answer:
     journal, judged = context.journal, granted.judged
     numbers = [context.number(name) for name in asked.actuators]
@@ -87,7 +87,7 @@ def _opened(
     if refs:
         fields[12] = refs
     journal.draft(Kind.CYCLE, fields, {8: who_family.claims, 9: why_family.claims}, bundle=context.table.digest)
-    opened = tails.OpenCycle(
+    opened = Open(
         seq, b"", who_family.digest, seq, why_family.digest, context.table.digest, granted.not_after_mono_ns,
         granted.max_commits, numbers, list(asked.action_classes), session.peer.uid,
         decision=int(granted.decision), stage=asked.stage, act_digest=_digest(asked),
@@ -105,7 +105,7 @@ def _opened(
     return Answer(Status.OK, cycles.opened(context, opened), seq)
 
 
-def _references(context: Context, asked: OpenCycle, predecessor: tails.OpenCycle | None) -> dict[int, list[list[Any]]]:
+def _references(context: Context, asked: OpenCycle, predecessor: Open | None) -> dict[int, list[list[Any]]]:
     refs: dict[int, list[list[Any]]] = {}
     if predecessor is not None:
         refs[int(RefType.STAGE_PREDECESSOR)] = [[None, predecessor.carrier, predecessor.hash]]
@@ -114,7 +114,7 @@ def _references(context: Context, asked: OpenCycle, predecessor: tails.OpenCycle
     return refs
 
 
-def _predecessor(context: Context, session: Session, asked: OpenCycle) -> tuple[tails.OpenCycle | None, list[str]]:
+def _predecessor(context: Context, session: Session, asked: OpenCycle) -> tuple[Open | None, list[str]]:
     """The cycle whose next stage is asked for, and why it cannot follow."""
     if asked.predecessor is None:
         wrong = successor_error(None, Stage(asked.stage))

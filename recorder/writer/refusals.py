@@ -11,7 +11,7 @@ from typing import Any
 from recorder.core import entry
 from recorder.core.kinds import Decision, Kind, Stage
 from recorder.core.messages import Refused, Status
-from recorder.store.tail import OpenCycle
+from recorder.store.open_cycle import OpenCycle
 from recorder.writer.journal import Act, Journal
 from recorder.writer.session import Answer, Session
 

@@ -167,9 +167,12 @@ def test_a_list_whose_signer_nobody_knows_is_told_as_such(fleet: Fleet, recorder
     ann = credential.read(fleet.ann.read_bytes())
     directory.revoke(fleet.authority, [ann.hash], "lost", int(time.time()))
     lineage("credential", "install", fleet.authority.path / directory.REVOKED, "--state", state)
-    text = lineage("credential", "list", "--socket", recorder.socket).stdout
-    assert "by nobody known above it: lost" in text
-    assert "by nobody known" not in lineage("credential", "list", "--state", state).stdout
+    listed = lineage("credential", "list", "--socket", recorder.socket)
+    assert "by nobody known above it: lost" in listed.stdout
+    assert "no root is known here" in listed.stderr
+    listed = lineage("credential", "list", "--state", state)
+    assert "by nobody known" not in listed.stdout
+    assert listed.stderr == ""
 
 
 def test_a_file_that_is_none_of_them(recorder: Running, tmp_path: Path) -> None:

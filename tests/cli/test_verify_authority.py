@@ -44,6 +44,7 @@ def test_it_says_what_was_not_judged(tmp_path: Path) -> None:
         "authority of 3 cycles, policies or credentials was not judged: the trust file names no root, or none is given"
     )
     assert f"  note: {why}" in lines
+    assert "  authority     nothing proved, see the notes" in lines
 
 
 def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:

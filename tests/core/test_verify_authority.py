@@ -391,7 +391,7 @@ def test_it_passes_where_all_was_judged() -> None:
     assert (outcome(of, 9), outcome(of, 11)) == (("pass", 2), ("pass", 1))
 
 
-@pytest.mark.parametrize("withheld", ["delegation", "contemplated", "magnitude"])
+@pytest.mark.parametrize("withheld", ["delegation", "contemplated", "magnitude", "inputs"])
 def test_what_is_withheld_is_not_judged(withheld: str) -> None:
     """A claim of which only the hash is here says nothing either way."""
     lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
@@ -527,6 +527,8 @@ def test_an_input_names_an_observation_below(named: Any) -> None:
     other = f"{seen[:-1]}{'0' if seen[-1] != '0' else '1'}"
     cycle = lineage.gated(seen=other)
     assert found(lineage)[1:] == [(cycle.carrier, "observation_entry")]
+    cycle = lineage.gated(seen=seen.replace("-", ".0-"))
+    assert found(lineage)[2:] == [(cycle.carrier, "observation_entry")]
 
 
 def test_a_reading_that_is_not_kept_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -588,6 +590,7 @@ def lie_of(why: dict[str, Any], **changed: Any) -> None:
         (lambda why: lie_of(why, inputs=[]), "replay_mismatch"),
         (lambda why: lie_of(why, evaluator="cel-expr-python 9"), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
+        (lambda why: why["inputs"][0].update(value=True), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
         (lambda why: why["clauses"].pop(), "replay_differs"),
         (lambda why: lie_of(why, counterfactual={"without": [], "decision": "admitted"}), "replay_differs"),
@@ -661,12 +664,13 @@ def test_a_refusal_that_nothing_asked_for() -> None:
     assert found(lineage) == [(cycle.carrier, "replay_differs")]
 
 
-def test_of_two_inputs_of_one_name_the_first_was_taken() -> None:
+@pytest.mark.parametrize("at", [0, 1])
+def test_of_two_inputs_of_one_name_one_was_taken(at: int) -> None:
     """The other one refuses; the recorder is no liar for having recorded both."""
     lineage = GatedBuilder().ready()
 
     def twice(why: dict[str, Any]) -> None:
-        why["inputs"].append(why["inputs"][0] | {"value": 2.0})
+        why["inputs"].insert(at, why["inputs"][0] | {"value": 2.0})
         why["reasons"].append("input_malformed: force_n stands twice")
         why["counterfactual"]["decision"] = "refused"
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorder.audit.check import check_source
-from recorder.audit.opening import open_source
 from recorder.client import NotRecorded, Recorder, Refused
 from recorder.core import grant, observation, revocation
 from recorder.core.credential import Credential
@@ -19,10 +16,9 @@ from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind, RefType, Stage
 from recorder.core.observation import Observation
 from recorder.core.scope import Counts, Role
-from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
 from tests import credential_builder as builder
 from tests import fleet
+from tests.daemon.sound import verify
 from tests.policies import clause
 from tests.running import Running, lineage_of, origin_of, records_of
 
@@ -35,15 +31,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
     with Running(fleet.make(tmp_path / "state")) as served:
         yield served
     verify(served.state)
-
-
-def verify(state: Path) -> None:
-    """Whatever a test made the recorder do, what it recorded of it stands: offline, by the same roots."""
-    with closing(open_source(None, state)) as source:
-        report = check_source(source, trust=parse_trust((state / "trust").read_bytes()), workers=1)
-    assert [one for one in report.problems if FINDINGS[one.error].severity == "failed"] == []
-    assert (report.notes["decisions_unreplayed"], report.notes["acts_unjudged"]) == (0, 0)
-    assert report.notes["authority_unjudged"] == 0
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from recorder.core import revocation
 from recorder.core.kinds import Kind
 from tests import credential_builder as builder
 from tests import fleet
-from tests.daemon.test_gate import headers, opening, verify
+from tests.daemon.sound import verify
+from tests.daemon.test_gate import headers, opening
 from tests.faults import clocks
 from tests.running import Running
 

@@ -13,8 +13,8 @@ from recorder.core.entry import Entry, decode
 from recorder.core.kinds import Decision, Kind, RefType, Rows
 from recorder.core.revocation import read as read_list
 from recorder.core.spending import NOTHING, Spent
+from recorder.store.open_cycle import OpenCycle
 from recorder.store.store import Store
-from recorder.store.tail import OpenCycle
 from recorder.writer.context import Context
 
 DECIDED = frozenset({Decision.ADMITTED, Decision.DEVIATED, Decision.EXTERNAL})

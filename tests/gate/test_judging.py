@@ -114,6 +114,7 @@ def test_admitted() -> None:
     on = ground()
     found = judged(asked(), on)
     assert found[:2] == (Decision.ADMITTED, ["allowed: clause allow"])
+    assert found.encoded == {"clauses": cbor.encode(found.why["clauses"])}
     assert found.chain == (HELD.hash, ANN.hash, DEPOT.hash)
     assert found.budgets == ((HELD.hash, 1000), (ANN.hash, 1000))
     assert (found.max_commits, found.not_after_mono_ns) == (100, NOW.mono_ns + 5000 * 1_000_000)
