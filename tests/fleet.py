@@ -46,6 +46,11 @@ WHAT: dict[str, Any] = {
 def make(state: Path, **settings: Any) -> Path:
     """A state whose recorder trusts the root, and whose user may install."""
     make_state(state, append='["mark", "observation", "policy", "credential", "control_transition"]', **settings)
+    return trusting(state)
+
+
+def trusting(state: Path) -> Path:
+    """Have a state's recorder trust the root."""
     (state / "trust").write_text(f"root {ROOT}\nquorum none\n")
     return state
 

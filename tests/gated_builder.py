@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from recorder.core import grant, policy
 from recorder.core.credential import Credential
+from recorder.core.decided import counterfactual
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy import Policy
 from recorder.core.policy_replay import Artefact, Given, Situation, artefact_hash
@@ -115,12 +117,22 @@ class GatedBuilder(LineageBuilder):
         self.govern()
         return self
 
+    def seen(self, observed: bytes | None = None, *, body: Claims | None = None) -> str:
+        """Record an observation, signed or as claims; its printed id."""
+        if observed is None:
+            seq = self.control(Kind.OBSERVATION, body=body)
+        else:
+            seq = self.control(Kind.OBSERVATION, sha256(observed).digest(), body={"observation": observed})
+        return str(entry_id(self.hash_of(seq), seq))
+
     def gated(
         self,
         actuators: Sequence[int] = (1,),
         *,
         force_n: float = 1.0,
         observed: bytes | None = None,
+        seen: str | None = None,
+        signed: bool = False,
         max_commits: int = 100,
         valid_ms: int = 2_000,
         classes: Sequence[str] = ("motion",),
@@ -137,12 +149,16 @@ class GatedBuilder(LineageBuilder):
         items = [{"name": "force_n", "value": force_n, "unit": "N", "at_mono_ns": now_ns - 10 * MS, "signed": False}]
         if observed is not None:
             items[0] |= {"signed": True, "observation": observed}
+        if seen is not None:
+            items[0] |= {"signed": signed, "entry": seen}
         why: Claims = {"evaluator": " ".join(ENGINE), "contemplated": act, "inputs": items, "alternatives": []}
         until_ns = now_ns + valid_ms * MS
         control = [self.request(), nonce]
         if grant_by is None:
             decided = self._decide(actuators, act, items, now_ns, max_commits, valid_ms, classes[0])
             why |= self._explained(decided, act)
+            without = partial(program(self.signed).without, decided)
+            why["counterfactual"] = counterfactual(decided, without, refused_anyway=False)
             made = int(decided.decision)
         else:
             made = int(Decision.EXTERNAL)

@@ -130,7 +130,9 @@ def _inputs(decided_ns: int, left: dict[str, Any]) -> Iterator[str]:
         unit, at_ns = one.get("unit"), one.get("at_mono_ns")
         words = [f"{_word(one['value'])}{f' {unit}' if isinstance(unit, str) and unit else ''}"]
         if isinstance(at_ns, int):
-            words.append(f"{(decided_ns - at_ns) // MS} ms old")
+            words.append(
+                f"{int((decided_ns - at_ns) / MS)} ms old"
+            )  # to 0: what came with the message is read a moment later
         if "signed" in one:
             words.append("signed" if one["signed"] is True else "not signed")
         words += [f"{key} {_word(one[key])}" for key in ("entry", "credential") if one.get(key) is not None]
@@ -150,4 +152,6 @@ def _plural(word: str, names: list[Any]) -> str:
 def _word(value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()[:DIGITS]
+    if isinstance(value, bool):
+        return str(value).lower()
     return "none" if value is None else str(value)

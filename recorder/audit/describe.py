@@ -16,7 +16,7 @@ from recorder.core.kinds import RULES, Commit, Decision, Kind, RefType, Rows, St
 
 _FAMILIES = {8: "who", 9: "why", 11: "body"}
 _QUALITY = ("unknown", "free-running", "NTP/PTP", "GNSS or signed")
-LINE_DETAIL_CHARS = 100
+LINE_DETAIL_CHARS = 120
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 -- any decoded value in, the same in JSON's terms out
@@ -136,7 +136,9 @@ def line(held: Held, names: Mapping[int, str]) -> tuple[str, str, str, str]:
         sort += f" {Decision(header.decision).name.lower()}"
     if header.stage:
         sort += f", {Stage(header.stage).name.lower()}"
-    return printed, time_text(header.time.utc_ns), sort, _gist(header, held, names)[:LINE_DETAIL_CHARS]
+    gist = _gist(header, held, names)
+    cut = gist if len(gist) <= LINE_DETAIL_CHARS else f"{gist[: LINE_DETAIL_CHARS - 1]}…"
+    return printed, time_text(header.time.utc_ns), sort, cut
 
 
 def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:

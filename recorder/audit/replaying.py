@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Any
 
 from recorder.audit.describe import kind_name, values_of
 from recorder.audit.pool import JobPool
 from recorder.audit.redecide import Recorded, Redecided, redecide
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.audit.span import Span
-from recorder.core.entry import Header, decode, decode_in_order
+from recorder.core.entry import Entry, Header, decode, decode_in_order
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Kind
+from recorder.core.ids import entry_id
+from recorder.core.kinds import Decision, Kind, RefType, Stage
+from recorder.core.stages import SUCCESSORS
+from recorder.gate.evidence import Before
 
 BUNDLES_KEPT = 8  # a cycle is opened under the bundle in force; more are kept for a lineage that breaks that rule
 PROGRESS_ENTRIES = 1024
+STAGED_KEPT = 1024  # a stage follows within the time of its cycle
 UNREAD = "unread"  # beside the outcomes: entries of which nobody can tell what they are
 ALONE_DECISIONS = 2048  # starting workers, each with an engine of its own, takes as long as replaying that many
 
@@ -67,6 +72,7 @@ def replay_decisions(
     """
     counts: Counter[str] = Counter()
     bundles: dict[bytes, bytes] = {}
+    staged = _Staged()
 
     def take(batch: list[Redecided]) -> None:
         for one in batch:
@@ -82,11 +88,12 @@ def replay_decisions(
             kind = kind_of(held.raw)
             if kind == Kind.POLICY:
                 _note_bundle(bundles, held)
-            elif held.seq < span.first:
-                continue
-            elif kind in (Kind.CYCLE, Kind.REFUSAL, None):
+            elif kind == Kind.CYCLE and held.seq < span.first:
+                with suppress(FormatError):  # not asked about
+                    staged.note(decode_in_order(held.raw), held)
+            elif kind in (Kind.CYCLE, Kind.REFUSAL, None) and held.seq >= span.first:
                 try:
-                    job = _recorded(bundles, held)
+                    job = _recorded(bundles, staged, held)
                 except FormatError:
                     counts[UNREAD] += 1
                     continue
@@ -95,6 +102,32 @@ def replay_decisions(
         pool.finish()
     progress(span.last + 1, span.last + 1)
     return counts
+
+
+class _Staged:
+    """Decisions about cycles that another stage may follow, the latest of them."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Before] = {}
+
+    def note(self, entry: Entry, held: Held) -> None:
+        """Take a cycle, or a refusal of one."""
+        header = entry.header
+        if header.kind != Kind.CYCLE or not SUCCESSORS.get(Stage(header.stage or 0)):
+            return
+        clauses: Any = (values_of(held.claims).get("why") or {}).get("clauses")
+        try:
+            truths = {one["id"]: one["truth"] for one in clauses}
+        except (TypeError, KeyError):  # withheld, or no such thing; that is for its own replay to say
+            return
+        self._held[held.seq] = Before(str(entry_id(entry.hash, held.seq)), Decision(header.decision or 0), truths)
+        if len(self._held) > STAGED_KEPT:
+            del self._held[next(iter(self._held))]
+
+    def before(self, header: Header) -> Before | None:
+        """The decision about the stage before; None where there is none, or it is not here."""
+        named = (header.refs or {}).get(RefType.STAGE_PREDECESSOR, [])
+        return self._held.get(named[0].seq) if named and named[0].origin is None else None
 
 
 def redecide_all(batch: Sequence[Recorded]) -> list[Redecided]:
@@ -115,20 +148,23 @@ def _note_bundle(bundles: dict[bytes, bytes], held: Held) -> None:
             del bundles[next(iter(bundles))]
 
 
-def _recorded(bundles: dict[bytes, bytes], held: Held) -> Recorded | None:
+def _recorded(bundles: dict[bytes, bytes], staged: _Staged, held: Held) -> Recorded | None:
     """A decision to make again; None where this is none.
 
     Raises:
         FormatError: it cannot be read, or stands in another's place.
 
     """
-    header = decode_in_order(held.raw).header
+    entry = decode_in_order(held.raw)
+    header = entry.header
     if header.seq != held.seq:
         raise FormatError("seq_mismatch", f"entry {held.seq} says that it is {header.seq}")
     if not _decides(header) or header.policy_axis is None:
         return None
+    before = staged.before(header)
+    staged.note(entry, held)
     bundle = bundles.get(header.policy_axis.bundle or b"")
-    return Recorded(held.seq, held.raw, held.claims or None, bundle)
+    return Recorded(held.seq, held.raw, held.claims or None, bundle, before)
 
 
 def _decides(header: Header) -> bool:

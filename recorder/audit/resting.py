@@ -10,9 +10,9 @@ from recorder.core.claims import FAMILIES, disclosed
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
+from recorder.core.sign1 import SIGNED
 from recorder.core.verify.disclosure import BODY, WHO, WHY
 from recorder.core.verify.opening import digest_in
-from recorder.core.verify.policies import SIGNED
 
 _FAMILY = dict(zip((WHO, WHY, BODY), (name for name in FAMILIES if name in ("who", "why", "body")), strict=True))
 LISTS = ("matrix", "revocation")  # body claims of credential entries by which others are judged
@@ -60,7 +60,7 @@ def _families(claims: bytes) -> dict[int, Mapping[str, Any]]:
 
 
 def _issuer(raw: object) -> Iterator[bytes]:
-    if isinstance(raw, bytes) and raw[:1] == SIGNED and (issuer := policy.read(raw).policy.issuer) is not None:
+    if isinstance(raw, bytes) and raw.startswith(SIGNED) and (issuer := policy.read(raw).policy.issuer) is not None:
         yield issuer
 
 
@@ -78,6 +78,8 @@ def _observer(item: Mapping[str, Any]) -> Iterator[bytes]:
             return
         if named is not None:
             yield named
+    elif (recorded := digest_in(item.get("credential"))) is not None:  # of who signed what lies in another entry
+        yield recorded
 
 
 def _entry(printed: object) -> Iterator[int]:

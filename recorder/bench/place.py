@@ -28,9 +28,11 @@ max_valid_ms = {long_ms}
 """
 
 
-def make(state: Path, actuators: list[str], segment_mib: int, rows_window_ms: int | None = None) -> None:
-    """Make a state as `init` does, with classes for commits without end, and perhaps with another window for rows."""
-    found(state, Answers("bench", "bench", "hold", [os.getuid()], actuators, segment_mib))
+def make(
+    state: Path, actuators: list[str], segment_mib: int, rows_window_ms: int | None = None, trust: bytes | None = None
+) -> None:
+    """Make a state as `init` does, with classes for commits without end; perhaps another window for rows, and roots."""
+    found(state, Answers("bench", "bench", "hold", [os.getuid()], actuators, segment_mib, trust=trust))
     path = state / CONFIG
     text = path.read_text("utf-8")
     for name, claims in ((FIELDS_CLASS, "fields"), (WHOLE_CLASS, "whole")):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from recorder.bench import calls, flood, paced, place, rounds, segments, starts, verifying, written
+from recorder.bench import calls, flood, gated, paced, place, rounds, segments, starts, verifying, written
 from recorder.bench.advice import Advice, advise
 from recorder.bench.calls import Calls
 from recorder.bench.fates import Fate, fates
@@ -22,6 +22,7 @@ SHARES = {
     verifying.MEASURE: 3,
     segments.MEASURE: 4,
     calls.MEASURE: 10,
+    gated.MEASURE: 5,
     starts.MEASURE: 0,
 }
 WINDOW_MS = 50  # as `init` sets it
@@ -90,6 +91,8 @@ def measure(root: Path, plan: Plan, tell: Callable[[str], None]) -> Result:
         if segments.MEASURE in plan.wanted:
             seconds = plan.share_s(segments.MEASURE)
             figures += segments.measure(root / "segments", log, plan.segments, plan.rounds, seconds, tell)
+        if gated.MEASURE in plan.wanted:
+            figures += gated.measure(root / "gated", log, plan.rounds, plan.share_s(gated.MEASURE), tell)
         if starts.MEASURE in plan.wanted:
             figures += starts.measure(root / "starts", socket, log, plan.segment_mib, tell)
     return Result(figures, loops, advise(figures, rows, shutil.disk_usage(root).free))

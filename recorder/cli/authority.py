@@ -12,9 +12,10 @@ from recorder.authority import directory, scope_file
 from recorder.authority.directory import Authority
 from recorder.authority.errors import AuthorityError
 from recorder.cli import output
-from recorder.cli.identity import PUBLIC, ROLES, read_bounded, utc_text
+from recorder.cli.identity import PUBLIC, ROLES, read_bounded
 from recorder.cli.options import json_option
 from recorder.core import credential, request
+from recorder.core.calendar import utc_text
 from recorder.core.credential import Credential
 from recorder.core.errors import FormatError, LineageError, Misuse
 from recorder.core.keys import kid
@@ -268,5 +269,8 @@ def _described(authority: Authority) -> dict[str, Any]:
 
 def _say_trust(authority: Authority) -> None:
     output.say()
-    output.say("Trust files of auditors and recorders need this line, in place of an earlier root's:")
+    output.say(
+        "The trust file of recorders (`lineage init --trust FILE`) and auditors, in place of an earlier root's line:"
+    )
     output.line(f"  root {authority.matrix.root}")
+    output.say("  quorum none")

@@ -12,10 +12,11 @@ import click
 from recorder.audit.describe import plain
 from recorder.audit.installed import CREDENTIAL, MATRIX, REVOCATION, Credentials, Held, credentials
 from recorder.cli import output
-from recorder.cli.identity import read_bounded, utc_text
+from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, opened, socket_option, source_options, state_option
 from recorder.cli.saying import Said, say_to, socket_of
 from recorder.core import matrix, revocation
+from recorder.core.calendar import utc_text
 from recorder.core.credential import read as read_credential
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid
@@ -170,8 +171,11 @@ def _said(one: Brought, digest: bytes, said: Said, *, as_json: bool) -> dict[str
 
 
 def _found(state: Path | None, bundle: Path | None, socket: Path | None, trust: Path | None) -> Credentials:
+    roots = _roots(state if bundle is None else None, trust)
+    if not roots:
+        output.note("no root is known here, so no matrix and no revocation by a root counts: name --trust FILE")
     with opened(state, bundle, socket) as source:
-        return credentials(source, _roots(state if bundle is None else None, trust))
+        return credentials(source, roots)
 
 
 def _roots(state: Path | None, trust: Path | None) -> tuple[VerifierKey, ...]:

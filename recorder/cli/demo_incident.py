@@ -19,6 +19,7 @@ from recorder.authority.directory import Authority
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import output
 from recorder.cli.saying import Said, say_to
+from recorder.cli.verify_text import VERDICTS, authority_remarks, outcome
 from recorder.client import Recorder
 from recorder.core import policy, request
 from recorder.core.credential import Credential
@@ -110,8 +111,11 @@ def show(facts: dict[str, Any]) -> None:
             output.line(f"  {'':<14} {'':<14}   expected was {step['expects']}")
     output.say()
     verdicts = facts["verdicts"]
-    found = ("integrity", "completeness", "authority", "witnessing")
-    output.say("VERDICTS  " + ", ".join(f"{name} {output.coloured(verdicts[name])}" for name in found))
+    output.say("VERDICTS")
+    for name in VERDICTS:
+        output.say(f"  {name:<13} {outcome(name, verdicts[name], verdicts['notes'])}")
+    for remark in authority_remarks(verdicts["roots"], verdicts["notes"]):
+        output.line(f"  note: {remark}")
     output.say()
     output.say("LOOK AT NEXT")
     state = quote(facts["state"])
@@ -125,8 +129,9 @@ def show(facts: dict[str, Any]) -> None:
         (f"credential list --state {state}", "who may, and who may no longer"),
         (f"verify --state {state} --trust {quote(facts['trust'])}", "all of it"),
     )
+    lineage = output.as_called()
     for command, meaning in commands:
-        output.say(f"  lineage {command}    # {meaning}")
+        output.say(f"  {lineage} {command}    # {meaning}")
 
 
 def _policy() -> policy.Policy:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -75,7 +71,7 @@ def _verdicts(report: dict[str, Any]) -> None:
 def _next(facts: dict[str, Any]) -> None:
     state = quote(facts["state"])
     seen = facts["ids"]
-    lineage = _as_called()
+    lineage = output.as_called()
     output.say("LOOK AT NEXT")
     output.say(f"  {lineage} log --state {state}")
     for what in ("commit", "row", "event", "gap", "refusal"):
@@ -84,11 +80,3 @@ def _next(facts: dict[str, Any]) -> None:
     output.say(f"  {lineage} walk --state {state} --axis actuator --of arm.joint1")
     output.say(f"  {lineage} verify {quote(facts['bundle'])} --trust {quote(facts['trust'])}")
     output.say(f"  {lineage} doctor --state {state}")
-
-
-def _as_called() -> str:
-    """How this machine finds the command: by its name where it is on PATH, else as it was called now."""
-    called = Path(sys.argv[0])
-    if called.name != "lineage" or shutil.which("lineage"):
-        return "lineage"
-    return quote(os.path.relpath(called))

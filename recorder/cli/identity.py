@@ -13,6 +13,7 @@ from recorder.authority import holder, scope_file
 from recorder.cli import output
 from recorder.cli.options import json_option, state_option
 from recorder.core import credential, request
+from recorder.core.calendar import utc_text
 from recorder.core.errors import Misuse
 from recorder.core.keys import SeedSigner, kid
 from recorder.core.scope import Role
@@ -47,7 +48,12 @@ out_option = click.option("--out", type=_FILE, required=True, metavar="FILE", he
 @state_option
 @key_option
 @click.option("--name", help="Whom the credential is for; with --state, FLEET/PLATFORM if left out.")
-@click.option("--role", type=click.Choice(ROLES), metavar="ROLE", help=f"{', '.join(ROLES)}; platform with --state.")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    metavar="ROLE",
+    help=f"{', '.join(ROLES)}; platform with --state, operator where an operator is to pass a part of his on to it.",
+)
 @out_option
 @json_option
 def ask(*, state: Path | None, key: Path | None, name: str | None, role: Role | None, out: Path, as_json: bool) -> None:
@@ -114,21 +120,14 @@ def pass_on(
         output.json_text({"credential": made.hash.hex(), "subject": made.terms.subject, "path": str(out)})
         return
     output.line(f"{out}: {made.terms.subject}, {made.terms.role}, until {utc_text(made.terms.expires_s)}")
-    output.line(f"credential {made.hash.hex()}, below {made.terms.issuer}'s; verifiers need that one too")
+    output.line(f"credential {made.hash.hex()}, below {made.terms.issuer}'s; the recorder needs both")
+    output.line(f"next: lineage credential install {held} {out}")
 
 
 def read_bounded(path: Path, most: int) -> bytes:
     """A file's content, no more of it than its reader needs to see that it is too large."""
     with path.open("rb") as file:
         return file.read(most + 1)
-
-
-def utc_text(seconds: int) -> str:
-    """A time in seconds, for people; one beyond the calendar as it is."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
-    except (OverflowError, ValueError, OSError):
-        return f"second {seconds}"
 
 
 def _check_free(out: Path) -> None:
@@ -146,3 +145,4 @@ def _print(out: Path, name: str, role: str, signer: SeedSigner, made: Path | Non
     output.say(
         f"next, where the authority is: lineage authority issue {out.name} --scope FILE.toml --days N --out FILE"
     )
+    output.say(f"or, by who passes on a part of a credential of that role: lineage identity delegate {out.name}")

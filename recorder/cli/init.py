@@ -112,6 +112,8 @@ def _print(state: Path, key: str, answers: Answers) -> None:
     output.say()
     output.say("The auditor's trust file needs this line (with `quorum none` as long as there are no witnesses):")
     output.say(f"  log {key}")
+    if answers.trust is not None:
+        output.say("and the `root` lines of the authority, as here.")
     output.say()
     if not answers.actuators:
         output.say(f"next: name your actuators in {state / 'recorder.toml'}, then")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +17,7 @@ import click
 
 PROGRESS_AFTER_S = 1.0
 PROGRESS_EVERY_S = 0.1
-COLOURS = {"pass": "green", "fail": "red", "lossy": "yellow", "nothing": None}
+COLOURS = {"pass": "green", "fail": "red", "lossy": "yellow", "indeterminate": "yellow", "nothing": None}
 
 
 def say(text: str = "") -> None:
@@ -44,6 +48,14 @@ def json_line(value: Any) -> None:  # noqa: ANN401 -- any JSON value
 def json_text(value: Any) -> None:  # noqa: ANN401 -- any JSON value
     """One JSON value, for people too."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def as_called() -> str:
+    """How this machine finds the command: by its name where it is on PATH, else as it was called now."""
+    called = Path(sys.argv[0])
+    if called.name != "lineage" or shutil.which("lineage"):
+        return "lineage"
+    return quote(os.path.relpath(called))
 
 
 def coloured(verdict: str) -> str:

@@ -20,7 +20,7 @@ from recorder.core import policy as policies
 from recorder.core.credential import Credential
 from recorder.core.credential import read as read_credential
 from recorder.core.delegation import require_role
-from recorder.core.errors import Misuse
+from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import Kind
 from recorder.core.policy_source import Source, SourceError, parse
@@ -106,7 +106,10 @@ def sign(*, source: Path, key: Path, credential: Path | None, out: Path, as_json
 def install(*, file: Path, state: Path | None, socket: Path | None, as_json: bool) -> int:
     """Put a signed bundle in force in a running recorder, from its entry on."""
     to = socket_of(state, socket)
-    bundle = policies.read(read_bounded(file, POLICY.max_bytes))
+    try:
+        bundle = policies.read(read_bounded(file, POLICY.max_bytes))
+    except FormatError as error:
+        raise Misuse(f"{file} is no signed policy ({error}); `lineage policy sign` makes one from its source") from None
     unplaced = Source(bundle.policy, [None] * len(bundle.policy.clauses))  # a bundle has no lines
     faults = [unplaced.line(placed.fault, placed.at) for placed in compile_faults(bundle.policy, Cel())]
     if faults:

@@ -12,10 +12,11 @@ from recorder.client import NotRecorded, Recorder
 from recorder.core.errors import Misuse
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Kind
-from recorder.store.layout import CONFIG
+from recorder.store.layout import CONFIG, TRUST
 
 TIMEOUT_MS = 5000
 NOT_PERMITTED = "not_permitted"
+_UNTRUSTED = {"policy_signature", "matrix_signature", "issuer_unknown"}  # errors of what descends from another root
 
 
 class Said(NamedTuple):
@@ -66,7 +67,7 @@ def say_to(
 
     Raises:
         Unavailable: no recorder answers; at once where there is none to wait for.
-        Misuse: this user may not; the message says what to change.
+        Misuse: this user may not, or no root that it trusts signed that; the message says what to change.
         NotRecorded: the recorder did not take it.
 
     """
@@ -80,6 +81,11 @@ def say_to(
             raise Misuse(
                 f'{error.detail} ({kind.name.lower()}): add "{kind.name.lower()}" to append of a [[controller]] with '
                 f"this user in {CONFIG}, and start the recorder again"
+            ) from None
+        if error.error in _UNTRUSTED:
+            raise Misuse(
+                f"{error}; a recorder takes what descends from a root of the file {TRUST} in its state, "
+                f"as of its start; `lineage doctor` says which"
             ) from None
         raise
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from recorder.audit.incarnations import Other
 from recorder.cli import output
-from recorder.core.verdict import Report
+from recorder.core.verdict import LEFT_OPEN, Report, Verdict
 
 PROBLEMS_SHOWN = 20
 VERDICTS = ("integrity", "completeness", "authority", "witnessing")
@@ -22,8 +24,7 @@ def print_report(report: Report, origin: str) -> None:
     )
     output.say()
     for verdict in VERDICTS:
-        found = getattr(report, verdict)
-        output.say(f"  {verdict:<13} {output.coloured(found)}{' to check' if found == 'nothing' else ''}")
+        output.say(f"  {verdict:<13} {outcome(verdict, getattr(report, verdict), report.notes)}")
     output.say()
     for step in report.steps:
         if step.checked or step.outcome != "nothing":
@@ -41,6 +42,14 @@ def print_report(report: Report, origin: str) -> None:
     if left_out:
         counts = ", ".join(f"{name} {count}" for name, count in report.problem_counts.items())
         output.say(f"  and {left_out} more; in all: {counts}")
+
+
+def outcome(verdict: str, found: Verdict, notes: Mapping[str, int]) -> str:
+    """A verdict in words: where there was something to judge and none of it could be, that is no lack of subjects."""
+    if found != "nothing":
+        return output.coloured(found)
+    is_open = verdict == "authority" and any(notes.get(name) for name in LEFT_OPEN)
+    return "nothing proved, see the notes" if is_open else "nothing to check"
 
 
 def print_other(other: Other) -> None:
@@ -63,7 +72,9 @@ def print_other(other: Other) -> None:
 def _remarks(report: Report) -> list[str]:
     remarks = []
     if report.identity == "unpinned":
-        remarks.append("the identity key is the one that the lineage itself names; --trust FILE pins it")
+        remarks.append(
+            "the identity key is the one that the lineage itself names; its `log` line in the --trust file pins it"
+        )
     if size := report.notes.get("witnessed_entries"):
         some = f"{report.notes['witnesses']} of {report.notes['witnesses_trusted']}"
         remarks.append(f"{some} witnesses of the trust file cosigned the first {size:,} entries")
@@ -74,7 +85,7 @@ def _remarks(report: Report) -> list[str]:
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
         remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")
-    remarks += _authority(report)
+    remarks += authority_remarks(report.roots, report.notes)
     remarks += _deleted(report)
     if report.notes.get("unsigned_bundle"):
         remarks.append("the bundle is unsigned: no recorder logged that it was taken")
@@ -83,21 +94,24 @@ def _remarks(report: Report) -> list[str]:
     return remarks
 
 
-def _authority(report: Report) -> list[str]:
+def authority_remarks(roots: Sequence[str], notes: Mapping[str, int]) -> list[str]:
     """By which roots decisions were judged, and what was left open."""
-    remarks, notes = [], report.notes
-    names = ", ".join(root.partition("+")[0] for root in report.roots)
+    remarks = []
+    names = ", ".join(root.partition("+")[0] for root in roots)
     if count := notes.get("authority_cycles"):
         remarks.append(f"{count:,} cycles under a signed policy were judged by the roots of the trust file: {names}")
     if count := notes.get("authority_unjudged"):
         why = (
             "the trust file names no root, or none is given"
-            if not report.roots
+            if not roots
             else "claims or credentials that it needs are not here"
         )
         remarks.append(f"authority of {count:,} cycles, policies or credentials was not judged: {why}")
     if count := notes.get("authority_indeterminate"):
-        remarks.append(f"authority of {count:,} is indeterminate: the recorder's clock was not known well enough")
+        remarks.append(
+            f"authority of {count:,} cycles, policies or credentials is indeterminate: the recorder's clock was not "
+            f"known to be synchronised, so none of them is known to have been in its time"
+        )
     if count := notes.get("acts_unjudged"):
         remarks.append(f"{count:,} commits were not held against what was decided: claims of theirs are not here")
     if count := notes.get("decisions_unreplayed"):

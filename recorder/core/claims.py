@@ -9,20 +9,18 @@ disclosed and `{key: claim hash}` for what is not; the secret is never in it, si
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Collection, Mapping
 from hashlib import sha256, shake_128
-from typing import Any, NamedTuple
+from typing import Any
 
 from recorder.core import cbor
 from recorder.core.errors import FormatError
 from recorder.core.limits import HASH_BYTES, SALT_BYTES
+from recorder.core.packing import keys_of, packed
 
 FAMILIES = ("who", "what", "where", "why", "body")
 WHOLE = "*"  # the only key of a family whose class prefers speed to disclosure claim by claim
 LABEL = "lineage/family/1"
-WORD_MAX = 32  # characters of a word that is likely to come again
-KEYS_MAX = 512  # characters of all keys of a family that is likely to come again
 MALFORMED = "claims_malformed"
 
 # CBOR heads of [salt, key, value] and of a 16-byte string: a claim is hashed without building a list for it.
@@ -32,46 +30,15 @@ _FAMILY_HEADS = {name: b"\x83" + cbor.pack(LABEL) + cbor.pack(name) for name in 
 _REST_HEAD = b"\x82\x50"  # [16-byte secret, ...
 _ONE = cbor.head(5, 1)
 _WHOLE_KEY = cbor.pack(WHOLE)
+NOTHING: Mapping[str, bytes] = {}
 
 Rest = list[Any]  # [secret: bytes, claims: dict[str, Value]]
 Transport = dict[str, Any]  # key: [salt, value] or claim hash
 
 
-@lru_cache(maxsize=4096)
-def _encoded(word: str) -> bytes:
-    """A short word, encoded once: the same few come with every commit."""
-    return cbor.pack(word)
-
-
-def _packed(value: cbor.Value) -> bytes:
-    if type(value) is str and len(value) <= WORD_MAX:
-        return _encoded(value)
-    return b"\xf6" if value is None else cbor.pack(value)
-
-
-class _Plan(NamedTuple):
-    """What the digest of a family needs to know of its keys."""
-
-    keys: list[tuple[bytes, str]]  # in canonical order, which is that of their encodings
-    hashed: bytes  # what comes before the first key in the digest's pre-image
-    head: bytes  # of the map
-
-
-def _plan(name: str, keys: tuple[str, ...]) -> _Plan:
-    map_head = cbor.head(5, len(keys))
-    return _Plan(sorted((_packed(key), key) for key in keys), _FAMILY_HEADS[name] + map_head, map_head)
-
-
-_known_plan = lru_cache(maxsize=256)(_plan)  # a controller sends the same keys again and again
-
-
-def _plan_of(name: str, keys: tuple[str, ...]) -> _Plan:
-    return (_known_plan if sum(map(len, keys)) <= KEYS_MAX else _plan)(name, keys)
-
-
 def claim_hash(salt: bytes, key: str, value: cbor.Value) -> bytes:
     """SHA-256 of CBOR [salt, key, value]."""
-    return sha256(_CLAIM_HEAD + salt + _packed(key) + _packed(value)).digest()
+    return sha256(_CLAIM_HEAD + salt + packed(key) + packed(value)).digest()
 
 
 def salts(secret: bytes, count: int) -> list[bytes]:
@@ -96,24 +63,25 @@ def digest_at_rest(name: str, secret: bytes, claims: dict[str, cbor.Value]) -> b
     return at_rest(name, secret, claims)[0]
 
 
-def at_rest(name: str, secret: bytes, claims: dict[str, cbor.Value]) -> tuple[bytes, bytes]:
+def at_rest(
+    name: str, secret: bytes, claims: dict[str, cbor.Value], known: Mapping[str, bytes] = NOTHING
+) -> tuple[bytes, bytes]:
     """Family digest, and CBOR of `[secret, claims]`, with each key and value encoded once for both.
 
-    As `claim_hash` and `family_digest`, without building a map for them.
+    As `claim_hash` and `family_digest`, without building a map for them.  `known` are values that are encoded already.
     """
-    keys, before, map_head = _plan_of(name, tuple(claims))
-    hashed, stored = before, _REST_HEAD + secret + map_head
-    for (packed, key), salt in zip(keys, salts(secret, len(keys)), strict=True):
-        claim = packed + _packed(claims[key])
+    map_head, keys = keys_of(tuple(claims))
+    hashed, stored = _FAMILY_HEADS[name] + map_head, _REST_HEAD + secret + map_head
+    for (word, key), salt in zip(keys, salts(secret, len(keys)), strict=True):
+        claim = word + (known.get(key) or packed(claims[key]))
         stored += claim
-        hashed += packed + _HASH_HEAD + sha256(_CLAIM_HEAD + salt + claim).digest()
+        hashed += word + _HASH_HEAD + sha256(_CLAIM_HEAD + salt + claim).digest()
     return sha256(hashed).digest(), stored
 
 
 def at_rest_whole(name: str, secret: bytes, claims: dict[str, cbor.Value]) -> tuple[bytes, bytes]:
     """As `at_rest` of `{"*": claims}`, in two thirds of the time."""
-    keys, _, map_head = _plan_of(name, tuple(claims))
-    claim = _WHOLE_KEY + map_head + b"".join([packed + _packed(claims[key]) for packed, key in keys])
+    claim = _WHOLE_KEY + packed(claims)
     digest = sha256(_CLAIM_HEAD + shake_128(secret).digest(SALT_BYTES) + claim).digest()
     hashed = _FAMILY_HEADS[name] + _ONE + _WHOLE_KEY + _HASH_HEAD + digest
     return sha256(hashed).digest(), _REST_HEAD + secret + _ONE + claim

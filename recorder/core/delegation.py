@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from recorder.core import sign1
+from recorder.core.calendar import utc_text
 from recorder.core.credential import Credential, Terms
 from recorder.core.errors import FormatError
 from recorder.core.keys import kid
@@ -132,11 +133,12 @@ def stand(chain: Chain, revocations: Mapping[bytes, int], moment: Moment) -> Sta
         expires_ns, not_before_ns = link.terms.expires_s * NS, link.terms.not_before_s * NS
         # RFC 8392 sections 3.1.4 and 3.1.5: not on or after exp, not before nbf.
         if earliest is not None and earliest >= expires_ns:
-            invalid.append(Reason("credential_expired", link.hash, f"{_name(link)}: expired at {link.terms.expires_s}"))
+            detail = f"{_name(link)}: expired at {utc_text(link.terms.expires_s)}"
+            invalid.append(Reason("credential_expired", link.hash, detail))
         elif latest is None or latest >= expires_ns:
             open_.append(Reason("credential_expired", link.hash, f"{_name(link)}: may have expired by then"))
         if latest is not None and latest < not_before_ns:
-            detail = f"{_name(link)}: not valid before {link.terms.not_before_s}"
+            detail = f"{_name(link)}: not valid before {utc_text(link.terms.not_before_s)}"
             invalid.append(Reason("credential_early", link.hash, detail))
         elif earliest is None or earliest < not_before_ns:
             open_.append(Reason("credential_early", link.hash, f"{_name(link)}: may not have been valid yet"))
@@ -205,7 +207,10 @@ def _beyond(child: Credential, role: Role, scope: Scope) -> list[Reason]:
     # An authority issues the roles that its scope lists; anyone else can only pass on the role that it has.
     permitted = scope.roles if role == "authority" else {role}
     if child.terms.role not in permitted:
-        detail = f"{_name(child)}: the issuer may not issue the role {child.terms.role}"
+        if role == "authority":
+            detail = f"{_name(child)}: the issuer may not issue the role {child.terms.role}"
+        else:
+            detail = f"{_name(child)}: who has the role {role} passes that role on, not {child.terms.role}"
         reasons.append(Reason("delegation_role", child.hash, detail))
     if child.terms.scope.delegations >= scope.delegations:
         left = f"{child.terms.scope.delegations} further delegations below {scope.delegations}"

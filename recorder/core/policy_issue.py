@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recorder.core import delegation, sign1
+from recorder.core.calendar import utc_text
 from recorder.core.credential import Credential
 from recorder.core.delegation import NS, Moment, Reason, Verdict
 from recorder.core.errors import FormatError
@@ -81,11 +82,11 @@ def window(bundle: PolicyBundle, moment: Moment) -> tuple[list[Reason], list[Rea
     open_: list[Reason] = []
     policy, (earliest, latest, _) = bundle.policy, moment
     if earliest is not None and earliest >= policy.exp * NS:
-        invalid.append(Reason("policy_expired", bundle.hash, f"expired at {policy.exp}"))
+        invalid.append(Reason("policy_expired", bundle.hash, f"expired at {utc_text(policy.exp)}"))
     elif latest is None or latest >= policy.exp * NS:
         open_.append(Reason("policy_expired", bundle.hash, "may have expired by then"))
     if latest is not None and latest < policy.nbf * NS:
-        invalid.append(Reason("policy_early", bundle.hash, f"not in force before {policy.nbf}"))
+        invalid.append(Reason("policy_early", bundle.hash, f"not in force before {utc_text(policy.nbf)}"))
     elif earliest is None or earliest < policy.nbf * NS:
         open_.append(Reason("policy_early", bundle.hash, "may not have been in force yet"))
     return invalid, open_

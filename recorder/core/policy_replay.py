@@ -45,13 +45,8 @@ class Artefact(NamedTuple):
     situation: Situation
 
     def encode(self) -> bytes:
-        """The bytes that are stored.
-
-        Raises:
-            FormatError: cbor_malformed: a value in it has no place in the format.
-
-        """
-        return cbor.encode(
+        """The bytes that are stored; the values of its situation have been checked (`cbor.check`)."""
+        return cbor.pack(
             [
                 FORMAT, self.salt, self.bundle, self.engine, self.engine_version, self.situation.action_class,
                 {name: list(given) for name, given in self.situation.inputs.items()}, dict(self.situation.facts),

@@ -10,9 +10,9 @@ import msgspec
 from recorder.core import cbor, policy
 from recorder.core.errors import FormatError
 from recorder.core.policy_classes import RetentionRule
+from recorder.core.sign1 import SIGNED
 
 RULES = "lineage/retention/1"  # their key in a configured table
-SIGNED = b"\xd2"  # the tag that a COSE_Sign1 begins with
 
 
 class Rule(NamedTuple):
@@ -35,7 +35,7 @@ class _Stated(msgspec.Struct, forbid_unknown_fields=True):
 def rules_in(bundle: bytes) -> dict[str, Rule] | None:
     """Read the rules out of a policy bundle; None where it is of another kind and states none that we can read."""
     try:
-        if bundle[:1] == SIGNED:
+        if bundle.startswith(SIGNED):
             rules: Mapping[str, _Stated | RetentionRule] = policy.read(bundle).policy.retention
         else:
             stated = cbor.decode(bundle)

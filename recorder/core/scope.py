@@ -39,6 +39,7 @@ _NS = 1_000_000_000
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _FIRST_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _NUMBERS = frozenset({int, float})  # exact types: a bool is no magnitude
+_NUMBER, _SEQUENCE = (int, float), (list, tuple)  # a union made anew costs more than asking for it
 
 Number = int | float
 Position = tuple[Number, Number, Number]
@@ -175,7 +176,7 @@ def covers(scope: Scope, act: Act) -> list[str]:
     classes, actuators = scope.action_classes, scope.actuators
     if not isinstance(classes, str) and act.action_class not in classes:
         reasons.append(f"action_classes: {act.action_class} is not granted")
-    if not isinstance(actuators, str):
+    if not isinstance(actuators, str) and not actuators.issuperset(act.actuators):
         reasons += [f"actuators: {name} is not granted" for name in act.actuators if name not in actuators]
     if not isinstance(scope.limits, str):
         reasons += _beyond_limits(scope.limits, act.magnitude, act.unit)
@@ -192,7 +193,7 @@ def _beyond_limits(limits: dict[str, tuple[Number, Number]], magnitude: object, 
     span = limits.get(unit) if isinstance(unit, str) else None
     if span is None:
         return [f"limits: no limit is given in {_short(unit)}"]
-    if isinstance(magnitude, bool) or not isinstance(magnitude, int | float):
+    if isinstance(magnitude, bool) or not isinstance(magnitude, _NUMBER):
         return [f"limits: {_short(magnitude)} is no magnitude"]
     least, most = span
     if least <= magnitude <= most:
@@ -203,8 +204,8 @@ def _beyond_limits(limits: dict[str, tuple[Number, Number]], magnitude: object, 
 
 
 def _outside(areas: frozenset[Area], frame: object, position: object) -> list[str]:
-    if not isinstance(position, list | tuple) or len(position) != 3 or not _NUMBERS.issuperset(map(type, position)):
-        return [f"areas: {_short(position)} is no position"]
+    if not isinstance(position, _SEQUENCE) or len(position) != 3 or not _NUMBERS.issuperset(map(type, position)):
+        return ["areas: no position_m is stated" if position is None else f"areas: {_short(position)} is no position"]
     x, y, z = position
     for area in areas:
         (x0, y0, z0), (x1, y1, z1) = area.least_m, area.most_m

@@ -17,7 +17,8 @@ from recorder.core.keys import SIGNATURE_BYTES, Signer
 from recorder.core.limits import KID_BYTES
 
 _PROTECTED_HEAD = protected_of(b"")
-_OPENING = b"\xd2\x84" + cbor.head(2, len(_PROTECTED_HEAD) + KID_BYTES) + _PROTECTED_HEAD
+SIGNED = b"\xd2"  # the tag that each begins with; of what may stand in its place, nothing does
+_OPENING = SIGNED + b"\x84" + cbor.head(2, len(_PROTECTED_HEAD) + KID_BYTES) + _PROTECTED_HEAD
 _UNPROTECTED = b"\xa0"
 _PAYLOAD_AT = len(_OPENING) + KID_BYTES + len(_UNPROTECTED)
 _SIGNATURE_HEAD = cbor.head(2, SIGNATURE_BYTES)

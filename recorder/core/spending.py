@@ -20,6 +20,10 @@ class Spent(NamedTuple):
     ns: int = 0
     until_mono_ns: int = 0  # CLOCK_BOOTTIME up to which `ns` has counted; 0 at the start of an OS boot
 
+    def committing(self, commits: int) -> Spent:
+        """Spent once so many commits and rows are made."""
+        return Spent(self.commits + commits, self.ns, self.until_mono_ns)
+
     def opening(self, now_mono_ns: int, not_after_mono_ns: int) -> Spent:
         """Spent once a cycle from now on is opened."""
         begins = max(now_mono_ns, self.until_mono_ns)

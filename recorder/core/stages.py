@@ -26,9 +26,10 @@ def successor_error(before: Stage | None, after: Stage) -> str | None:
     may = SUCCESSORS.get(before, _NOTHING)
     if after in may:
         return None
-    what = f"{before.name.lower()}" if before is not None else "no predecessor"
     follows = " or ".join(stage.name.lower() for stage in sorted(may)) or "nothing"
-    return f"{after.name.lower()} after {what}, which {follows} may follow"
+    if before is None:
+        return f"{after.name.lower()} without a predecessor, as {follows} may be"
+    return f"{after.name.lower()} after {before.name.lower()}, which {follows} may follow"
 
 
 def end_reason(after: Stage) -> str:

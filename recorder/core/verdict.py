@@ -1,7 +1,8 @@
 """What verification can find, in which step, which verdict it decides, and the report that says so.
 
 Verdicts are separate (ARCHITECTURE.md, "Verification gives separate verdicts"): a lineage may be of full integrity and
-yet incomplete.  What has no subject reports "nothing", never "pass".
+yet incomplete.  What has no subject reports "nothing", never "pass"; where nothing failed and something could not be
+decided, it is "indeterminate".
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Verdict = Literal["pass", "fail", "lossy", "nothing"]
+Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
+LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
 
 PROBLEMS_MAX = 100  # kept in full; all are counted by name
@@ -30,6 +32,7 @@ TITLES = {
     10: "boots, stops, gaps, cycle ends, clocks",
     11: "policy replay",
 }
+AUTHORITY_STEP = 9
 
 
 class Finding(NamedTuple):
@@ -65,7 +68,8 @@ FINDINGS: dict[str, Finding] = {
     **_findings(6, "actuator_axis policy_axis ref_order ref_hash request_order nonce_reused carrier_mismatch"),
     **_findings(6, "actuator_undeclared schema_undeclared"),
     **_findings(6, "cycle_unknown cycle_digest cycle_bundle cycle_policy cycle_os_boot cycle_carried", **_AUTHORITY),
-    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended stage_order", **_AUTHORITY),
+    **_findings(6, "cycle_expired cycle_commits cycle_actuator cycle_class cycle_ended", **_AUTHORITY),
+    **_findings(6, "stage_order stage_changed", **_AUTHORITY),
     **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
@@ -75,7 +79,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(8, "bundle_digest credential_digest observation_digest"),
     **_findings(8, "rows_malformed rows_root rows_time"),
     **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
-    **_findings(9, "matrix_signature matrix_version observation_signature", **_AUTHORITY),
+    **_findings(9, "matrix_signature matrix_version observation_signature observation_entry", **_AUTHORITY),
     **_findings(9, "request_signature", **_AUTHORITY, **_APART),
     **_findings(9, "credential_signature issuer_unknown issuer_mismatch parent_unknown", **_AUTHORITY),
     **_findings(9, "delegation_role delegation_scope delegation_validity delegation_depth", **_AUTHORITY),
@@ -191,7 +195,7 @@ class Report:
     roots: list[str] = field(default_factory=list)  # keys by which credentials were judged, as a trust file names them
 
     def exit_status(self) -> int:
-        """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" never changes it."""
+        """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" and "indeterminate" never change it."""
         severities = {FINDINGS[name].severity for name in self.problem_counts}
         return 1 if "failed" in severities else 3 if severities else 0
 
@@ -228,29 +232,32 @@ def make_report(
     notes: dict[str, int],
     deleted: Sequence[Deleted] = (),
     roots: Sequence[str] = (),
-    proved: bool = False,
+    authority: Verdict = "nothing",
 ) -> Report:
     """Draw the verdicts out of what was found and how much was checked in each step.
 
-    Authority passes only where it was `proved`: something was judged, and nothing was left open.
+    Authority is as given where nothing of it failed: a count does not tell whether anything was left open.
     """
 
-    def of(verdict: str, subjects: int) -> Verdict:
+    def of(verdict: str, without: Verdict) -> Verdict:
         worst = found.worst(verdict)
         if worst:
             return "fail" if worst == "failed" else "lossy"
-        return "pass" if subjects else "nothing"
+        return without
 
-    steps = [
-        StepLine(step, title, _outcome(found, step, checked.get(step, 0)), checked.get(step, 0))
-        for step, title in TITLES.items()
-    ]
+    counted: Verdict = "pass" if entries else "nothing"
+    steps = []
+    for step, title in TITLES.items():
+        outcome = _outcome(found, step, checked.get(step, 0))
+        if step == AUTHORITY_STEP and outcome == "pass":
+            outcome = authority
+        steps.append(StepLine(step, title, outcome, checked.get(step, 0)))
     return Report(
-        integrity=of("integrity", entries),
-        completeness=of("completeness", entries),
-        authority=of("authority", int(proved)),
+        integrity=of("integrity", counted),
+        completeness=of("completeness", counted),
+        authority=of("authority", authority),
         # Who has cosigned is found elsewhere (recorder.audit.check): here only a failure can be said, never a pass.
-        witnessing=of("witnessing", 0),
+        witnessing=of("witnessing", "nothing"),
         entries=entries,
         commits=commits,
         head=head,

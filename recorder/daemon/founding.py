@@ -190,6 +190,7 @@ epoch_hours = 24.0              # a fresh signing key, in memory only, at every 
 checkpoint_s = 60.0             # a signed head at least this often; what lies after it, an older copy could hide
 rows_window_ms = 50             # rows wait this long for company: latency against wear of the card; 0 = none
 at_risk_ms = 2000               # what a controller's rows may lose to a power cut, as told in hello
+# require_policy = true         # no gated cycle before a signed policy is installed, also in a new incarnation
 
 [store]
 segment_mib = {segment_mib}                # 64; 16 on small cards
@@ -241,7 +242,8 @@ on_unavailable = "continue_ungated"
 retention = "10y"
 claims = "fields"
 
-# Who may do what, by local user or group.  Several tables add up.
+# Who may do what, by local user or group.  Several tables add up.  append says which kinds of entries; whoever is to
+# hold needs "hold", to install "policy" and "credential": root and the recorder's own user may install anyway.
 [[controller]]
 uids = [{uids}]
 gids = []

@@ -7,18 +7,23 @@ give the same value.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from recorder.core import credential, delegation, matrix, revocation, sign1
 from recorder.core.credential import Credential
-from recorder.core.delegation import Chain, Moment, Standing
+from recorder.core.delegation import NS, Chain, Moment, Standing
 from recorder.core.errors import FormatError
+from recorder.core.limits import HASH_BYTES
 from recorder.core.matrix import Matrix
 from recorder.core.note import VerifierKey
 
 CREDENTIALS_MAX = 256
+CREDENTIALS_MAX_BYTES = 512 * 1024  # they are in every snapshot of the tail
 REVOCATIONS_MAX = 4096
+# By holders, of what is not theirs as far as is known: else the thief of one key fills the room before it is revoked.
+HOLDERS_REVOCATIONS_MAX = 1024
 
 
 class _Traced(NamedTuple):
@@ -26,6 +31,15 @@ class _Traced(NamedTuple):
 
     chain: Chain
     revoked: dict[bytes, int]  # of its links
+    turns_ns: list[int]  # UTC, sorted: between two of these the chain's standing does not change
+    standings: dict[tuple[int | None, int | None], Standing]  # by how many of them earliest and latest have reached
+
+
+class Gone(NamedTuple):
+    """What the tail and the authorities let go of together."""
+
+    credentials: list[bytes]
+    revocations: list[bytes]  # keys of `Authorities.revocations`
 
 
 class Authorities:
@@ -41,6 +55,7 @@ class Authorities:
         self.matrix: Matrix | None = None
         self.revocations: dict[bytes, int] = {}
         self._pool: dict[bytes, Credential] = {}
+        self._pool_bytes = 0
         self._traced: dict[bytes, _Traced] = {}
 
     @classmethod
@@ -81,9 +96,9 @@ class Authorities:
         read = credential.read(raw)
         if read.hash in self._pool:
             return read
-        if len(self._pool) >= CREDENTIALS_MAX:
+        if not self.has_room(read):
             raise FormatError(
-                "credentials_full", f"{CREDENTIALS_MAX} credentials are here, and no room for another one"
+                "credentials_full", f"{len(self._pool)} credentials are here, and no room for another one"
             )
         chain = delegation.trace(read, self._pool, self.matrix, self.roots)
         for reason in chain.reasons:
@@ -114,14 +129,57 @@ class Authorities:
         if signer is None:
             raise FormatError("issuer_unknown", f"kid {listed.signed.kid.hex()}: nobody known here signed the list")
         revoked = frozenset(self._revocation_key(item.credential, signer) for item in listed.revoked)
-        if len(self.revocations.keys() | revoked) > REVOCATIONS_MAX:
+        together = self.revocations.keys() | revoked
+        if len(together) > REVOCATIONS_MAX:
             raise FormatError("revocations_full", f"{REVOCATIONS_MAX} revocations are all that there is room for")
+        issuers = {issuer.key for issuer in self.matrix.issuers} if self.matrix else set()
+        if signer not in issuers and any(len(key) > HASH_BYTES for key in revoked):
+            strangers = sum(len(key) > HASH_BYTES and key[HASH_BYTES:] not in issuers for key in together)
+            if strangers > HOLDERS_REVOCATIONS_MAX:
+                detail = f"{HOLDERS_REVOCATIONS_MAX} of holders are all that there is room for"
+                raise FormatError("revocations_full", detail)
         return revoked
+
+    def has_room(self, another: Credential) -> bool:
+        """Whether the pool can take one more."""
+        size = self._pool_bytes + len(another.signed.raw)
+        return len(self._pool) < CREDENTIALS_MAX and size <= CREDENTIALS_MAX_BYTES
+
+    def forgettable(self, moment: Moment, in_use: Collection[bytes]) -> Gone:
+        """What can be forgotten to make room, since no decision will rest on it again.
+
+        Whoever is past its end stays so: the earliest bound of a moment only rises, and so a revocation of it says
+        nothing more.  That of a revoked one is kept, since the credential may be installed again.
+
+        Args:
+            moment: now.
+            in_use: credentials of open cycles.
+
+        """
+        kept = {link.hash for hash_ in in_use for link in self.chain(hash_).links}
+        earliest_ns = moment.earliest_utc_ns
+        over = {
+            one.hash
+            for one in self._pool.values()
+            if one.hash not in kept and earliest_ns is not None and one.terms.expires_s * delegation.NS <= earliest_ns
+        }
+        revoked = {hash_ for hash_ in self._pool if hash_ not in kept and hash_ in self._trace(hash_).revoked}
+        return Gone(sorted(over | revoked), sorted(key for key in self.revocations if key[:HASH_BYTES] in over))
+
+    def forget(self, gone: Gone) -> None:
+        """Let go of these."""
+        for hash_ in gone.credentials:
+            self._pool_bytes -= len(self._pool.pop(hash_).signed.raw)
+        for key in gone.revocations:
+            del self.revocations[key]
+        self._traced.clear()
 
     def add(self, installed: Credential) -> None:
         """Take a credential into the pool."""
-        self._pool[installed.hash] = installed
-        self._traced.clear()
+        if installed.hash not in self._pool:
+            self._pool[installed.hash] = installed
+            self._pool_bytes += len(installed.signed.raw)
+            self._traced.clear()
 
     def recognise(self, installed: Matrix) -> None:
         """Put a matrix in force."""
@@ -144,14 +202,24 @@ class Authorities:
         return self._trace(hash_).chain
 
     def standing(self, hash_: bytes, moment: Moment) -> Standing:
-        """What a credential is worth at a moment; 2 µs once its chain was asked for.
+        """What a credential is worth at a moment; 1 µs once it was asked for, where nothing of it is revoked.
 
         Raises:
             FormatError: parent_unknown: no such credential is here.
 
         """
-        traced = self._trace(hash_)
-        return delegation.stand(traced.chain, traced.revoked, moment)
+        chain, revoked, turns_ns, standings = self._trace(hash_)
+        if revoked:
+            return delegation.stand(chain, revoked, moment)
+        earliest, latest, _ = moment
+        since = (
+            None if earliest is None else bisect_right(turns_ns, earliest),
+            None if latest is None else bisect_right(turns_ns, latest),
+        )
+        standing = standings.get(since)
+        if standing is None:
+            standing = standings[since] = delegation.stand(chain, revoked, moment)
+        return standing
 
     def revoked(self, hash_: bytes) -> frozenset[bytes]:
         """The links of a chain that are revoked; to be asked of what is in use whenever something was installed.
@@ -169,7 +237,8 @@ class Authorities:
             if found is None:
                 raise FormatError("parent_unknown", f"no credential {hash_.hex()[:64]} is here")
             chain = delegation.trace(found, self._pool, self.matrix, self.roots)
-            traced = self._traced[hash_] = _Traced(chain, self._revoked(chain))
+            turns = [(link.terms.not_before_s * NS, link.terms.expires_s * NS) for link in chain.links]
+            traced = self._traced[hash_] = _Traced(chain, self._revoked(chain), sorted(sum(turns, ())), {})
         return traced
 
     def _revoked(self, chain: Chain) -> dict[bytes, int]:

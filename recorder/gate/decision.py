@@ -11,7 +11,7 @@ Before that, a situation whose inputs are missing, stale, unsigned or of another
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from recorder.core.kinds import Decision
 from recorder.core.policy import Clause
@@ -38,12 +38,30 @@ class Decided(NamedTuple):
     situation: Situation  # what was consumed, and no more; typed
 
 
-def weigh(clauses: Sequence[Clause], truths: Sequence[bool | str], situation: Situation) -> Decided:
+class Weighable(NamedTuple):
+    """A clause, and what it is once its condition was evaluated: made once, for decision after decision."""
+
+    clause: Clause
+    true: Weighed
+    false: Weighed
+    error: Weighed
+
+    @classmethod
+    def of(cls, clause: Clause) -> Weighable:
+        """Make it."""
+        return cls(clause, *(Weighed(clause.id, clause.effect, truth) for truth in get_args(Truth)))
+
+
+def weigh(clauses: Sequence[Weighable], truths: Sequence[bool | str], situation: Situation) -> Decided:
     """Come to a decision; `truths` are the conditions' in order, a text where one went wrong."""
-    pairs = list(zip(clauses, truths, strict=True))
-    weighed = [Weighed(one.id, one.effect, _truth(truth)) for one, truth in pairs]
-    wrong = [f"clause_error: {one.id}: {truth}" for one, truth in pairs if type(truth) is str]
-    true = [one for one, truth in pairs if truth is True]
+    weighed = [
+        one.false if truth is False else one.true if truth is True else one.error
+        for one, truth in zip(clauses, truths, strict=True)
+    ]
+    # A clause whose condition is false has no say.
+    said = [(one.clause, truth) for one, truth in zip(clauses, truths, strict=True) if truth is not False]
+    wrong = [f"clause_error: {one.id}: {truth}" for one, truth in said if truth is not True]
+    true = [one for one, truth in said if truth is True]
     forbids = [one for one in true if one.effect == "forbid"]
     if wrong or forbids:
         return Decided(Decision.REFUSED, _reasons(forbids) + wrong, weighed, None, situation)
@@ -55,12 +73,6 @@ def weigh(clauses: Sequence[Clause], truths: Sequence[bool | str], situation: Si
         return Decided(Decision.ADMITTED, _reasons(permits), weighed, None, situation)
     none = f"no_permit: none of the {len(clauses)} clauses of class {situation.action_class} permits it"
     return Decided(Decision.REFUSED, [none], weighed, None, situation)
-
-
-def _truth(truth: bool | str) -> Truth:  # noqa: FBT001 -- what an engine gives
-    if type(truth) is str:
-        return "error"
-    return "true" if truth else "false"
 
 
 def _reasons(clauses: Sequence[Clause]) -> list[str]:

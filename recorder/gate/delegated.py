@@ -68,7 +68,7 @@ def judge(
         reasons.append(f"budget_exhausted: nothing is left of credential {budget.exhausted.hex()[:8]}")
     not_after = budget.not_after_mono_ns
     if moment.earliest_utc_ns is not None:
-        expires_ns = min(link.terms.expires_s for link in links) * NS
+        expires_ns = min([link.terms.expires_s for link in links]) * NS
         last = now_mono_ns + expires_ns - moment.earliest_utc_ns - 1  # at exp it is over, a nanosecond before it is not
         not_after = last if not_after is None else min(not_after, last)
-    return Delegated(reasons, tuple(link.hash for link in links), budget, not_after)
+    return Delegated(reasons, tuple([link.hash for link in links]), budget, not_after)

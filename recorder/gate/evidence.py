@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from recorder.core import cbor
+from recorder.core.decided import name_of
 from recorder.core.kinds import Decision
-from recorder.gate.decision import Decided
-from recorder.gate.program import Program
+from recorder.gate.decision import Decided, Weighed
 
 ALTERNATIVES_MAX = 200
-
-_DECIDING = {
-    Decision.REFUSED: frozenset({("forbid", "true"), ("forbid", "error"), ("permit", "error"), ("deviate", "error")}),
-    Decision.DEVIATED: frozenset({("deviate", "true")}),
-    Decision.ADMITTED: frozenset({("permit", "true")}),
-}
 
 
 class Before(NamedTuple):
@@ -32,21 +27,14 @@ def of_clauses(decided: Decided) -> list[cbor.Value]:
     return [{"id": one.id, "effect": one.effect, "truth": one.truth} for one in decided.clauses]
 
 
-def counterfactual(program: Program, decided: Decided, *, refused_anyway: bool) -> dict[str, cbor.Value]:
-    """What had been decided without the clauses that did.
+def encoded_clauses(decided: Decided) -> bytes:
+    """CBOR of the claim `clauses`: most of what a decision says, and the same from one to the next."""
+    return cbor.head(4, len(decided.clauses)) + b"".join(map(_encoded, decided.clauses))
 
-    Args:
-        program: that decided.
-        decided: by it.
-        refused_anyway: for reasons that are no clause's; then no clause that would permit it has decided either.
 
-    """
-    if not decided.clauses or (refused_anyway and decided.decision != Decision.REFUSED):
-        return {"without": [], "decision": name_of(Decision.REFUSED)}
-    deciding = _DECIDING[decided.decision]
-    without = [one.id for one in decided.clauses if (one.effect, one.truth) in deciding]
-    then = Decision.REFUSED if refused_anyway else program.without(decided, without)
-    return {"without": without, "decision": name_of(then)}
+@lru_cache(maxsize=1024)
+def _encoded(one: Weighed) -> bytes:
+    return cbor.pack(one._asdict())
 
 
 def alternatives(claimed: cbor.Value) -> dict[str, cbor.Value]:
@@ -73,8 +61,3 @@ def since(before: Before, decided: Decided) -> dict[str, cbor.Value]:
     now = {one.id: one.truth for one in decided.clauses}
     changed = [id_ for id_ in {**now, **before.clauses} if now.get(id_) != before.clauses.get(id_)]
     return {"predecessor": before.id, "decision": name_of(before.decision), "changed": changed}
-
-
-def name_of(decision: Decision) -> str:
-    """As claims have it."""
-    return decision.name.lower()

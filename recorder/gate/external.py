@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from recorder.core import cbor, grant
@@ -10,6 +10,8 @@ from recorder.core.delegation import Moment
 from recorder.core.errors import FormatError
 from recorder.core.grant import Grant
 from recorder.gate.authorities import Authorities
+
+NONCES_MAX = 4096  # to remember at once: each is in memory and in every snapshot of the tail
 
 
 class External(NamedTuple):
@@ -24,11 +26,6 @@ class External(NamedTuple):
     def not_after_mono_ns(self) -> int | None:
         """Up to which a cycle under it may act."""
         return None if self.says is None else self.says.not_after_mono_ns
-
-    @property
-    def nonce(self) -> bytes | None:
-        """What makes it good for one cycle."""
-        return None if self.says is None else self.says.nonce
 
     @property
     def claims(self) -> dict[str, cbor.Value]:
@@ -46,14 +43,17 @@ class External(NamedTuple):
         return [*self.reasons]
 
 
-def read(raw: bytes, authorities: Authorities, moment: Moment, nonces: Container[bytes]) -> External:
+def read(
+    raw: bytes, authorities: Authorities, moment: Moment, nonces: Mapping[bytes, int], now_mono_ns: int
+) -> External:
     """Read a grant and judge who signed it.
 
     Args:
         raw: the grant.
         authorities: what is known of credentials.
         moment: of the opening.
-        nonces: of the grants that were used.
+        nonces: of the grants that were used, with the CLOCK_BOOTTIME after which they are good for nothing.
+        now_mono_ns: CLOCK_BOOTTIME.
 
     """
     try:
@@ -63,6 +63,8 @@ def read(raw: bytes, authorities: Authorities, moment: Moment, nonces: Container
     reasons = []
     if read.says.nonce in nonces:
         reasons.append(f"nonce_reused: {read.says.nonce.hex()}")
+    if len(nonces) >= NONCES_MAX and sum(until >= now_mono_ns for until in nonces.values()) >= NONCES_MAX:
+        reasons.append(f"nonces_full: {NONCES_MAX} grants that were used are not over yet")
     try:
         standing = authorities.standing(read.says.credential, moment)
         evaluator = standing.chain.links[0]

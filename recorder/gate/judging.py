@@ -11,12 +11,15 @@ as a grant would.  Nothing here reads a clock, draws a number or remembers anyth
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from recorder.core import cbor, policy_issue
+from recorder.core.decided import counterfactual
 from recorder.core.delegation import Moment
 from recorder.core.kinds import Decision, Stage
+from recorder.core.limits import INT64_MAX
 from recorder.core.policy import PolicyBundle
 from recorder.core.policy_replay import Artefact, Situation, artefact_hash
 from recorder.core.policy_terms import FACTS
@@ -31,10 +34,12 @@ from recorder.gate.external import External
 from recorder.gate.inputs import NS_PER_MS, Now
 from recorder.gate.observed import Observers, Resolve
 from recorder.gate.program import Program
+from recorder.gate.reasons import bounded
 
 Claims = Mapping[str, cbor.Value]
 
 ARTEFACT_MAX_BYTES = 16_384  # what a decision consumed is stored a second time, beside the inputs that were sent
+ACT_MAX_BYTES = 2048  # the contemplated one of every open cycle is in memory and in every snapshot of the tail
 
 _CLAIMED = [(name, *name.split(".", 1)) for name in FACTS if name.partition(".")[0] in {"who", "what", "where"}]
 
@@ -66,7 +71,7 @@ class Ground(NamedTuple):
     origin: str
     os_boot: bytes
     spent: Mapping[bytes, Spent]  # by hash of a credential
-    nonces: Container[bytes]  # of the grants that were used
+    nonces: Mapping[bytes, int]  # of the grants that were used, with the CLOCK_BOOTTIME after which they are nothing
     resolve: Resolve
 
 
@@ -76,12 +81,13 @@ class Judged(NamedTuple):
     decision: Decision
     reasons: list[str]
     why: dict[str, cbor.Value]  # claims, over those of the controller
+    encoded: dict[str, bytes]  # CBOR of some of these
     chain: tuple[bytes, ...]  # hashes of the links of the delegation, itself first
     budgets: tuple[tuple[bytes, int], ...]  # (link, commits under it in all)
     max_commits: int
     not_after_mono_ns: int
     deviate_to: str | None
-    nonce: bytes | None  # of the grant
+    nonce: tuple[bytes, int] | None  # of the grant, and the CLOCK_BOOTTIME after which that is good for nothing
 
 
 def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes) -> Judged:
@@ -102,6 +108,8 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
     reasons = [*asked.reasons]
     if asked.act is None:
         reasons.append("contemplated_missing: no act to decide about")
+    elif (size := len(cbor.pack([what, where]))) > ACT_MAX_BYTES:
+        reasons.append(f"contemplated_too_large: {size} bytes, over {ACT_MAX_BYTES}")
     # 1. The delegation
     act = Act(
         asked.action_class, asked.actuators, what.get("magnitude"), what.get("unit"), where.get("frame"),
@@ -112,7 +120,11 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
         now_mono_ns=now.mono_ns, spent=ground.spent,
     )  # fmt: skip
     reasons += under.reasons
-    granted = None if asked.grant is None else external.read(asked.grant, ground.authorities, moment, ground.nonces)
+    granted = (
+        None
+        if asked.grant is None
+        else external.read(asked.grant, ground.authorities, moment, ground.nonces, now.mono_ns)
+    )
     # 2. Bounds
     max_commits, not_after = _bounds(asked, under, granted, now.mono_ns)
     # 3. The policy
@@ -140,7 +152,8 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
     }
     if granted is None:
         _add_replay(why, ground, decided, salt, reasons)
-        why["counterfactual"] = evidence.counterfactual(ground.program, decided, refused_anyway=bool(reasons))
+        without = partial(ground.program.without, decided)
+        why["counterfactual"] = counterfactual(decided, without, refused_anyway=bool(reasons))
     else:
         why |= granted.claims
     decision = Decision.REFUSED if reasons else decided.decision
@@ -148,6 +161,7 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
         why["deviation"] = evidence.deviation(decided, what, asked.delegation)
     if asked.before is not None:
         why["post_evaluation"] = evidence.since(asked.before, decided)
+    reasons = bounded(reasons)  # what the policy decided is told whole: replay compares it
     if not reasons or decided.decision == Decision.REFUSED:
         reasons += decided.reasons
     why["reasons"] = reasons
@@ -155,12 +169,13 @@ def judge(asked: Asked, ground: Ground, *, moment: Moment, now: Now, salt: bytes
         decision,
         reasons,
         why,
+        {"clauses": evidence.encoded_clauses(decided)},
         under.chain,
         under.left.limits if under.left is not None else (),
         max_commits,
         not_after,
         decided.deviate_to if decision == Decision.DEVIATED else None,
-        granted.nonce if granted is not None else None,
+        None if granted is None or granted.says is None else (granted.says.nonce, granted.says.not_after_mono_ns),
     )
 
 
@@ -169,8 +184,9 @@ def _bounds(asked: Asked, under: Delegated, granted: External | None, now_mono_n
     max_commits, not_after = asked.max_commits, now_mono_ns + asked.valid_ms * NS_PER_MS
     if under.left is not None and under.left.commits:
         max_commits = min(max_commits, under.left.commits)
-    ends = (under.not_after_mono_ns, None if granted is None else granted.not_after_mono_ns)
-    not_after = min([not_after, *(end for end in ends if end is not None)])
+    for end in (under.not_after_mono_ns, None if granted is None else granted.not_after_mono_ns):
+        if end is not None and end < not_after:
+            not_after = end
     return max_commits, max(now_mono_ns, not_after)
 
 
@@ -182,9 +198,10 @@ def _facts(asked: Asked, under: Delegated, max_commits: int, valid_ms: int) -> d
     facts["act.class"], facts["act.stage"] = asked.action_class, asked.stage.name.lower()
     facts["act.actuators"] = list(asked.actuators)
     facts["act.max_commits"], facts["act.valid_ms"] = max_commits, valid_ms
-    if under.left is not None:
-        facts["grant.commits_left"] = under.left.commits
-        facts["grant.ms_left"] = None if under.left.ns is None else under.left.ns // NS_PER_MS
+    if under.left is not None and under.left.commits is not None and under.left.ns is not None:
+        # A budget may be a greater number than conditions know.
+        facts["grant.commits_left"] = min(under.left.commits, INT64_MAX)
+        facts["grant.ms_left"] = min(under.left.ns // NS_PER_MS, INT64_MAX)
     return facts
 
 

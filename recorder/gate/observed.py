@@ -11,8 +11,6 @@ from recorder.core.errors import FormatError
 from recorder.core.observation import Observation
 from recorder.gate.authorities import Authorities
 
-BYTES_MAX = 8192  # of all signed observations of one decision: their values are stored a second time
-
 Resolve = Callable[[str], Mapping[str, cbor.Value] | None]
 
 

@@ -10,7 +10,7 @@ from recorder.core.kinds import Decision
 from recorder.core.policy import Clause, Fault, Input, Policy
 from recorder.core.policy_replay import Artefact, Given, Situation
 from recorder.core.policy_terms import FACTS, GIVEN, INPUT, environment, typed
-from recorder.gate.decision import Decided, weigh
+from recorder.gate.decision import Decided, Weighable, weigh
 from recorder.gate.engine import Conditions, Engine, Unfit
 
 # The recorder reads its clock once for all that is waiting: what comes in meanwhile is of a moment later.
@@ -29,7 +29,7 @@ class PlacedFault(NamedTuple):
 class _Class(NamedTuple):
     """What decides about one class."""
 
-    clauses: list[Clause]
+    clauses: list[Weighable]
     conditions: Conditions
     inputs: list[tuple[str, Input, str | None, str | None]]  # name, terms, its two variables where they are mentioned
     facts: list[tuple[str, str, bool, str | None]]  # name, type, whether it is mentioned, its `given.` if mentioned
@@ -51,11 +51,15 @@ class Program:
         self._used = frozenset[str]().union(*whole.uses)
         self._policy = policy
         self._classes: dict[str, _Class] = {}
+        # Nothing is recorded meanwhile, and classes often share all their clauses.
+        compiled = {tuple(clause.id for clause in policy.clauses): whole}
         for name, rules in policy.classes.items():
             if rules.gated:
                 clauses = [clause for clause in policy.clauses if clause.governs(name)]
-                conditions = engine.compile(types, [clause.when for clause in clauses])
-                self._classes[name] = _class(policy, clauses, conditions, types)
+                ids = tuple(clause.id for clause in clauses)
+                if ids not in compiled:
+                    compiled[ids] = engine.compile(types, [clause.when for clause in clauses])
+                self._classes[name] = _class(policy, clauses, compiled[ids], types)
 
     def idle(self) -> Iterator[Fault]:
         """Inputs that no clause mentions: a decision would not consume them, and their author thinks that it does."""
@@ -120,7 +124,7 @@ def _class(policy: Policy, clauses: list[Clause], conditions: Conditions, types:
     ]
     facts = [(name, types[name], name in used, mentioned(GIVEN + name)) for name in FACTS]
     return _Class(
-        clauses,
+        [*map(Weighable.of, clauses)],
         conditions,
         [item for item in inputs if item[2] or item[3]],
         [item for item in facts if item[2] or item[3]],

@@ -6,12 +6,16 @@ entries that brought them may lie in segments that it does not read.
 
 from __future__ import annotations
 
+from struct import Struct as Layout
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from recorder.core.limits import NONCES_KEPT
 from recorder.core.spending import Spent
+
+_NONCE = Layout(">16sQ")  # as one byte string: a roll waits for the snapshot, and 65,536 pairs of CBOR take 0.1 s
 
 
 class Authority(Struct):
@@ -22,7 +26,7 @@ class Authority(Struct):
     credentials: dict[bytes, bytes] = {}  # by hash
     revocations: dict[bytes, int] = {}  # as `gate.authorities` has them, with the seqs of their entries
     spent: dict[bytes, Spent] = {}  # by hash of the credential
-    nonces: dict[bytes, int] = {}  # of external decisions, with the CLOCK_BOOTTIME after which none may be used
+    nonces: dict[bytes, int] = {}  # of external decisions, with the CLOCK_BOOTTIME up to which their grants hold
     floor_ns: int | None = None  # UTC that it is at least (core.moments)
 
     def snapshot(self) -> list[Any]:
@@ -34,7 +38,7 @@ class Authority(Struct):
             list(credentials.items()),
             list(revocations.items()),
             [[digest, *one] for digest, one in spent.items()],
-            list(nonces.items()),
+            b"".join(_NONCE.pack(*item) for item in nonces.items()),
             floor_ns,
         ]
 
@@ -49,23 +53,36 @@ class Authority(Struct):
         if not snapshot:
             return cls()
         policy, matrix, credentials, revocations, spent, nonces, floor_ns = snapshot
+        if len(nonces) % _NONCE.size:
+            raise ValueError(f"{len(nonces)} bytes of nonces")
         return cls(
             policy,
             matrix,
             dict(credentials),
             dict(revocations),
             {digest: Spent(*one) for digest, *one in spent},
-            dict(nonces),
+            dict(_NONCE.iter_unpack(nonces)),
             floor_ns,
         )
 
     def use(self, nonce: bytes, until_mono_ns: int, now_mono_ns: int) -> None:
-        """Note a nonce, and forget those whose decisions are over."""
-        for old in [one for one, until in self.nonces.items() if until < now_mono_ns]:
-            del self.nonces[old]
+        """Note a nonce; beyond as many as a verifier remembers, forget the oldest once their grants are over."""
         self.nonces[nonce] = until_mono_ns
+        while len(self.nonces) > NONCES_KEPT:
+            oldest, until = next(iter(self.nonces.items()))
+            if until >= now_mono_ns:
+                break
+            del self.nonces[oldest]
+
+    def forget(self, credentials: list[bytes], revocations: list[bytes]) -> None:
+        """Let go of credentials, of what was done under them, and of revocations; a snapshot may be without them."""
+        for digest in credentials:
+            self.credentials.pop(digest, None)
+            self.spent.pop(digest, None)
+        for key in revocations:
+            self.revocations.pop(key, None)
 
     def boot(self) -> None:
-        """CLOCK_BOOTTIME begins anew, and decisions of the OS boot before are worth nothing."""
-        self.nonces.clear()
+        """CLOCK_BOOTTIME begins anew: the grants of before are over, and their nonces used all the same."""
+        self.nonces = dict.fromkeys(self.nonces, 0)
         self.spent = {digest: one._replace(until_mono_ns=0) for digest, one in self.spent.items()}

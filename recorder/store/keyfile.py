@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from pathlib import Path
 from stat import S_IMODE
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from recorder.store.errors import StoreError
 from recorder.store.layout import advice
 
 NO_BOARD = "-"  # the key may be used on any
+_TITLE = re.compile(r"lineage ([a-z]+ key) 1")
 
 
 class KeyFile(NamedTuple):
@@ -49,10 +51,11 @@ def read(path: Path, title: str) -> KeyFile:
                 f"whoever could"
             )
         lines = file.read(1024).split("\n")
+    wanted = title.removeprefix("lineage ").removesuffix(" 1")
+    if lines[0] != title and (other := _TITLE.fullmatch(lines[0])):
+        raise StoreError(f"{path} holds no {wanted} but a {other[1]}: name the file of the right one")
     if len(lines) != 4 or lines[0] != title or lines[3]:
-        raise StoreError(
-            f"{path} holds no {title.removeprefix('lineage ').removesuffix(' 1')}; restore it from your backup"
-        )
+        raise StoreError(f"{path} holds no {wanted}; restore it from your backup")
     try:
         seed = base64.b64decode(lines[1], validate=True)
     except ValueError as error:

@@ -87,6 +87,8 @@ class Sessions:
             requests = self._sessions[session] = _Requests(uid)
         else:
             self._sessions.move_to_end(session)
+            if counter <= requests.last_counter():  # a segment that is sealed on request may have it in its snapshot
+                return
         requests.add(counter, seq, digest)
 
     def last_counter(self, session: bytes) -> int:

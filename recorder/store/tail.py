@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from msgspec import Struct
 from msgspec.structs import astuple
 
+from recorder.core import cbor
 from recorder.core.entry import ZERO_HASH, entry_hash
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Axis, Decision, Stage
+from recorder.core.kinds import Axis
 from recorder.core.spending import Spent
 from recorder.core.tiles import Tile, TileTree
 from recorder.store.authority import Authority
+from recorder.store.open_cycle import OpenCycle
 from recorder.store.record import DAMAGED
 from recorder.store.sessions import Sessions
 
@@ -48,30 +49,7 @@ class Op:
     REVOCATION = 19  # what a list revokes (gate.authorities), seq of its entry
     SPENT = 20  # hash of a credential, and the fields of core.spending.Spent
     NONCE = 21  # nonce, and the CLOCK_BOOTTIME after which its decision cannot be used
-
-
-class OpenCycle(Struct):
-    """A cycle that can still be used; `made` moves with every commit, so it is changed in place."""
-
-    carrier: int
-    hash: bytes
-    who: bytes  # digest; its carrier is the cycle's own or an earlier entry
-    who_carrier: int
-    why: bytes
-    bundle: bytes
-    not_after_mono_ns: int
-    max_commits: int
-    actuators: list[int]
-    action_classes: list[str]
-    uid: int  # who opened it
-    made: int = 0
-    decision: int = Decision.EXTERNAL
-    stage: int = Stage.DIRECT
-    delegation: bytes | None = None  # hash of the credential that it rests on, where a policy decided
-    budgets: list[tuple[bytes, int]] = []  # those of the chain that bound commits, and how many they do
-    act: list[dict[str, Any]] | None = None  # what and where as contemplated, where a policy decided
-    deviate_to: str | None = None
-    truths: dict[str, str] = {}  # of the clauses that admitted it, for the next stage to compare
+    FORGET = 22  # hashes of credentials that are good for nothing any more, keys of revocations that say nothing more
 
 
 class Hold(NamedTuple):
@@ -108,6 +86,7 @@ class Tail:
         self.utc_ns = 0
         self.actuators: dict[str, int] = {}
         self.schemas: dict[bytes, list[list[Any]]] = {}
+        self.schema_bytes = 0  # of them all, as CBOR
         self.actuator_heads: dict[int, Axis] = {}
         self.policy_heads: dict[bytes, Axis] = {}
         self.cycles: dict[int, OpenCycle] = {}
@@ -121,7 +100,7 @@ class Tail:
             Op.EPOCH: self._epoch,
             Op.POLICY: self._policy,
             Op.ACTUATOR: self.actuators.__setitem__,
-            Op.SCHEMA: self.schemas.__setitem__,
+            Op.SCHEMA: self._schema,
             Op.CYCLE: self._cycle,
             Op.MADE: self._made,
             Op.CYCLE_GONE: self._cycle_gone,
@@ -137,6 +116,7 @@ class Tail:
             Op.REVOCATION: self._revocation,
             Op.SPENT: self._spent,
             Op.NONCE: self._nonce,
+            Op.FORGET: self._forget,
         }
 
     @property
@@ -214,7 +194,8 @@ class Tail:
             tail.boot, tail.os_boot, tail.identity_key, tail.epoch_key, tail.stopped, tail.bundle = window
             tail.mono_ns, tail.utc_ns = clock
             tail.actuators.update(actuators)
-            tail.schemas.update(dict(schemas))
+            for schema, fields in schemas:
+                tail._schema(schema, fields)
             tail.actuator_heads = {actuator: Axis(seq, digest) for actuator, seq, digest in heads}
             tail.policy_heads = {bundle: Axis(seq, digest) for bundle, seq, digest in policies}
             tail.cycles = {cycle[0]: OpenCycle(*cycle) for cycle in cycles}
@@ -240,6 +221,11 @@ class Tail:
 
     def _policy(self, bundle: bytes) -> None:
         self.bundle = bundle
+
+    def _schema(self, schema: bytes, fields: list[list[Any]]) -> None:
+        if schema not in self.schemas:
+            self.schema_bytes += len(cbor.pack(fields))
+        self.schemas[schema] = fields
 
     def _cycle(self, *fields: Any) -> None:  # noqa: ANN401 -- the fields of OpenCycle
         cycle = OpenCycle(*fields)
@@ -289,3 +275,6 @@ class Tail:
 
     def _nonce(self, nonce: bytes, until_mono_ns: int) -> None:
         self.authority.use(nonce, until_mono_ns, self.mono_ns)
+
+    def _forget(self, credentials: list[bytes], revocations: list[bytes]) -> None:
+        self.authority.forget(credentials, revocations)

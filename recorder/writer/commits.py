@@ -10,8 +10,9 @@ from recorder.core.kinds import Commit, Decision, Kind, RefType, Stage
 from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
+from recorder.gate.reasons import bounded
 from recorder.gate.table import COMMIT, RECORD
-from recorder.store.tail import OpenCycle
+from recorder.store.open_cycle import OpenCycle
 from recorder.writer import cycles
 from recorder.writer.context import Context, completed, failed
 from recorder.writer.families import Family
@@ -45,7 +46,7 @@ def commit(context: Context, session: Session, asked: CommitRequest, size: int) 
         if asked.actuator not in context.names:
             return failed("actuator_unknown", f"no actuator has number {asked.actuator}")
         return refuse(
-            journal, context.refusals, session, request, reasons, who={}, why={}, action_class=action_class,
+            journal, context.refusals, session, request, bounded(reasons), who={}, why={}, action_class=action_class,
             retention=context.retention(action_class), commit=(cycle, act),
         )  # fmt: skip
     drafted = _group(context, session, cycle, action_class, cycle.decision, size)
@@ -71,8 +72,7 @@ def _reasons(context: Context, session: Session, cycle: OpenCycle, asked: Commit
         reasons.append(f"cycle_class: name one of {', '.join(cycle.action_classes)}")
     if asked.action_class is not None and asked.action_class not in cycle.action_classes:
         reasons.append(f"cycle_class: {asked.action_class}")
-    row = context.table.classes.get(asked.action_class or cycle.action_classes[0])
-    if row is not None and COMMIT not in row.verbs:
+    if cycle.verbs is not None and COMMIT not in cycle.verbs:
         reasons.append(f"verb_not_permitted: commit, of class {asked.action_class or cycle.action_classes[0]}")
     if now > cycle.not_after_mono_ns:
         reasons.append("cycle_expired")
@@ -163,8 +163,7 @@ def rows_message(context: Context, session: Session, asked: RowsRequest) -> Answ
 
 
 def _rows_within_grant(context: Context, cycle: OpenCycle, stream: Stream, action_class: str, count: int) -> bool:
-    row = context.table.classes.get(action_class)
-    if row is not None and RECORD not in row.verbs:
+    if cycle.verbs is not None and RECORD not in cycle.verbs:
         return False
     spent = context.journal.tail.authority.spent
     if any(spent[digest].commits + count > limit for digest, limit in cycle.budgets):
@@ -225,7 +224,8 @@ def event(context: Context, session: Session, asked: EventRequest) -> Answer:
     why = completed("why_ungated", asked.why)
     if strangers:
         return refuse(
-            context.journal, context.refusals, session, request, [f"not_permitted: {name}" for name in strangers],
+            context.journal, context.refusals, session, request,
+            bounded(f"not_permitted: {name}" for name in strangers),
             who=context.who(session, who), why=why, action_class=asked.action_class,
             retention=context.retention(asked.action_class),
         )  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Any
 from recorder.core.kinds import Kind, Stage
 from recorder.core.messages import CloseCycle, JoinCycle, Opened, Status
 from recorder.core.stages import successor_error
-from recorder.store import tail as tails
+from recorder.store.open_cycle import OpenCycle
+from recorder.store.tail import Op
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, receipt
 
@@ -34,7 +35,7 @@ def close_cycle(context: Context, session: Session, asked: CloseCycle) -> Answer
     return receipt(end(context, cycle, asked.reason))
 
 
-def abortable(context: Context, session: Session, carrier: int) -> tails.OpenCycle | None:
+def abortable(context: Context, session: Session, carrier: int) -> OpenCycle | None:
     """The staged cycle that this session can abort; None where there is none."""
     cycle = context.journal.tail.cycles.get(carrier)
     if cycle is None or not cycle.hash or not may_end(context, session, cycle):
@@ -42,7 +43,7 @@ def abortable(context: Context, session: Session, carrier: int) -> tails.OpenCyc
     return cycle if successor_error(Stage(cycle.stage), Stage.ABORTED) is None else None
 
 
-def may_end(context: Context, session: Session, cycle: tails.OpenCycle) -> bool:
+def may_end(context: Context, session: Session, cycle: OpenCycle) -> bool:
     """The user who opened it, and who may act for all its actuators."""
     names = {context.names[number] for number in cycle.actuators}
     return session.peer.uid == cycle.uid or names <= session.permissions.actuators
@@ -65,17 +66,17 @@ def halt(context: Context, classes: frozenset[str]) -> None:
             end(context, cycle, "disk_full_halt")
 
 
-def end(context: Context, cycle: tails.OpenCycle, reason: str) -> int:
+def end(context: Context, cycle: OpenCycle, reason: str) -> int:
     """End a cycle, on record; returns the seq of its end."""
     journal = context.journal
     seq = journal.next_seq
     made = journal.tail.cycles[cycle.carrier].made
     journal.draft(Kind.CYCLE_END, {15: [cycle.carrier, made, reason]})
-    journal.move(tails.Op.CYCLE_GONE, cycle.carrier)
+    journal.move(Op.CYCLE_GONE, cycle.carrier)
     return seq
 
 
-def opened(context: Context, cycle: tails.OpenCycle, flags: int = 0) -> Opened:
+def opened(context: Context, cycle: OpenCycle, flags: int = 0) -> Opened:
     """What a controller hears of an open cycle."""
     names = {context.names[number]: number for number in cycle.actuators}
     return Opened(

@@ -6,17 +6,25 @@ from typing import Any
 
 from recorder.core import ids
 from recorder.core.errors import Misuse
+from recorder.core.grant import CLAIM
 from recorder.core.kinds import Decision, Stage
 from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import OpenCycle
 from recorder.gate.evidence import Before
 from recorder.gate.inputs import Now
 from recorder.gate.judging import Asked, Ground, Judged, judge
-from recorder.store.tail import OpenCycle as Open
+from recorder.store.open_cycle import OpenCycle as Open
 from recorder.writer.context import Context
 
 # What the recorder states of a decision, whatever a controller says of it.
 STATED: dict[str, Any] = {"evaluator": None, "clauses": None, "inputs": [], "alternatives": []}
+# What only the recorder states, whether it has something to state or not.
+OURS = frozenset(
+    {
+        *STATED, "policy", "contemplated", "reasons", "artefact", "replay", "counterfactual", "deviation",
+        "post_evaluation", "alternatives_truncated", "alternatives_total", CLAIM,
+    }
+)  # fmt: skip
 
 
 def is_due(context: Context, asked: OpenCycle) -> bool:

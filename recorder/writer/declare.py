@@ -22,13 +22,14 @@ from recorder.writer.session import Answer, Session, Stream, receipt
 STREAMS_MAX = 256  # a connection
 SCHEMA_MAX_BYTES = 16 * 1024
 SCHEMAS_MAX = 4096  # an origin: each stays in memory and in every snapshot
+SCHEMAS_MAX_BYTES = 512 * 1024  # of them all: a snapshot fits the smallest segment
 
 
 def actuator(context: Context, session: Session, asked: DeclareActuator) -> Answer:
     """The number of a configured actuator."""
     if asked.name not in session.permissions.actuators:
         return failed("not_permitted", f"uid {session.peer.uid} may not act for {asked.name!r}")
-    return _after(context, context.number(asked.name))
+    return _after(context, session, context.number(asked.name))
 
 
 def stream(context: Context, session: Session, asked: DeclareStream) -> Answer:
@@ -48,18 +49,24 @@ def stream(context: Context, session: Session, asked: DeclareStream) -> Answer:
     tail = context.journal.tail
     schema = rows.schema_id(asked.fields)
     if schema not in tail.schemas:
-        if len(tail.schemas) >= SCHEMAS_MAX or len(cbor.pack(asked.fields)) > SCHEMA_MAX_BYTES:
-            return failed("schemas_max", f"at most {SCHEMAS_MAX} schemas of {SCHEMA_MAX_BYTES} bytes each")
+        size = len(cbor.pack(asked.fields))
+        if len(tail.schemas) >= SCHEMAS_MAX or size > SCHEMA_MAX_BYTES or tail.schema_bytes + size > SCHEMAS_MAX_BYTES:
+            detail = f"at most {SCHEMAS_MAX} schemas, of {SCHEMA_MAX_BYTES} bytes each and {SCHEMAS_MAX_BYTES} in all"
+            return failed("schemas_max", detail)
         context.journal.draft(Kind.SCHEMA, {15: [asked.fields]})
         context.journal.move(Op.SCHEMA, schema, asked.fields)
     number = context.number(asked.actuator)
     session.streams.append(Stream(number, asked.actuator, schema, row_bytes, asked.what, asked.where, {}))
-    return _after(context, len(session.streams) - 1)
+    return _after(context, session, len(session.streams) - 1)
 
 
-def _after(context: Context, body: int) -> Answer:
-    """Answer once what was drafted so far is durable; at once where nothing was."""
+def _after(context: Context, session: Session, body: int) -> Answer:
+    """Answer once what was drafted so far is durable; at once where nothing was.
+
+    What the session sends next may use the declaration, so it joins no entry that is drafted before that.
+    """
     journal = context.journal
+    session.last_seq = max(session.last_seq, journal.next_seq - 1)
     return Answer(Status.OK, body, None if journal.is_empty else journal.next_seq - 1)
 
 

@@ -29,7 +29,8 @@ WRITING = DURABLE | {Verb.DECLARE_ACTUATOR, Verb.DECLARE_STREAM}  # these may le
 DRAFT_FACTOR = 4  # an entry with its claims and pages takes less than so many times the bytes of its request
 
 _ALWAYS = frozenset({Verb.CLOSE_CYCLE, Verb.GAP, Verb.ABANDON})  # what happened to the record itself
-_KINDS = frozenset({Kind.HOLD, Kind.MARK, Kind.EXTRACTION})  # what people do about it
+# What people do about it, and what takes a stolen key its power: else its thief would fill the disk first.
+_KINDS = frozenset({Kind.HOLD, Kind.MARK, Kind.EXTRACTION, Kind.CREDENTIAL, Kind.POLICY})
 
 
 def finds_room(context: Context, level: Level, request: Any) -> bool:  # noqa: ANN401 -- one of messages.REQUESTS

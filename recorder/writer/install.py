@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from recorder.core import policy, policy_issue
+from recorder.core import credential, policy, policy_issue
+from recorder.core.credential import Credential
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
 from recorder.core.messages import AppendRequest
@@ -72,12 +73,24 @@ def _placed(read: PolicyBundle, error: Unfit) -> str:
 
 def _credential(context: Context, raw: bytes) -> Answer:
     known = context.authorities
+    _make_room(context, credential.read(raw))
     read = known.judge_credential(raw)
     answer = _store(context, Kind.CREDENTIAL, CREDENTIAL, raw)
     context.journal.move(Op.CREDENTIAL, read.hash, raw)
     known.add(read)
     _end_revoked(context)
     return answer
+
+
+def _make_room(context: Context, another: Credential) -> None:
+    """Forget credentials that are good for nothing any more, where the pool is full."""
+    known, journal = context.authorities, context.journal
+    if another.hash in known.pool or known.has_room(another):
+        return
+    in_use = {cycle.delegation for cycle in journal.tail.cycles.values() if cycle.delegation is not None}
+    gone = known.forgettable(journal.moment, in_use)
+    journal.move(Op.FORGET, *gone)
+    known.forget(gone)
 
 
 def _matrix(context: Context, raw: bytes) -> Answer:

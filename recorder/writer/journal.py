@@ -18,8 +18,9 @@ from recorder.core.keys import Signer, kid
 from recorder.core.kinds import IDENTITY_SIGNED, Axis, Kind, Time
 from recorder.core.moments import Floor
 from recorder.core.spending import NOTHING
+from recorder.store.open_cycle import OpenCycle
 from recorder.store.store import Store
-from recorder.store.tail import Op, OpenCycle, Tail
+from recorder.store.tail import Op, Tail
 from recorder.writer import header
 from recorder.writer.families import Family, Randomness, make
 from recorder.writer.gathering import Gathering
@@ -105,7 +106,7 @@ class Journal:
         self._drafts: list[Draft] = []
         self._operations: list[list[Any]] = []
         self._made: set[int] = set()
-        self._spending: set[bytes] = set()
+        self._spending: dict[bytes, None] = {}  # in the order of their first use
         self._opened: list[int] = []
         self.floor = Floor(store.tail.authority.floor_ns)
         self.now = self.tick()
@@ -202,14 +203,13 @@ class Journal:
         for digest, _ in cycle.budgets:
             have = spent.get(digest, NOTHING)
             spent[digest] = have.opening(self.now.mono_ns, cycle.not_after_mono_ns)
-            self._spending.add(digest)
+            self._spending[digest] = None
 
     def _spend(self, cycle: OpenCycle, commits: int) -> None:
         spent = self.tail.authority.spent
         for digest, _ in cycle.budgets:
-            have = spent.get(digest, NOTHING)
-            spent[digest] = have._replace(commits=have.commits + commits)
-            self._spending.add(digest)
+            spent[digest] = spent[digest].committing(commits)
+            self._spending[digest] = None
 
     def family(self, name: str, claims: dict[str, Any], *, whole: bool = False) -> Family:
         """Salt and digest a family of this transaction."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, NamedTuple
 
+from recorder.core import cbor
 from recorder.core.kinds import Decision, Kind, RefType, Stage
 from recorder.core.messages import OpenCycle, Status
 from recorder.core.protocol import request_id
 from recorder.core.stages import end_reason, successor_error
 from recorder.gate.judging import Judged
-from recorder.store import tail as tails
+from recorder.gate.reasons import bounded
+from recorder.store.open_cycle import OpenCycle as Open
 from recorder.store.tail import Op
-from recorder.writer import cycles, decision
+from recorder.writer import cycles, decision, families
 from recorder.writer.context import Context
 from recorder.writer.refusals import refuse
 from recorder.writer.session import Answer, Session
@@ -34,18 +37,20 @@ def open_cycle(context: Context, session: Session, asked: OpenCycle) -> Answer:
     """Grant a cycle as the bundle in force says, or refuse it on record."""
     who = context.who(session, asked.who)
     predecessor, reasons = _predecessor(context, session, asked)
-    reasons += _reasons(context, session, asked)
+    is_due = decision.is_due(context, asked)
+    reasons += _reasons(context, session, asked, {**decision.STATED, **asked.why} if is_due else asked.why)
     granted: _Granted | None = None
     why = {**asked.why, "policy": context.table.digest}
-    if decision.is_due(context, asked):
+    if is_due:
         judged = decision.judged(context, asked, who, predecessor, reasons)
-        why, reasons = {**asked.why, **judged.why}, judged.reasons if judged.decision == Decision.REFUSED else []
+        why = {key: value for key, value in asked.why.items() if key not in decision.OURS} | judged.why
+        reasons = judged.reasons if judged.decision == Decision.REFUSED else []
         granted = _Granted(judged.decision, why, judged.max_commits, judged.not_after_mono_ns, judged)
     request = request_id(session.id, asked.counter)
     if reasons:
         first = asked.action_classes[0]
         return refuse(
-            context.journal, context.refusals, session, request, reasons,
+            context.journal, context.refusals, session, request, reasons if granted is not None else bounded(reasons),
             who=who, why=why, action_class=first, retention=context.retention(first), stage=asked.stage,
         )  # fmt: skip
     if granted is None:  # the controller's own decision
@@ -60,13 +65,15 @@ def _opened(
     asked: OpenCycle,
     who: dict[str, Any],
     granted: _Granted,
-    predecessor: tails.OpenCycle | None,
+    predecessor: Open | None,
 ) -> Answer:
     journal, judged = context.journal, granted.judged
     numbers = [context.number(name) for name in asked.actuators]
     seq = journal.next_seq
-    who_family, why_family = journal.family("who", who), journal.family("why", granted.why)
-    nonce = None if judged is None else judged.nonce
+    encoded = {} if judged is None else judged.encoded
+    who_family = journal.family("who", who)
+    why_family = families.make("why", granted.why, journal.randomness, known=encoded)
+    nonce, nonce_until_ns = (None, 0) if judged is None or judged.nonce is None else judged.nonce
     fields: dict[int, Any] = {
         8: [who_family.digest, seq],
         9: [why_family.digest, seq],
@@ -80,24 +87,25 @@ def _opened(
     if refs:
         fields[12] = refs
     journal.draft(Kind.CYCLE, fields, {8: who_family.claims, 9: why_family.claims}, bundle=context.table.digest)
-    opened = tails.OpenCycle(
+    opened = Open(
         seq, b"", who_family.digest, seq, why_family.digest, context.table.digest, granted.not_after_mono_ns,
         granted.max_commits, numbers, list(asked.action_classes), session.peer.uid,
-        decision=int(granted.decision), stage=asked.stage, act=None if asked.act is None else list(asked.act),
+        decision=int(granted.decision), stage=asked.stage, act_digest=_digest(asked),
     )  # fmt: skip
-    if judged is not None:
+    if judged is not None and asked.act is not None:  # which is among the reasons else
+        opened.act, opened.verbs = list(asked.act), sorted(context.table.classes[asked.action_classes[0]].verbs)
         opened.delegation, opened.budgets, opened.deviate_to = judged.chain[0], list(judged.budgets), judged.deviate_to
         opened.truths = {one["id"]: one["truth"] for one in granted.why["clauses"]}
         journal.spend_time(opened)
     journal.open_cycle(opened)
     if nonce is not None:
-        journal.move(Op.NONCE, nonce, granted.not_after_mono_ns)
+        journal.move(Op.NONCE, nonce, nonce_until_ns)  # a later cycle cannot use it either
     if predecessor is not None:
         cycles.end(context, predecessor, end_reason(Stage(asked.stage)))
     return Answer(Status.OK, cycles.opened(context, opened), seq)
 
 
-def _references(context: Context, asked: OpenCycle, predecessor: tails.OpenCycle | None) -> dict[int, list[list[Any]]]:
+def _references(context: Context, asked: OpenCycle, predecessor: Open | None) -> dict[int, list[list[Any]]]:
     refs: dict[int, list[list[Any]]] = {}
     if predecessor is not None:
         refs[int(RefType.STAGE_PREDECESSOR)] = [[None, predecessor.carrier, predecessor.hash]]
@@ -106,7 +114,7 @@ def _references(context: Context, asked: OpenCycle, predecessor: tails.OpenCycle
     return refs
 
 
-def _predecessor(context: Context, session: Session, asked: OpenCycle) -> tuple[tails.OpenCycle | None, list[str]]:
+def _predecessor(context: Context, session: Session, asked: OpenCycle) -> tuple[Open | None, list[str]]:
     """The cycle whose next stage is asked for, and why it cannot follow."""
     if asked.predecessor is None:
         wrong = successor_error(None, Stage(asked.stage))
@@ -120,15 +128,18 @@ def _predecessor(context: Context, session: Session, asked: OpenCycle) -> tuple[
     names = {context.names[number] for number in found.actuators}
     if asked.action_classes != found.action_classes or not names.issuperset(asked.actuators):
         reasons.append("stage_changed: other classes or actuators than those of the stage before")
-    if (None if asked.act is None else list(asked.act)) != found.act:
+    if _digest(asked) != found.act_digest:
         reasons.append("stage_changed: another act than that of the stage before")
     return found, reasons
 
 
-def _reasons(context: Context, session: Session, asked: OpenCycle) -> list[str]:
+def _digest(asked: OpenCycle) -> bytes | None:
+    return None if asked.act is None else sha256(cbor.pack(list(asked.act))).digest()
+
+
+def _reasons(context: Context, session: Session, asked: OpenCycle, why: dict[str, Any]) -> list[str]:
     """Why it is refused whoever decides."""
     tail = context.journal.tail
-    why = asked.why if not decision.is_due(context, asked) else {**decision.STATED, **asked.why}
     reasons = [f"not_permitted: {name}" for name in asked.actuators if name not in session.permissions.actuators]
     reasons += context.table.reasons_against(asked.who, why, asked.action_classes, asked.max_commits, asked.valid_ms)
     if context.require_policy and context.table.signed is None and context.is_gated(asked.action_classes):

@@ -1,4 +1,8 @@
-"""Refusals: the first of its kind is an entry, repeats within a second get its id and are counted in a fault entry."""
+"""Refusals: the first of its kind is an entry, repeats within a second get its id and are counted in a fault entry.
+
+Reasons tell numbers, such as a magnitude, and who asks can choose a new one each time.  So a user has `VARIED_MAX`
+entries a second for what differs in details; beyond them, what has the same first reason is of the same kind.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from typing import Any
 from recorder.core import entry
 from recorder.core.kinds import Decision, Kind, Stage
 from recorder.core.messages import Refused, Status
-from recorder.store.tail import OpenCycle
+from recorder.store.open_cycle import OpenCycle
 from recorder.writer.journal import Act, Journal
 from recorder.writer.session import Answer, Session
 
 QUIET_NS = 1_000_000_000
 REMEMBERED_MAX = 1024
+VARIED_MAX = 64
 FAULT = "refusals_repeated"
 
 
@@ -32,6 +37,16 @@ class Refusals:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._recent: dict[tuple[Any, ...], _Repeats] = {}
+        self._varied: dict[int, tuple[int, int]] = {}  # by user: since when, how many entries
+
+    def key(self, uid: int, action_class: str, carrier: int | None, reasons: list[str]) -> tuple[Any, ...]:
+        """What is the same in refusals of the same kind."""
+        exact = (uid, action_class, carrier, tuple(reasons))
+        now_ns = self._journal.now.mono_ns
+        since_ns, entries = self._varied.get(uid, (now_ns, 0))
+        if entries < VARIED_MAX or now_ns - since_ns >= QUIET_NS or exact in self._recent:
+            return exact
+        return (uid, reasons[0].partition(":")[0])
 
     def repeat(self, key: tuple[Any, ...], request: bytes, reasons: list[str]) -> Answer | None:
         """The answer to a refusal that was written less than a second ago, or None."""
@@ -46,7 +61,10 @@ class Refusals:
         """A refusal was drafted."""
         if len(self._recent) >= REMEMBERED_MAX:
             self.settle(force=True)
-        self._recent[key] = _Repeats(seq, request, self._journal.now.mono_ns)
+        now_ns = self._journal.now.mono_ns
+        self._recent[key] = _Repeats(seq, request, now_ns)
+        since_ns, entries = self._varied.get(key[0], (now_ns, 0))
+        self._varied[key[0]] = (since_ns, entries + 1) if now_ns - since_ns < QUIET_NS else (now_ns, 1)
 
     def settle(self, *, force: bool = False) -> bool:
         """Draft the fault entries that are due; returns whether there were any."""
@@ -96,7 +114,7 @@ def refuse(
 
     """
     cycle = commit[0] if commit else None
-    key = (session.peer.uid, action_class, cycle.carrier if cycle else None, tuple(reasons))
+    key = refusals.key(session.peer.uid, action_class, cycle.carrier if cycle else None, reasons)
     repeated = refusals.repeat(key, request, reasons)
     if repeated is not None:
         return repeated

@@ -21,7 +21,7 @@ from recorder.writer.refusals import refused_before
 from recorder.writer.session import Answer, Session
 
 # What a policy adds to a why must fit one `read` reply with it: the clauses, and what was consumed once more.
-OPENING_MAX_BYTES = 32 * 1024
+OPENING_MAX_BYTES = 24 * 1024
 _VERBS: dict[int, Callable[[Context, Session, Any], Answer]] = {
     Verb.OPEN_CYCLE: opening.open_cycle,
     Verb.JOIN_CYCLE: cycles.join_cycle,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any
 
 from recorder.audit.redecide import Recorded
 from recorder.core import policy
+from recorder.core.decided import counterfactual
 from recorder.core.entry import decode
 from recorder.core.kinds import Decision
 from recorder.core.policy import Policy
@@ -77,6 +78,8 @@ class DecidedBuilder(LineageBuilder):
         if artefact is not None:
             artefact(parts)
         why = self.why(decided, Artefact(**parts).encode(), situation)
+        without = partial(self.program.without, decided)
+        why["counterfactual"] = counterfactual(decided, without, refused_anyway=bool(reasons))
         if reasons:
             why["reasons"] = [*reasons, *(decided.reasons if decided.decision == Decision.REFUSED else [])]
             why.pop("deviation", None)
@@ -105,7 +108,6 @@ class DecidedBuilder(LineageBuilder):
             "contemplated": {"what": {"mode": "position", "magnitude": 1.0, "unit": "rad/s"}, "where": {}},
             "reasons": decided.reasons,
             "alternatives": [{"what": "slower", "reason": "too_late"}],
-            "counterfactual": {"without": ["within-limits"], "decision": "refused"},
             "artefact": artefact,
             "replay": artefact_hash(artefact),
         }  # fmt: skip

@@ -16,8 +16,9 @@ from recorder.core.kinds import Decision, Kind
 from recorder.core.trust import Trust, parse_trust
 from recorder.core.verdict import Report
 from tests.audit.lineages import to_bundle, write_state
-from tests.credential_builder import ROOT
+from tests.credential_builder import ROOT, from_root
 from tests.gated_builder import GatedBuilder, evaluator
+from tests.vectors.broken_authority import observed_by
 from tests.vectors.valid import decided
 
 TRUST = parse_trust(f"root {ROOT}\nquorum none\n".encode())
@@ -95,7 +96,20 @@ def test_what_is_not_in_a_selection_is_no_error(tmp_path: Path) -> None:
     cycle = lineage.gated()
     report = a_selection(tmp_path, lineage, cycle.carrier, cycle.carrier)
     assert [one.error for one in report.problems] == ["selection_partial"]
-    assert (report.authority, report.notes["authority_unjudged"]) == ("nothing", 1)
+    assert (report.authority, report.notes["authority_unjudged"]) == ("indeterminate", 1)  # the policy was judged
+
+
+def test_a_selection_brings_observers_of_entries(tmp_path: Path) -> None:
+    """And the credential of who signed what such an entry has."""
+    lineage = GatedBuilder().ready()
+    observer = from_root("lidar", role="inspector")
+    lineage.bring(credential=observer.signed.raw)
+    seen = lineage.seen(observed_by(observer))
+    vouched = {"credential": observer.hash}
+    cycle = lineage.gated(seen=seen, signed=True, lying=lambda why: why["inputs"][0].update(vouched))
+    report = a_selection(tmp_path, lineage, cycle.carrier, cycle.carrier)
+    assert [one.error for one in report.problems] == ["selection_partial"]
+    assert report.authority == "pass"
 
 
 def test_a_selection_brings_entries_of_inputs(tmp_path: Path) -> None:

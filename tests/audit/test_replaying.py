@@ -18,6 +18,7 @@ from recorder.audit.source import Held
 from recorder.audit.span import Span
 from recorder.core import cbor
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Kind
 from recorder.core.policy_replay import Artefact, Situation
 from recorder.gate.cel import Cel
@@ -147,6 +148,9 @@ def _input(at: int, **values: Any) -> Change:
         (DEVIATED, lambda why: why["deviation"].update(committed="faster"), "deviation"),
         (DEVIATED, lambda why: why["deviation"].update(clause="other"), "deviation"),
         (DEVIATED, lambda why: why.pop("deviation"), "deviation"),
+        (ADMITTED, _setting(counterfactual={"without": [], "decision": "refused"}), "counterfactual"),
+        (DEVIATED, lambda why: why["counterfactual"].update(decision="deviated"), "counterfactual"),
+        (REFUSED, _setting(counterfactual=None), "counterfactual"),
         (ADMITTED, _setting(replay=bytes(32)), "replay"),
         (ADMITTED, lambda why: why.pop("replay"), "replay"),
         (ADMITTED, _setting(evaluator="planner/2"), "evaluator"),
@@ -253,6 +257,50 @@ def test_records_of_any_shape_are_read(record: Any) -> None:
     lineage = DecidedBuilder().begin()
     recorded = lineage.recorded(lineage.ask(ADMITTED))._replace(claims=cbor.encode(record))
     assert redecide(recorded, PROGRAMS).outcome == "different"
+
+
+# --- Stages
+
+
+def since(lineage: DecidedBuilder, seq: int, **changed: Any) -> dict[str, Any]:
+    """What a stage says of the one before, if a clause came out otherwise between DEVIATED and ADMITTED."""
+    said = {
+        "predecessor": str(entry_id(lineage.hash_of(seq), seq)),
+        "decision": "deviated",
+        "changed": ["separation.slow"],
+    }
+    return {"post_evaluation": {**said, **changed}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome"),
+    [
+        ({}, "same"),
+        ({"changed": []}, "different"),
+        ({"decision": "admitted"}, "different"),
+        ({"predecessor": "1-00"}, "different"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_changed_since_the_stage_before(tmp_path: Path, changed: Any, outcome: str, *, alone: bool) -> None:
+    """Made again from both decisions, also where only the later one is asked about."""
+    lineage = DecidedBuilder().begin()
+    first = lineage.ask(DEVIATED, stage=1)
+    second = lineage.ask(ADMITTED, _setting(**since(lineage, first, **changed)), stage=2, after=first)
+    listed, _ = replayed(lineage, tmp_path, span=Span(second, second) if alone else None)
+    assert (listed[-1].seq, listed[-1].outcome) == (second, outcome)
+    assert [one.part for one in listed[-1].differences] == ([] if outcome == "same" else ["post_evaluation"])
+    assert len(listed) == (1 if alone else 2)
+
+
+def test_a_stage_that_says_nothing_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference; unless the one before is too far below to be held against it."""
+    lineage = DecidedBuilder().begin()
+    first, _ = lineage.ask(DEVIATED, stage=1), lineage.ask(DEVIATED, stage=1)
+    lineage.ask(ADMITTED, stage=2, after=first)
+    assert replayed(lineage, tmp_path)[0][-1].outcome == "different"
+    monkeypatch.setattr(replaying, "STAGED_KEPT", 1)
+    assert replayed(lineage, tmp_path / "again")[0][-1].outcome == "same"
 
 
 # --- Without artefact

@@ -19,11 +19,11 @@ EXAMPLE = Path(__file__).resolve().parent.parent.parent / "configs" / "scope.tom
 def test_the_example() -> None:
     """The example that is shipped grants what its comments say."""
     assert load(EXAMPLE) == Scope(
-        action_classes=frozenset({"motion", "grip"}),
-        actuators=frozenset({"shoulder", "elbow", "gripper"}),
-        limits={"N": (0.0, 60.0), "m/s": (0.0, 0.5), "none": (0, 0)},
-        areas=frozenset({Area("cell", (-1.0, -1.0, 0.0), (1.0, 1.0, 2.0))}),
-        times=frozenset({Times(6 * 3600, 22 * 3600, 0b0011111)}),
+        action_classes=frozenset({"motion"}),
+        actuators=frozenset({"arm", "arm.gripper"}),
+        limits={"N": (0.0, 60.0), "rad": (0.0, 3.2), "rad/s": (0.0, 2.4), "none": (0, 0)},
+        areas=frozenset({Area("arm_base", (-1.0, -1.0, 0.0), (1.0, 1.0, 2.0))}),
+        times=frozenset({Times(0, 86_400, 127)}),
         counts=Counts(500, 900),
         delegations=1,
     )

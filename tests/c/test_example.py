@@ -11,7 +11,7 @@ import pytest
 from tests.c.building import C99, HEADER_DIR, SANITIZERS, compiled, needs_gcc
 from tests.running import Running, make_state, records_of, verified
 
-pytestmark = needs_gcc
+pytestmark = [needs_gcc, pytest.mark.alone]
 LOOP = HEADER_DIR / "examples" / "loop.c"
 
 

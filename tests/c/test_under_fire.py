@@ -12,7 +12,7 @@ from tests.c.building import C99, HERE, SANITIZERS, Program, compiled, needs_gcc
 from tests.c.recorded import recorded_in
 from tests.running import Running, make_state, verified
 
-pytestmark = needs_gcc
+pytestmark = [needs_gcc, pytest.mark.alone]
 TICKS = 3000
 
 

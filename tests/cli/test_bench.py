@@ -36,7 +36,7 @@ def test_every_measure_has_figures(found: Any) -> None:
     assert {one["measure"] for one in found["figures"]} == {*SHARES, "memory"}
     assert len({(one["measure"], one["name"]) for one in found["figures"]}) == len(found["figures"])
     for one in found["figures"]:
-        assert one["value"] >= 0, one
+        assert one["value"] >= 0 or "added" in one["name"], one  # a difference of what was measured
         assert one["unit"], one
         assert (one["floor"] is None) == (one["floor_name"] is None) == (one["ratio"] is None), one
         assert one["ratio"] is None or one["ratio"] >= 0, one
@@ -47,8 +47,8 @@ def test_every_measure_has_figures(found: Any) -> None:
 def test_what_is_compared_in_rounds_has_them(found: Any) -> None:
     """One value a round, and the one that is shown lies among them; but for what needs a time of its own."""
     for one in found["figures"]:
-        in_rounds = one["measure"] in {"sync", "lmdb", "commit", "pipelined", "rows-max", "verify", "segments"}
-        if in_rounds and not one["name"].endswith("across segments"):
+        in_rounds = one["measure"] in {"sync", "lmdb", "commit", "pipelined", "rows-max", "verify", "segments", "gate"}
+        if in_rounds and not one["name"].endswith("across segments") and not one["name"].startswith("RssAnon"):
             assert len(one["rounds"]) == 2, one
             assert min(one["rounds"]) <= one["value"] <= max(one["rounds"]), one
 

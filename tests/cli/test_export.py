@@ -14,7 +14,9 @@ from mcap.reader import make_reader
 from recorder.core.note import ED25519, VerifierKey
 from tests.audit.lineages import rezipped, small, to_bundle, write_state
 from tests.cli.states import ENV, Running, lineage, made, one_line, parsed, ran
+from tests.credential_builder import ROOT
 from tests.export.mcaps import Mcap
+from tests.gated_builder import GatedBuilder
 
 LINEAGE = small()
 _WITHOUT_MCAP = """
@@ -118,6 +120,21 @@ def test_trust_pins_the_identity(state: Path, tmp_path: Path) -> None:
     assert told["report"]["identity"] == "pinned"
     trust.write_text(f"log {VerifierKey.derive('acme/arm-7', ED25519, bytes(31) + b'1')}\nquorum none\n")
     assert lineage("export", "--state", state, "--trust", trust, "--to", tmp_path / "b.mcap").returncode == 1
+
+
+def test_what_cannot_be_decided_is_said_in_the_file_too(tmp_path: Path) -> None:
+    """Authority of a cycle that a clock left open: no failure, and no pass."""
+    open_ended = GatedBuilder()
+    open_ended.clock.quality = 1
+    open_ended.ready().gated()
+    trust, path = tmp_path / "trust", tmp_path / "a.mcap"
+    trust.write_text(f"root {ROOT}\nquorum none\n")
+    state = write_state(tmp_path / "state", open_ended)
+    done = lineage("export", "--state", state, "--trust", trust, "--to", path)
+    assert (done.returncode, "authority indeterminate" in done.stdout) == (0, True), done.stderr
+    said = Mcap(path)
+    assert said.metadata["lineage/verification"]["authority"] == "indeterminate"
+    assert "authority indeterminate" in said.values("/lineage")[0]["message"]
 
 
 def test_misuse_is_one_line(state: Path, bundle: Path, tmp_path: Path) -> None:

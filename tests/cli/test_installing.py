@@ -167,9 +167,12 @@ def test_a_list_whose_signer_nobody_knows_is_told_as_such(fleet: Fleet, recorder
     ann = credential.read(fleet.ann.read_bytes())
     directory.revoke(fleet.authority, [ann.hash], "lost", int(time.time()))
     lineage("credential", "install", fleet.authority.path / directory.REVOKED, "--state", state)
-    text = lineage("credential", "list", "--socket", recorder.socket).stdout
-    assert "by nobody known above it: lost" in text
-    assert "by nobody known" not in lineage("credential", "list", "--state", state).stdout
+    listed = lineage("credential", "list", "--socket", recorder.socket)
+    assert "by nobody known above it: lost" in listed.stdout
+    assert "no root is known here" in listed.stderr
+    listed = lineage("credential", "list", "--state", state)
+    assert "by nobody known" not in listed.stdout
+    assert listed.stderr == ""
 
 
 def test_a_file_that_is_none_of_them(recorder: Running, tmp_path: Path) -> None:
@@ -178,6 +181,17 @@ def test_a_file_that_is_none_of_them(recorder: Running, tmp_path: Path) -> None:
     file.write_bytes(b"nothing")
     said = one_line(lineage("credential", "install", file, "--socket", recorder.socket))
     assert "no credential, no recognition matrix and no revocation list" in said
+
+
+def test_what_descends_from_nobody_says_whom_the_recorder_trusts(recorder: Running, tmp_path: Path) -> None:
+    """And what is no policy at all is named with what makes one."""
+    other = directory.make(tmp_path / "other", "other", int(time.time()))
+    said = one_line(lineage("credential", "install", other.path / "matrix.cose", "--socket", recorder.socket))
+    assert "matrix_signature" in said
+    assert "`lineage doctor` says which" in said
+    said = one_line(lineage("policy", "install", other.path / "matrix.cose", "--socket", recorder.socket))
+    assert "matrix.cose is no signed policy" in said
+    assert "lineage policy sign" in said
 
 
 def test_another_user_needs_the_configuration() -> None:

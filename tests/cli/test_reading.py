@@ -21,6 +21,7 @@ from recorder.cli import VERBS, run
 from recorder.core.ids import entry_id
 from recorder.core.note import ED25519, VerifierKey
 from tests.audit.lineages import small, to_bundle, write_state
+from tests.lineage_builder import LineageBuilder
 
 LINEAGE = small(40)
 SIZE = LINEAGE.seq
@@ -90,6 +91,14 @@ def test_log_says_in_one_line_what_an_entry_is(lineage: Any, state: Path) -> Non
     assert any("joint1 x3" in line for line in lines), "rows"
     assert any("ungated" in line and "emergency_stop" in line for line in lines)
     assert all("2025-10-09T08:53:20." in line for line in lines)
+
+
+def test_log_says_where_it_cuts(lineage: Any, tmp_path: Path) -> None:
+    """A reason that is cut in the middle of a number would be another one."""
+    made = LineageBuilder().setup(1)
+    made.refuse_opening(reasons=["beyond_contemplated: magnitude " + "4" * 100])
+    (line,) = lineage("log", "--state", write_state(tmp_path / "cut", made), "-n", 1).lines
+    assert line.endswith("4…")
 
 
 def test_log_as_json_is_one_object_a_line_without_secrets(lineage: Any, state: Path) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from recorder.client import Recorder
-from tests import running
 from tests.claims import WHAT, WHO, WHY
 from tests.running import Running, make_state, wait_until
 
@@ -24,10 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
-def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def recorder(tmp_path: Path) -> Iterator[Running]:
     """A recorder that lets us log extractions."""
-    monkeypatch.setattr(running, "CONFIG", running.CONFIG.replace('"observation"]', '"observation", "extraction"]'))
-    with Running(make_state(tmp_path / "s")) as started:
+    with Running(make_state(tmp_path / "s", append='["mark", "observation", "extraction"]')) as started:
         yield started
 
 

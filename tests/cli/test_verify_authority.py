@@ -44,6 +44,7 @@ def test_it_says_what_was_not_judged(tmp_path: Path) -> None:
         "authority of 3 cycles, policies or credentials was not judged: the trust file names no root, or none is given"
     )
     assert f"  note: {why}" in lines
+    assert "  authority     nothing proved, see the notes" in lines
 
 
 def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:
@@ -51,8 +52,15 @@ def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:
     made = GatedBuilder()
     made.clock.quality = 1
     made.ready().gated()
-    said = lineage("verify", "--state", write_state(tmp_path / "state", made), "--trust", trust)
+    state = write_state(tmp_path / "state", made)
+    said = lineage("verify", "--state", state, "--trust", trust)
     lines = said.stdout.splitlines()
     assert said.returncode == 0, said.stderr
-    assert "  authority     nothing to check" in lines
-    assert "  note: authority of 2 is indeterminate: the recorder's clock was not known well enough" in lines
+    assert "  authority     indeterminate" in lines
+    assert "  step  9  indeterminate credentials and delegations: 2 checked" in lines
+    note = (
+        "authority of 2 cycles, policies or credentials is indeterminate: the recorder's clock was not known to be "
+        "synchronised, so none of them is known to have been in its time"
+    )
+    assert f"  note: {note}" in lines
+    assert parsed(lineage("verify", "--state", state, "--trust", trust, "--json"))["authority"] == "indeterminate"

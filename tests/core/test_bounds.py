@@ -98,7 +98,7 @@ def test_a_magnitude_below_nothing() -> None:
 def test_a_deviation_is_done_as_decided() -> None:
     """The commit says that it does what was decided instead; all else holds as before."""
     assert reasons({"committed": "slow"}, deviate_to="slow") == []
-    assert reasons({}, deviate_to="slow") == ["beyond_contemplated: committed None, decided was 'slow'"]
+    assert reasons({}, deviate_to="slow") == ["beyond_contemplated: what.committed is not stated, decided was 'slow'"]
     assert reasons({"committed": "slow", "magnitude": 1.3}, deviate_to="slow")[0].startswith(
         "beyond_contemplated: magnitude"
     )
@@ -110,7 +110,7 @@ def test_a_deviation_is_done_as_decided() -> None:
         ({"action_class": "dig"}, "action_classes: dig is not granted"),
         ({"actuator": "wrist"}, "actuators: wrist is not granted"),
         ({"where": {"frame": "cell", "position_m": [1.5, 0.0, 0.0]}}, "areas: [1.5, 0.0, 0.0] in 'cell' lies in no granted area"),
-        ({"where": {}}, "areas: None is no position"),
+        ({"where": {}}, "areas: no position_m is stated"),
         ({"where": {"frame": "cell", "position_m": [float("nan")] * 3}}, "areas: [nan, nan, nan] in 'cell' lies in no granted area"),
         ({"utc_ns": UTC_NS + 14 * 3600 * NS}, "times: Thursday 22:53:21 UTC lies in no granted time"),
         ({"utc_ns": None}, "times: the time is not known"),

@@ -58,10 +58,3 @@ def test_any_bytes_are_refused(data: bytes) -> None:
     """No bytes raise anything but the error of the format."""
     with pytest.raises(FormatError, match="replay_malformed"):
         policy_replay.decode(data)
-
-
-def test_what_has_no_place_in_the_format_is_not_stored() -> None:
-    """A NaN never comes from a request; one that came from elsewhere is refused."""
-    nan = Situation("motion", {"a": Given(float("nan"), "", None, signed=False)}, {})
-    with pytest.raises(FormatError, match="not a finite number"):
-        ARTEFACT._replace(situation=nan).encode()

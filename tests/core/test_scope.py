@@ -68,7 +68,7 @@ def test_an_empty_scope_grants_nothing() -> None:
         ({"frame": ["cell"]}, "areas: [0.1, 0.2, 0.3] in ['cell'] lies in no granted area"),
         ({"position_m": [0.1, 0.2, 2.1]}, "areas: [0.1, 0.2, 2.1] in 'cell' lies in no granted area"),
         ({"position_m": [0.1, math.nan, 0]}, "areas: [0.1, nan, 0] in 'cell' lies in no granted area"),
-        ({"position_m": None}, "areas: None is no position"),
+        ({"position_m": None}, "areas: no position_m is stated"),
         ({"position_m": [0.1, 0.2]}, "areas: [0.1, 0.2] is no position"),
         ({"position_m": [0.1, 0.2, "0"]}, "areas: [0.1, 0.2, '0'] is no position"),
         ({"position_m": {0: 1}}, "areas: {0: 1} is no position"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from recorder.core.kinds import Stage
 from recorder.core.stages import end_reason, successor_error
 from recorder.core.verify import verify_lineage
 from recorder.core.verify.stages import STAGED_KEPT, Stages
-from tests.lineage_builder import MS, ORIGIN, LineageBuilder, OpenCycle
+from tests.lineage_builder import MS, ORIGIN, WHERE, WHY, LineageBuilder, OpenCycle
 from tests.vectors.valid import staged
 
 LEGAL = {
@@ -26,7 +27,7 @@ def test_the_table(before: Stage | None, after: Stage) -> None:
     """Of 30 transitions 6 are legal; a wrong one says what may follow."""
     error = successor_error(before, after)
     assert (error is None) == ((before, after) in LEGAL)
-    assert error is None or error.startswith(f"{after.name.lower()} after ")
+    assert error is None or error.startswith(f"{after.name.lower()} {'after ' if before is not None else 'without '}")
 
 
 def found(lineage: LineageBuilder) -> dict[str, list[int | None]]:
@@ -215,6 +216,41 @@ def test_what_is_not_wrong() -> None:
     assert found(lineage) == {}
 
 
+def acting(magnitude: float = 0.5, **where: Any) -> dict[str, Any]:
+    """A why that says which act it is about."""
+    return {**WHY, "contemplated": {"what": {"mode": "position", "magnitude": magnitude}, "where": {**WHERE, **where}}}
+
+
+@pytest.mark.parametrize(
+    ("after", "withheld", "changed"),
+    [
+        (acting(), (), False),
+        (acting(0.6), (), True),
+        (acting(frame="tool"), (), True),
+        (WHY, (), False),
+        (acting(0.6), ("contemplated",), False),
+    ],
+)
+def test_the_act_stays_the_same(after: dict[str, Any], withheld: tuple[str, ...], *, changed: bool) -> None:
+    """What and where, as far as both are disclosed."""
+    lineage = LineageBuilder(transport=True, withhold=withheld).setup(1)
+    first = lineage.cycle(stage=1, why=acting())
+    second = lineage.cycle(stage=2, after=first.carrier, why=after)
+    assert found(lineage) == ({"stage_changed": [second.carrier]} if changed else {})
+
+
+def test_the_act_of_claims_that_are_not_here_is_not_judged() -> None:
+    """Nor that of claims of another digest, which step 8 finds."""
+    lineage = LineageBuilder().setup(1)
+    first = lineage.cycle(stage=1, why=acting())
+    lineage.cycle(stage=2, after=first.carrier, why=acting(0.6))
+    lineage.records[first.carrier] = lineage.records[first.carrier]._replace(claims=lineage.records[-1].claims)
+    assert "claims_mismatch" in found(lineage)
+    assert "stage_changed" not in found(lineage)
+    lineage.records[first.carrier] = lineage.records[first.carrier]._replace(claims=None)
+    assert "stage_changed" not in found(lineage)
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """Cycles that are over go first; one that may go on stays."""
     problems: list[int | None] = []
@@ -222,10 +258,10 @@ def test_what_is_remembered_is_bounded() -> None:
     lineage, first = tentative(valid_ns=10**15)
     over = lineage.cycle(stage=1, valid_ns=MS)
     for record in lineage.records:
-        stages.check(decode(record.raw).header)
+        stages.check(decode(record.raw).header, record.claims)
     header = decode(lineage.records[over.carrier].raw).header
     for seq in range(100, 100 + STAGED_KEPT):
-        stages.check(header._replace(seq=seq, time=header.time._replace(mono_ns=header.time.mono_ns + seq * MS)))
+        stages.check(header._replace(seq=seq, time=header.time._replace(mono_ns=header.time.mono_ns + seq * MS)), None)
     assert len(stages._cycles) <= STAGED_KEPT
     assert first.carrier in stages._cycles
     assert over.carrier not in stages._cycles

@@ -6,16 +6,18 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.audit.programs import programs
-from recorder.core import matrix, observation
+from recorder.core import ids, matrix, observation
+from recorder.core.credential import Credential
 from recorder.core.kinds import Kind
 from recorder.core.matrix import Issuer
 from recorder.core.observation import Observation
 from recorder.core.policy_replay import artefact_hash, decode
 from recorder.core.scope import Counts, Times
 from recorder.core.verdict import Report
-from recorder.core.verify import verify_lineage
+from recorder.core.verify import readings, verify_lineage
 from tests.credential_builder import (
     BEGIN_S,
     DAY_S,
@@ -143,6 +145,34 @@ def test_an_unknown_root() -> None:
     assert (cycle.carrier, "issuer_unknown") in found(lineage, roots=[other])
 
 
+def test_what_a_recognised_intermediate_issued() -> None:
+    """It stands once a matrix names the issuer, no further than that one was recognised, and not before."""
+    by = signer(DEPOT).public_key
+    granting = rescoped(SCOPE, delegations=3, roles=frozenset({"platform"}))
+    recognised = matrix.issue(1, BEGIN_S, [Issuer(by, DEPOT, granting)], signer(ROOT.name))
+    lineage = GatedBuilder()
+    lineage.ready(lineage.platform(by=DEPOT))
+    early = lineage.gated()
+    lineage.bring(matrix=recognised)
+    lineage.gated()
+    lineage.hold(lineage.platform(rescoped(SCOPE, limits={"rad": (-1.5, 1.6)}), by=DEPOT))
+    wider = lineage.gated()
+    assert found(lineage) == [(early.carrier, "issuer_unknown"), (wider.carrier, "delegation_scope")]
+
+
+def test_revoked_before_and_after() -> None:
+    """What was done before the entry that revokes stands; nothing after it does, under whichever cycle."""
+    lineage = GatedBuilder()
+    held = lineage.platform()
+    lineage.ready(held)
+    cycle = lineage.gated()
+    lineage.commit(cycle)
+    lineage.revoke(held)
+    after = lineage.commit(cycle)
+    again = lineage.gated()
+    assert found(lineage) == [(after, "credential_revoked"), (again.carrier, "credential_revoked")]
+
+
 @pytest.mark.parametrize("commits", [2, 3])
 def test_a_budget_of_commits_is_shared_by_cycles_and_restarts(commits: int) -> None:
     """Rows count too, and what is delegated further counts above."""
@@ -212,6 +242,27 @@ def test_an_ungated_class_is_not_judged() -> None:
     lineage.commit(lineage.cycle(classes=("braking",)))
     assert found(lineage) == []
     assert outcome(report(lineage), 9) == ("pass", 1)  # the policy
+
+
+def test_a_commit_beside_rows_is_judged_as_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class that is recorded by rows alone, and an entry with rows and one commit behind them."""
+    lineage = GatedBuilder().begin()
+    lineage.hold(lineage.platform())
+    said = cell()
+    lineage.govern(cell(classes=said.classes | {"motion": replace(said.classes["motion"], verbs=["record"])}))
+    schema, cycle = lineage.schema(), lineage.gated()
+    lineage.rows(cycle, schema)
+    assert found(lineage) == []
+    whole = lineage._actuation
+
+    def with_a_commit(commits: list[Any], held: list[Any], **rest: Any) -> int:
+        more, more_held = lineage._commits((1,))
+        return whole([*commits, *more], [*held, *more_held], **rest)
+
+    monkeypatch.setattr(lineage, "_actuation", with_a_commit)
+    lineage.made[cycle.carrier] += 1
+    mixed = lineage.rows(cycle, schema)
+    assert found(lineage) == [(mixed, "verb_not_permitted")]
 
 
 def test_a_grant_is_used_once() -> None:
@@ -289,6 +340,15 @@ def test_the_same_serial_with_more_scope_is_noted() -> None:
     assert report(lineage).notes["same_serial"] == 1
 
 
+def test_a_credential_of_the_same_serial_lends_no_scope() -> None:
+    """The narrower one that the cycle names is what counts, though the wider one is here too."""
+    lineage = GatedBuilder()
+    wide = lineage.platform(rescoped(SCOPE, limits={"rad": (-9.0, 9.0)}), serial=bytes(16))
+    lineage.ready(wide, lineage.platform(serial=bytes(16)))
+    cycle = lineage.gated(magnitude=-2.0)
+    assert found(lineage) == [(cycle.carrier, "delegation_uncovered")]
+
+
 def test_without_roots_nothing_is_judged_and_decisions_are_made_again() -> None:
     """The report says how many cycles it is about."""
     lineage = GatedBuilder().begin()
@@ -317,7 +377,8 @@ def test_a_clock_that_is_not_synchronised_leaves_it_open() -> None:
     lineage.ready()
     lineage.commit(lineage.gated())
     of = report(lineage)
-    assert (of.problems, of.authority) == ([], "nothing")
+    assert (of.problems, of.authority, of.exit_status()) == ([], "indeterminate", 0)
+    assert outcome(of, 9) == ("indeterminate", 2)
     assert of.notes["authority_indeterminate"] == 2  # the policy and the cycle
 
 
@@ -330,13 +391,13 @@ def test_it_passes_where_all_was_judged() -> None:
     assert (outcome(of, 9), outcome(of, 11)) == (("pass", 2), ("pass", 1))
 
 
-@pytest.mark.parametrize("withheld", ["delegation", "contemplated", "magnitude"])
+@pytest.mark.parametrize("withheld", ["delegation", "contemplated", "magnitude", "inputs"])
 def test_what_is_withheld_is_not_judged(withheld: str) -> None:
     """A claim of which only the hash is here says nothing either way."""
     lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
     lineage.commit(lineage.gated())
     of = report(lineage)
-    assert (of.problems, of.authority) == ([], "nothing")
+    assert (of.problems, of.authority) == ([], "indeterminate")
     assert of.notes["authority_unjudged"] + of.notes["acts_unjudged"] >= 1
 
 
@@ -350,7 +411,7 @@ def test_what_was_deleted_is_not_judged(at: int) -> None:
     lineage.control(Kind.DELETION, seq, seq, "standard", bytes(32))
     lineage.records[seq] = lineage.records[seq]._replace(claims=None)
     of = report(lineage)
-    assert (of.problems, of.authority) == ([], "nothing")
+    assert (of.problems, of.authority) == ([], "indeterminate")
 
 
 @pytest.mark.parametrize(
@@ -395,6 +456,105 @@ def test_what_is_outside_the_grant_is_stored_and_not_judged() -> None:
     assert found(lineage) == []
 
 
+# --- Inputs in observation entries
+
+FORCE = {"name": "force_n", "value": 1.0, "unit": "N"}
+
+
+def lidar(lineage: GatedBuilder) -> Credential:
+    """An observer that the lineage knows."""
+    observer = from_root("lidar", role="inspector")
+    lineage.bring(credential=observer.signed.raw)
+    return observer
+
+
+def test_an_input_in_an_entry_is_what_that_entry_says() -> None:
+    """Signed or not; the signer stands."""
+    lineage = GatedBuilder().ready()
+    lineage.gated(seen=lineage.seen(observed_by(lidar(lineage))), signed=True)
+    lineage.gated(seen=lineage.seen(body=FORCE))
+    of = report(lineage)
+    assert (of.problems, of.authority) == ([], "pass")
+
+
+@pytest.mark.parametrize("body", [FORCE | {"name": "x"}, FORCE | {"value": True}, FORCE | {"unit": "kN"}, {}])
+def test_an_unsigned_reading_that_says_something_else(body: dict[str, Any]) -> None:
+    """Name, value or unit."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(seen=lineage.seen(body=body))
+    assert found(lineage) == [(cycle.carrier, "observation_entry")]
+
+
+def test_what_nobody_signed_is_not_signed() -> None:
+    """The entry has the reading, and no observer's signature."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(seen=lineage.seen(body=FORCE), signed=True)
+    assert (cycle.carrier, "observation_entry") in found(lineage)
+
+
+def signed_force(observer: Credential, by: str = "lidar", **changed: Any) -> bytes:
+    says = Observation("force_n", 1.0, "N", None, BEGIN_S * NS, None, 1, None, observer.hash)
+    return observation.make(says._replace(**changed), signer(by))
+
+
+@pytest.mark.parametrize("changed", [{"name": "other"}, {"value": 1.5}, {"unit": "kN"}, {"by": "mallory"}])
+def test_a_signed_reading_that_is_another(changed: dict[str, Any]) -> None:
+    """Name, value or unit; or somebody else signed it."""
+    lineage = GatedBuilder().ready()
+    seen = lineage.seen(signed_force(lidar(lineage), **changed))
+    cycle = lineage.gated(seen=seen, signed=True)
+    assert found(lineage) == [(cycle.carrier, "observation_signature")]
+
+
+def test_the_credential_of_a_recorded_reading_stands() -> None:
+    """Revoked before the decision."""
+    lineage = GatedBuilder().ready()
+    observer = lidar(lineage)
+    seen = lineage.seen(signed_force(observer))
+    lineage.gated(seen=seen, signed=True)
+    lineage.revoke(observer)
+    cycle = lineage.gated(seen=seen, signed=True)
+    assert found(lineage) == [(cycle.carrier, "credential_revoked")]
+
+
+@pytest.mark.parametrize("named", ["1-00000000", "999-00000000", "1", "1.0-00000000", 7])
+def test_an_input_names_an_observation_below(named: Any) -> None:
+    """An entry of another kind or hash, one that is not there yet, and no id."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(lying=lambda why: why["inputs"][0].update(entry=named))
+    assert found(lineage) == [(cycle.carrier, "observation_entry")]
+    seen = lineage.seen(body=FORCE)
+    other = f"{seen[:-1]}{'0' if seen[-1] != '0' else '1'}"
+    cycle = lineage.gated(seen=other)
+    assert found(lineage)[1:] == [(cycle.carrier, "observation_entry")]
+    cycle = lineage.gated(seen=seen.replace("-", ".0-"))
+    assert found(lineage)[2:] == [(cycle.carrier, "observation_entry")]
+
+
+def test_a_reading_that_is_not_kept_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far below, withheld or deleted: open, and no error."""
+    monkeypatch.setattr(readings, "READINGS_KEPT", 2)
+    lineage = GatedBuilder().ready()
+    seen = [lineage.seen(body=FORCE) for _ in range(3)]
+    lineage.gated(seen=seen[0])
+    lineage.gated(seen=seen[1])
+    of = report(lineage)
+    assert (of.problems, of.authority, of.notes["authority_unjudged"]) == ([], "indeterminate", 1)
+    unknown = f"{ids.parse_id(seen[2]).seq + 1}-00000000"
+    cycle = lineage.gated(seen=unknown)
+    assert found(lineage) == [(cycle.carrier, "observation_entry")]
+    monkeypatch.setattr(readings, "READINGS_KEPT_BYTES", 0)
+    assert report(lineage).notes["authority_unjudged"] == 2
+
+
+def test_a_reading_whose_claims_are_not_here_is_not_judged() -> None:
+    """Withheld in transport."""
+    lineage = GatedBuilder(transport=True, withhold=("unit",)).ready()
+    lineage.gated(seen=lineage.seen(body=FORCE))
+    of = report(lineage)
+    assert ([one for one in of.problems if one.error == "observation_entry"], of.notes["authority_unjudged"]) == ([], 1)
+
+
 # --- Step 11
 
 
@@ -428,9 +588,12 @@ def lie_of(why: dict[str, Any], **changed: Any) -> None:
         (relabelled(**{"what.later": 1}), "replay_mismatch"),
         (lambda why: lie_of(why, replay=bytes(32)), "replay_mismatch"),
         (lambda why: lie_of(why, inputs=[]), "replay_mismatch"),
+        (lambda why: lie_of(why, evaluator="cel-expr-python 9"), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
+        (lambda why: why["inputs"][0].update(value=True), "replay_mismatch"),
         (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
         (lambda why: why["clauses"].pop(), "replay_differs"),
+        (lambda why: lie_of(why, counterfactual={"without": [], "decision": "admitted"}), "replay_differs"),
         (lambda why: why["clauses"][0].update(truth="true"), "replay_differs"),
         (lambda why: lie_of(why, reasons=["other: clause x"]), "replay_differs"),
         (lambda why: lie_of(why, deviation={"committed": "slow"}), "replay_differs"),
@@ -482,11 +645,49 @@ def test_a_refusal_is_not_recorded_as_something_else(decision: int) -> None:
 def test_a_refusal_is_made_again_too() -> None:
     """It has the reasons of the clauses; others may stand beside them."""
     lineage = GatedBuilder().ready()
-    lineage.gated(force_n=50.0, lying=lambda why: why["reasons"].append("budget_exhausted: nothing is left"))
+
+    def more(why: dict[str, Any]) -> None:
+        why["reasons"].append("budget_exhausted: nothing is left")
+        why["counterfactual"]["decision"] = "refused"
+
+    lineage.gated(force_n=50.0, lying=more)
     assert found(lineage) == []
     assert outcome(report(lineage), 11) == ("pass", 1)
     cycle = lineage.gated(force_n=50.0, lying=lambda why: lie_of(why, reasons=["other: reason"]))
+    assert set(found(lineage)) == {(cycle.carrier, "replay_differs")}
+
+
+def test_a_refusal_that_nothing_asked_for() -> None:
+    """The clauses admit, and no other reason is told."""
+    lineage = GatedBuilder().ready()
+    cycle = lineage.gated(decision=1)
     assert found(lineage) == [(cycle.carrier, "replay_differs")]
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_of_two_inputs_of_one_name_one_was_taken(at: int) -> None:
+    """The other one refuses; the recorder is no liar for having recorded both."""
+    lineage = GatedBuilder().ready()
+
+    def twice(why: dict[str, Any]) -> None:
+        why["inputs"].insert(at, why["inputs"][0] | {"value": 2.0})
+        why["reasons"].append("input_malformed: force_n stands twice")
+        why["counterfactual"]["decision"] = "refused"
+
+    lineage.gated(force_n=50.0, lying=twice)
+    assert found(lineage) == []
+
+
+@pytest.mark.parametrize(
+    "withheld", ["clauses", "reasons", "replay", "evaluator", "inputs", "deviation", "counterfactual"]
+)
+def test_what_is_withheld_is_not_compared(withheld: str) -> None:
+    """The rest is."""
+    lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
+    lineage.gated(magnitude=1.2)
+    assert found(lineage) == []
+    cycle = lineage.gated(lying=lambda why: lie_of(why, evaluator="other 1", reasons=["other: reason"]))
+    assert {seq for seq, _ in found(lineage)} == {cycle.carrier}
 
 
 def test_an_engine_of_other_words_decides_the_same() -> None:

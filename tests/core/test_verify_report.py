@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -142,3 +145,28 @@ def test_problems_are_kept_in_order_and_bounded() -> None:
     log.add(problem("checkpoint_malformed", None, ""))
     assert [item.seq for item in log.kept] == list(range(PROBLEMS_MAX))
     assert log.counts == {"signature_invalid": 1000, "checkpoint_malformed": 1}
+
+
+def test_what_is_under_no_policy_costs_no_more_than_a_look() -> None:
+    """Of an act that has no stage and no policy, neither stages nor authority ask anything further."""
+    lineage = LineageBuilder().setup(1)
+    cycle = lineage.cycle()
+    lineage.commit(cycle)
+    last = lineage.commit(cycle)
+    verifier = Verifier(ORIGIN)
+    for record in lineage.records[:last]:
+        verifier.feed(*record)
+    called: list[tuple[str, str]] = []
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            called.append((Path(frame.f_code.co_filename).stem, frame.f_code.co_name))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        verifier.feed(*lineage.records[last])
+    finally:
+        sys.setprofile(before)
+    asked = {"stages", "authority", "holdings", "held", "moments"}
+    assert [one for one in called if one[0] in asked] == [("stages", "check"), ("authority", "check")]

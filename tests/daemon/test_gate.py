@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorder.audit.check import check_source
-from recorder.audit.opening import open_source
 from recorder.client import NotRecorded, Recorder, Refused
 from recorder.core import grant, observation, revocation
 from recorder.core.credential import Credential
@@ -19,10 +16,9 @@ from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind, RefType, Stage
 from recorder.core.observation import Observation
 from recorder.core.scope import Counts, Role
-from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
 from tests import credential_builder as builder
 from tests import fleet
+from tests.daemon.sound import verify
 from tests.policies import clause
 from tests.running import Running, lineage_of, origin_of, records_of
 
@@ -35,15 +31,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
     with Running(fleet.make(tmp_path / "state")) as served:
         yield served
     verify(served.state)
-
-
-def verify(state: Path) -> None:
-    """Whatever a test made the recorder do, what it recorded of it stands: offline, by the same roots."""
-    with closing(open_source(None, state)) as source:
-        report = check_source(source, trust=parse_trust((state / "trust").read_bytes()), workers=1)
-    assert [one for one in report.problems if FINDINGS[one.error].severity == "failed"] == []
-    assert (report.notes["decisions_unreplayed"], report.notes["acts_unjudged"]) == (0, 0)
-    assert report.notes["authority_unjudged"] == 0
 
 
 @pytest.fixture
@@ -217,7 +204,7 @@ def test_a_deviation_is_committed_as_the_policy_says(running: Running, recorder:
     slower = clause("input.force_n > 20.0", "deviate", "slower", deviate_to='"half the speed"')
     delegation = fleet.put_in_force(recorder, running.state, slower)
     cycle = opening(recorder, delegation, inputs=[{"name": "force_n", "value": 21.0, "unit": "N"}])
-    with pytest.raises(Refused, match="beyond_contemplated: committed"):
+    with pytest.raises(Refused, match=r"beyond_contemplated: what\.committed is not stated"):
         cycle.commit("arm", what=fleet.WHAT)
     half = {**fleet.WHAT, "magnitude": 0.5, "committed": "half the speed"}
     assert cycle.commit("arm", what=half).outcome == "deviated"
@@ -259,7 +246,7 @@ def test_an_abort_is_never_refused(running: Running, recorder: Recorder) -> None
     assert [one.control.reason for one in found if one.kind == Kind.CYCLE_END] == ["stage: aborted"]
 
 
-def test_what_an_evaluator_granted_and_an_observer_signed(running: Running, recorder: Recorder) -> None:
+def test_what_an_evaluator_granted_once_and_an_observer_signed(running: Running, recorder: Recorder) -> None:
     delegation = fleet.put_in_force(recorder, running.state)
     now = int(time.time())
     times = {"not_before_s": now - 3600, "expires_s": now + 3600, "issued_s": now}
@@ -278,6 +265,16 @@ def test_what_an_evaluator_granted_and_an_observer_signed(running: Running, reco
     raw = grant.make(granted, builder.signer("planner"))
     cycle = opening(recorder, delegation, inputs=inputs, grant=raw, max_commits=10)
     assert cycle.commit("arm", what=fleet.WHAT).outcome == "external"
+    for nonce in (b"1" * 16, b"2" * 16):  # their cycles end long before the grants do
+        again = grant.make(granted._replace(nonce=nonce), builder.signer("planner"))
+        opening(recorder, delegation, inputs=inputs, grant=again, max_commits=10, valid_ms=1)
+    for _ in range(2):
+        for nonce in (bytes(16), b"1" * 16, b"2" * 16):
+            again = grant.make(granted._replace(nonce=nonce), builder.signer("planner"))
+            with pytest.raises(Refused, match="nonce_reused"):
+                opening(recorder, delegation, inputs=inputs, grant=again, max_commits=10)
+        running.kill()
+        running.restart()
 
 
 def test_rows_beyond_the_grant_are_stored_and_marked(running: Running, recorder: Recorder) -> None:

@@ -19,20 +19,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, NoReturn
+from unittest import mock
 
 import msgspec
 
+from recorder.daemon import boot
 from tests.faults.disk import Disk
 from tests.faults.recovery import findings
-from tests.faults.replay import Moment, Promised, moments
+from tests.faults.replay import Moment, moments
 from tests.faults.states import Left, left
 from tests.faults.traced import Call, calls
 from tests.running import records_of, verified
 
 HANG_S = 60.0
 KEPT_FINDINGS = 12
+OS_BOOTS = (None, b"after a power cu")  # that states are opened in; None: the machine's own
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,23 +161,25 @@ def _work(plan: Plan, traces: list[list[Call]], written: list[bytes], numbers: s
             if at % plan.workers != worker:
                 continue
             path = Path(scratch) / str(number)
-            found = [line.replace(f"{path}/", "") for line in _opened(path, state, written)]
+            # A power cut is an OS boot; a kernel that took what was written and lost a process to kill -9 is none.
+            os_boot = OS_BOOTS[number % len(OS_BOOTS)]
+            found = [line.replace(f"{path}/", "") for line in _opened(path, state, written, os_boot)]
             outcome.tried += 1
             if found:
                 outcome.failed += 1
                 if len(outcome.found) < KEPT_FINDINGS:
-                    words = f"state {number} (after {state.moment.after}; {state.left.words})"
+                    words = f"state {number} ({'same' if os_boot is None else 'new'} OS boot, after {state.moment.after}; {state.left.words})"
                     outcome.found.append(f"{words}: {' | '.join(found[:4])}")
     return outcome
 
 
-def _opened(path: Path, state: State, written: list[bytes]) -> list[str]:
+def _opened(path: Path, state: State, written: list[bytes], os_boot: bytes | None) -> list[str]:
     """Build a state and start on it in a child; what is wrong."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _child(path, state, state.moment.promised, written, writer)
+        _child(path, state, written, os_boot, writer)
     os.close(writer)
     answer = _read(reader, time.monotonic() + HANG_S)
     if answer is None:
@@ -191,11 +197,13 @@ def _opened(path: Path, state: State, written: list[bytes]) -> list[str]:
     return found
 
 
-def _child(path: Path, state: State, promised: Promised, written: list[bytes], writer: int) -> NoReturn:
+def _child(path: Path, state: State, written: list[bytes], os_boot: bytes | None, writer: int) -> NoReturn:
     status = 1
     try:
         state.moment.disk.write_out(path, state.left.kept)
-        os.write(writer, json.dumps(findings(path, promised, written)).encode())
+        with mock.patch.object(boot, "os_boot_id", return_value=os_boot) if os_boot else nullcontext():
+            found = findings(path, state.moment.promised, written)
+        os.write(writer, json.dumps(found).encode())
         status = 0
     except BaseException as error:  # noqa: BLE001 -- whatever it is, it is a finding; the parent goes on
         os.write(writer, repr(error).encode())

@@ -16,10 +16,10 @@ from recorder.core.kinds import Kind
 from recorder.core.note import parse_note
 from recorder.daemon import boot, identity
 from recorder.daemon.randomness import ReadAhead
-from recorder.store.layout import DATA, HEAD, ordinals, segment_dir
+from recorder.store.layout import DATA, HEAD, TRUST, ordinals, segment_dir
 from recorder.store.sessions import REQUESTS_MAX
 from recorder.store.store import SEALED_MODE, Store
-from tests.faults import givenup
+from tests.faults import authority, givenup
 from tests.faults.replay import Promised
 from tests.running import lineage_of, records_of, verified
 
@@ -50,25 +50,28 @@ def findings(
         started.remark is not None and promised.entries
     ):  # with nothing promised, it is one that was put back before this run
         found.append(f"taken for an older copy: {started.remark}")
+    before = store.tail.size - 2  # the start wrote a boot entry and a policy entry
     found += _forgotten(store)
     unsealed = _unsealed(store)
+    is_governed = (state / TRUST).exists()
+    if is_governed:
+        found += authority.findings(started.context)
     if config.retention:
         found += givenup.without_reason(store)
         found += givenup.swept(started.context, config)
     store.close()
     if config.retention:
         found += givenup.begun(store.lineage)
-    found += _changed(state, promised, written)
-    report = verified(state)
+    found += _changed(state, before, promised, written)
+    report = authority.audited(state) if is_governed else verified(state)
     if report.integrity != "pass" or not set(report.problem_counts) <= losses:
         found.append(f"does not verify: integrity {report.integrity}, {report.problem_counts}")
     return found + unsealed
 
 
-def _changed(state: Path, promised: Promised, written: list[bytes] | None) -> list[str]:
-    """Entries that are gone, altered, twice, or that nobody wrote."""
+def _changed(state: Path, before: int, promised: Promised, written: list[bytes] | None) -> list[str]:
+    """Of the entries before a start: those that are gone, altered, twice, or that nobody wrote."""
     kept = [raw for raw, _ in records_of(state)]
-    before = len(kept) - 2  # the start wrote a boot entry and a policy entry
     if written is not None and kept[:before] != written[:before]:
         at = next((at for at in range(before) if at >= len(written) or kept[at] != written[at]), before)
         return [f"entry {at} of {before} is not the one that was written"]

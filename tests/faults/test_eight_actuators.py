@@ -29,7 +29,7 @@ from tests.faults.watched import Watched
 from tests.running import verified
 
 _missing = unavailable()
-pytestmark = [pytest.mark.skipif(_missing is not None, reason=str(_missing)), needs_gcc]
+pytestmark = [pytest.mark.skipif(_missing is not None, reason=str(_missing)), needs_gcc, pytest.mark.alone]
 
 ACTUATORS = [f"arm.joint{number}" for number in range(1, 9)]
 HZ = 1000

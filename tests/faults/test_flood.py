@@ -23,6 +23,8 @@ from tests.faults.replay import Promised
 from tests.faults.serving import Serving
 from tests.running import make_state, records_of
 
+pytestmark = pytest.mark.alone
+
 HOSTILE, FICKLE, DEAF = 15, 8, 1
 HONEST = 64 - HOSTILE - FICKLE - DEAF
 HOSTILE_LEAST = 20  # messages of nonsense from each, however late it got its turn

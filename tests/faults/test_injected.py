@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from recorder.core.messages import Verb
+from tests import fleet
 from tests.claims import WHAT
 from tests.daemon.raw import Raw
+from tests.faults import governed, governed_story
 from tests.faults.injected import Failing, Tried, possible, story, tried
 from tests.faults.injected_sweep import SweepFailing, erasing, full, possible_in_sweep, tried_in_sweep
 from tests.faults.recovery import findings
@@ -69,6 +71,12 @@ def over(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return full(tmp_path_factory.mktemp("over"))
 
 
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state before its first start, that trusts a root."""
+    return fleet.trusting(make_state(tmp_path_factory.mktemp("trusting") / "state", checkpoint_s=3600))
+
+
 def _wrong(failing: Failing | SweepFailing, done: Tried) -> list[str]:
     return [f"{failing}: {line}" for line in done.found]
 
@@ -102,6 +110,35 @@ def test_every_failing_call(
         for failing in possible(state, tmp_path)[part::LONG_PARTS]:
             wrong += _wrong(failing, tried(state, tmp_path, failing))
             count += 1
+    with capsys.disabled():
+        print(f"\n{count} injections, {len(wrong)} wrong")
+    assert wrong == []
+
+
+def test_a_failing_call_under_a_policy(trusting: Path, tmp_path: Path) -> None:
+    """What was installed, spent and used is there after it, as far as it was acknowledged; `authority` judges it."""
+    told = governed_story.story(governed.authority(trusting))
+    choices = possible(trusting, tmp_path, told)
+    random.Random(1).shuffle(choices)
+    chosen = {failing.call: failing for failing in choices if failing.place.startswith("lineages")}
+    wrong: list[str] = []
+    for name in ("pwrite64", "fdatasync"):
+        wrong += _wrong(chosen[name], tried(trusting, tmp_path, chosen[name], told))
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(LONG_PARTS))
+def test_every_failing_call_under_a_policy(
+    trusting: Path, tmp_path: Path, part: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call, with each error, once and lasting."""
+    told = governed_story.story(governed.authority(trusting))
+    wrong, count = [], 0
+    for failing in possible(trusting, tmp_path, told)[part::LONG_PARTS]:
+        wrong += _wrong(failing, tried(trusting, tmp_path, failing, told))
+        count += 1
     with capsys.disabled():
         print(f"\n{count} injections, {len(wrong)} wrong")
     assert wrong == []

@@ -21,6 +21,8 @@ from tests.faults.replay import Promised
 from tests.faults.serving import Serving
 from tests.running import make_state, records_of, verified
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 YEAR_S = 366 * 86_400
 BIG_BYTES = 48_000

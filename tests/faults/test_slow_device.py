@@ -23,7 +23,7 @@ from tests.faults.serving import Serving
 from tests.running import lineage_of, make_state, wait_until
 
 _missing = unavailable()
-pytestmark = pytest.mark.skipif(_missing is not None, reason=str(_missing))
+pytestmark = [pytest.mark.skipif(_missing is not None, reason=str(_missing)), pytest.mark.alone]
 
 MIB = 1 << 20
 BIG_BYTES = 48_000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.core import matrix, revocation
+from recorder.core import delegation, matrix, revocation
 from recorder.core.credential import Credential
+from recorder.core.delegation import Moment
 from recorder.core.errors import FormatError
 from recorder.core.matrix import Issuer
 from recorder.core.note import ED25519, VerifierKey
@@ -202,3 +203,24 @@ def test_a_start_makes_the_same() -> None:
     moved = Authorities.restore([elsewhere], raws, None, {})
     assert [reason.error for reason in moved.standing(BOB.hash, at()).reasons] == ["issuer_unknown"]
     assert refused(Authorities.restore, [elsewhere], raws, MATRIX.raw, {}) == "matrix_signature"
+
+
+TURNS_S = (BEGIN_S, BEGIN_S + 10, BEGIN_S + DAY_S - 10, BEGIN_S + DAY_S)
+EDGES_NS = (None, *(turn * 10**9 + by for turn in TURNS_S for by in (-1, 0, 1)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_standing_is_what_it_is_at_each_moment(order: int) -> None:
+    """What is remembered of one moment is given at another only where nothing lies between them."""
+    shorter = delegated(ANN, "eve", not_before_s=BEGIN_S + 10, expires_s=BEGIN_S + DAY_S - 10)
+    found = known(ANN, BOB, CLEO, shorter)
+    moments = [
+        Moment(earliest, latest, 0)
+        for earliest in EDGES_NS
+        for latest in EDGES_NS
+        if earliest is None or latest is None or earliest <= latest
+    ]
+    for hash_ in (CLEO.hash, shorter.hash):
+        chain = found.chain(hash_)
+        for moment in moments[::order]:
+            assert found.standing(hash_, moment) == delegation.stand(chain, {}, moment), moment

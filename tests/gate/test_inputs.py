@@ -12,9 +12,9 @@ from recorder.core import observation
 from recorder.core.observation import Observation
 from recorder.core.policy_replay import Given
 from recorder.gate.authorities import Authorities
-from recorder.gate.inputs import Now, Taken
+from recorder.gate.inputs import BYTES_MAX, Now, Taken
 from recorder.gate.inputs import read as read_inputs
-from recorder.gate.observed import BYTES_MAX, Observers
+from recorder.gate.observed import Observers
 from tests.core.shapes import values
 from tests.credential_builder import BEGIN_S, DAY_S, NS, ROOT, at, delegated, from_root, signer
 
@@ -187,11 +187,11 @@ def test_signed_observations_are_bounded() -> None:
     """Their values are stored a second time, so there is only so much of them."""
     raw = made(value=[0.1] * 800)
     assert len(raw) < BYTES_MAX < 2 * len(raw)
-    items = [{"name": "nearest", "observation": raw}]
-    assert read(items).reasons == []
-    assert (
-        read(items * 2).reasons[1] == f"input_malformed: signed observations of {2 * len(raw)} bytes, over {BYTES_MAX}"
-    )
+    items = [{"name": "nearest", "observation": raw}, {"name": "nearest.2", "observation": raw}]
+    assert read(items[:1]).reasons == []
+    taken = read(items)
+    assert taken.reasons == [f"input_malformed: input nearest.2: observations are over {BYTES_MAX} bytes with it"]
+    assert taken.recorded[1] == items[1]
 
 
 @given(

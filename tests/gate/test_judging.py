@@ -73,7 +73,7 @@ def ground(*clauses: str, more: tuple[Credential, ...] = (), **changed: Any) -> 
         authorities.add(authorities.judge_credential(one.signed.raw))
     plain = Ground(
         Program(bundle.policy, ENGINE), bundle, authorities, signer("identity").public_key, "acme/arm-7/a", b"\4" * 16,
-        spent={}, nonces=frozenset(), resolve=lambda printed: None,
+        spent={}, nonces={}, resolve=lambda printed: None,
     )  # fmt: skip
     return plain._replace(**changed)
 
@@ -114,6 +114,7 @@ def test_admitted() -> None:
     on = ground()
     found = judged(asked(), on)
     assert found[:2] == (Decision.ADMITTED, ["allowed: clause allow"])
+    assert found.encoded == {"clauses": cbor.encode(found.why["clauses"])}
     assert found.chain == (HELD.hash, ANN.hash, DEPOT.hash)
     assert found.budgets == ((HELD.hash, 1000), (ANN.hash, 1000))
     assert (found.max_commits, found.not_after_mono_ns) == (100, NOW.mono_ns + 5000 * 1_000_000)
@@ -295,10 +296,21 @@ def test_revoked_before_and_after() -> None:
     assert names(judged(asked(), on, instant(BEGIN_NS + NS, seq=10))) == ["credential_revoked"]
 
 
+def test_a_clock_set_back_to_before_a_revocation() -> None:
+    """It acts from a seq on: neither the time that the list states nor the recorder's own counts."""
+    on = ground()
+    raw = revocation.make(1, [Revoked(ANN.hash, BEGIN_S + 60, "lost")], signer("depot"))
+    on.authorities.revoke(on.authorities.judge_revocation(raw), 10)
+    for moment in (instant(BEGIN_NS + NS, seq=11), Moment(None, None, 11)):
+        assert names(judged(asked(), on, moment)) == ["credential_revoked"]
+
+
 def test_a_recognised_intermediate_and_an_unknown_root() -> None:
     """What an intermediate of the matrix issued acts; under a root that is not trusted here nothing does."""
     by = issued("works", terms("identity", "works", role="platform"))
     on = ground()
+    on.authorities.add(by)
+    assert names(judged(asked(delegation=by.hash), on)) == ["issuer_unknown"]  # not before a matrix names it
     on.authorities.recognise(on.authorities.judge_matrix(recognised(("works", EVERYTHING)).raw))
     on.authorities.add(on.authorities.judge_credential(by.signed.raw))
     assert judged(asked(delegation=by.hash), on).decision == Decision.ADMITTED
@@ -423,7 +435,7 @@ def test_an_external_decision() -> None:
     raw = granting()
     found = judged(asked(grant=raw), ground(clause("true || input.force_n > 0.0")))
     assert found[:2] == (Decision.EXTERNAL, ["granted: by an external evaluator"])
-    assert found.nonce == b"\5" * 16
+    assert found.nonce == (b"\5" * 16, NOW.mono_ns + 9 * NS)
     assert (found.why["evaluator"], found.why["grant"], found.why["clauses"]) == ("planner check", raw, [])
     assert found.why["inputs"] == [{**FORCE, "signed": False}]
     assert found.why.keys().isdisjoint({"artefact", "replay", "counterfactual"})
@@ -459,7 +471,7 @@ def test_a_cycle_ends_with_its_grant() -> None:
 )
 def test_grants_that_grant_nothing(raw: bytes, reason: str) -> None:
     """One of somebody else, for something else, for more or used before refuses; the clauses do not stand in for it."""
-    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16}))
+    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16: 1}))
     assert names(found)[0] == reason
     assert found.why["grant"] == raw
     assert found.why["clauses"] == []

@@ -157,10 +157,18 @@ def test_a_recorder_that_was_wiped_is_refused(four: list[Platform]) -> None:
 
 
 def test_an_incarnation_that_names_the_old_one_is_cosigned(four: list[Platform]) -> None:
-    """A damaged store goes on as a new incarnation from its last head: shown by add-incarnation, and the old one is over."""
-    first, peer = four[3], four[0]
+    """A damaged store goes on as a new incarnation from its last head, shown by add-incarnation; the old one is over.
+
+    A witness that was away holds less than the boot entry names, and gets the proof from there.
+    """
+    first, peer, away = four[3], four[0], four[2]
     first.mark()
     assert first.round()["latest"]["cosigned"] == 3
+    assert away.stop_mesh() == 0
+    first.mark(300)  # beyond a tile
+    assert first.round()["latest"]["cosigned"] == 2
+    away.begin_mesh()
+    away.await_mesh()
     first.stop_recorder(kill=True)
     old = read_current(first.state)
     assert old is not None

@@ -64,3 +64,14 @@ def test_a_snapshot_restores_everything(added: list[tuple[int, bytes]]) -> None:
     assert restored.snapshot() == sessions.snapshot()
     for counter, (number, _) in enumerate(added):
         assert restored.find(_id(number), counter) == sessions.find(_id(number), counter)
+
+
+def test_requests_that_a_snapshot_has_already_are_added_once() -> None:
+    """A segment sealed on request begins with a snapshot, and its first record may have operations of before it."""
+    sessions = Sessions()
+    for counter in (5, 6, 5, 6, 7):
+        sessions.add(_id(1), counter, counter + 1, bytes(16), 1000)
+    assert [counter for counter in range(9) if sessions.find(_id(1), counter)] == [5, 6, 7]
+    assert sessions.snapshot()[1][0][2] == b"".join(
+        counter.to_bytes(8, "big") + (counter + 1).to_bytes(8, "big") + bytes(16) for counter in (5, 6, 7)
+    )

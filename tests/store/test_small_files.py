@@ -39,8 +39,8 @@ def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (keyfile.text_of("lineage root key 1", SEED, "-"), "holds no issuer key"),
-        (b"", "holds no issuer key"),
+        (keyfile.text_of("lineage root key 1", SEED, "-"), "holds no issuer key but a root key: name the file"),
+        (b"", "holds no issuer key; restore it"),
         (b"lineage issuer key 1\nAA", "holds no issuer key"),
         (b"lineage issuer key 1\n*\n-\n", "not base64"),
         (b"lineage issuer key 1\nAAAA\n-\n", "has 3 bytes, not 32"),

@@ -378,6 +378,14 @@ def observation_signature() -> Broken:
     return Broken(lineage, lineage.gated(force_n=2.0, observed=observed_by(observer)).carrier)
 
 
+@vector
+def observation_entry() -> Broken:
+    """An input that names an observation entry, which says another value."""
+    lineage = GatedBuilder().ready()
+    seen = lineage.seen(body={"name": "force_n", "value": 2.0, "unit": "N"})
+    return Broken(lineage, lineage.gated(seen=seen).carrier)
+
+
 # --- 11
 
 

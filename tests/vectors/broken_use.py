@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recorder.core.kinds import Kind
-from tests.lineage_builder import MS, LineageBuilder
+from tests.lineage_builder import MS, WHERE, WHY, LineageBuilder
 from tests.vectors.breaking import Broken, broken_commit, inside, setting, vector, with_cycle
 
 # --- 6: axes and cycles
@@ -141,3 +143,15 @@ def stage_order() -> Broken:
     lineage, cycle = with_cycle(stage=1)
     lineage.end(cycle, "stage: executed")
     return Broken(lineage, lineage.cycle(stage=3, after=cycle.carrier).carrier)
+
+
+@vector
+def stage_changed() -> Broken:
+    """Decided about half the way, and witnessed about all of it."""
+
+    def why(magnitude: float) -> dict[str, Any]:
+        return {**WHY, "contemplated": {"what": {"mode": "position", "magnitude": magnitude}, "where": WHERE}}
+
+    lineage, cycle = with_cycle(stage=1, why=why(0.5))
+    lineage.end(cycle, "stage: witnessed")
+    return Broken(lineage, lineage.cycle(stage=2, after=cycle.carrier, why=why(1.0)).carrier)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recorder.core import cbor, scope
-from recorder.core.entry import Header
+from recorder.core.entry import Entry, Header
 from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
+from recorder.core.verdict import AUTHORITY_STEP, LEFT_OPEN, Verdict
 from recorder.core.verify.acts import contemplated
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
@@ -23,10 +24,11 @@ from recorder.core.verify.holdings import Holdings
 from recorder.core.verify.job import Checked
 from recorder.core.verify.opening import SYNCHRONISED, Opening, Openings
 from recorder.core.verify.policies import Policies
+from recorder.core.verify.readings import Readings
 from recorder.core.verify.under import Acting, Deciding, Under
 
 NAMES_KEPT = 65_536  # of actuators
-_LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
+_ACTUATION = int(Kind.ACTUATION)  # what most entries are, and a member of an enum takes longer to look up
 
 
 class _Permit:
@@ -68,7 +70,8 @@ class Authority:
         self._holdings = Holdings(found, roots, whole=whole)
         self._policies = Policies(found, roots, self._holdings)
         self._budgets = Budgets(found)
-        self._openings = Openings(found, origin, self._holdings, whole=whole)
+        self._readings = Readings(whole=whole)
+        self._openings = Openings(found, origin, self._holdings, self._readings, whole=whole)
         self._cycles = 0  # of gated classes under a signed policy
         self._replayed = self._unreplayed = self._acts_unjudged = 0
 
@@ -78,14 +81,16 @@ class Authority:
         return [str(root) for root in self._roots]
 
     @property
-    def is_proved(self) -> bool:
-        """Whether something was judged, and nothing was left open."""
+    def verdict(self) -> Verdict:
+        """What it comes to where nothing failed: no pass where nothing was judged, or something was left open."""
+        if not self.checked()[AUTHORITY_STEP]:
+            return "nothing"
         left = self.notes()
-        return bool(self.checked()[9]) and not any(left[name] for name in _LEFT_OPEN)
+        return "indeterminate" if any(left[name] for name in LEFT_OPEN) else "pass"
 
     def checked(self) -> dict[int, int]:
         """By step how many things were judged: cycles and policies, and decisions made again."""
-        return {9: self._openings.judged + self._policies.judged, 11: self._replayed}
+        return {AUTHORITY_STEP: self._openings.judged + self._policies.judged, 11: self._replayed}
 
     def notes(self) -> dict[str, int]:
         """What is known beside errors, by name."""
@@ -105,14 +110,15 @@ class Authority:
         self._unreplayed += checked.unreplayed
         self._acts_unjudged += checked.acts_unjudged
 
-    def check(self, header: Header, claims: bytes | None) -> Under | None:
+    def check(self, entry: Entry, claims: bytes | None) -> Under | None:
         """Judge the next entry; return what its job needs to know of those below."""
+        header = entry.header
         if self._roots:
             self._floor.passing(header.time)
         kind, seq, who = header.kind, header.seq, header.who
         if who is not None and who[1] == seq and claims is not None:
             self._whos.note(seq, claims)
-        if kind == Kind.ACTUATION:
+        if kind == _ACTUATION:
             return self._use(header) if self._permits else None
         if kind == Kind.CYCLE:
             return self._open(header, claims)
@@ -126,6 +132,8 @@ class Authority:
             self._policies.take(seq, header.control.digest, raw, self._floor.moment(header.time, seq))
         elif kind == Kind.CREDENTIAL and self._roots:
             self._holdings.take(seq, header.control.digest, body_of(header, claims))
+        elif kind == Kind.OBSERVATION and self._roots:
+            self._readings.note(entry, claims)
         elif kind == Kind.ACTUATOR:
             self._name(header.control.number, body_of(header, claims))
         elif kind == Kind.BOOT:
@@ -214,10 +222,10 @@ class Authority:
         if header.decision != permit.decision:
             ours, theirs = header.decision, permit.decision
             self._found("cycle_decision", seq, f"decision {ours}, that of cycle {header.why.carrier} is {theirs}")
-        made, verb = 0, "commit"
+        made = 0
         for commit in header.commits or ():
             if isinstance(commit, Commit):
-                made += 1
+                made, verb = made + 1, "commit"
             else:
                 made, verb = made + commit.count, "record"
             if permit.verbs is not None and verb not in permit.verbs:

@@ -11,13 +11,12 @@ from recorder.core import cbor, rows
 from recorder.core.entry import Entry, Header
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Axis, Commit, Kind, PolicyAxis, Ref, Rows, Shared
-from recorder.core.limits import HASH_BYTES, SESSION_BYTES
+from recorder.core.limits import HASH_BYTES, NONCES_KEPT, SESSION_BYTES
 from recorder.core.verify.found import Found
 
 HASHES_KEPT = 65_536  # 2 MiB; the hash in a reference to an older entry is counted as not checked
 SESSIONS_KEPT = 4_096  # the daemon has 256 open ones; a session unused for longer starts anew here
 WHO_KEPT = 8_192  # carriers of who by last use; a referrer to an older one is found as carrier_mismatch
-NONCES_KEPT = 65_536  # of external decisions; an older one that comes again is not noticed
 SCHEMAS_KEPT = 65_536  # as many as anyone declares; beyond it the oldest counts as undeclared
 
 

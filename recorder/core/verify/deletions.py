@@ -14,6 +14,7 @@ from recorder.core.verify.found import Found
 NS = 1_000_000_000
 TIMES_MAX = 4096  # times of entries that are kept: every n-th, so that memory does not grow with the lineage
 HOLDS_MAX = 4096
+_JUDGED = frozenset(map(int, (Kind.POLICY, Kind.HOLD, Kind.DELETION)))  # told from most entries by one look
 
 
 class Deletions:
@@ -38,12 +39,14 @@ class Deletions:
         """Take the next entry, with its claims where they are held."""
         if not header.seq % self._step:
             self._remember(header)
-        if header.kind == Kind.POLICY:
-            self._rules = _rules_of(claims)
-        elif header.kind == Kind.HOLD:
-            self._hold(header)
-        elif header.kind == Kind.DELETION:
-            self._judge(header, header.control)
+        kind = header.kind
+        if kind in _JUDGED:
+            if kind == Kind.POLICY:
+                self._rules = _rules_of(claims)
+            elif kind == Kind.HOLD:
+                self._hold(header)
+            else:
+                self._judge(header, header.control)
 
     def _remember(self, header: Header) -> None:
         self._times.append((header.seq, header.time.utc_ns))

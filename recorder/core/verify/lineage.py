@@ -116,11 +116,11 @@ class Verifier:
             self._found("prev_mismatch", seq, f"prev is {header.prev.hex()}, the entry below is {self._prev.hex()}")
         row_bytes = self._axes.check(entry)  # step 6
         self._cycles.check(header)
-        self._stages.check(header)
+        self._stages.check(header, claims)
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
         self._deletions.check(header, claims)
-        under = self._authority.check(header, claims)  # step 9; a part of it, and 11, are the job's
+        under = self._authority.check(entry, claims)  # step 9; a part of it, and 11, are the job's
         self._timeline.check(header)  # step 10
         self._count(entry)
         self._jobs += 1
@@ -174,7 +174,7 @@ class Verifier:
             },
             deleted=self._missing.deleted,
             roots=self._authority.roots,
-            proved=self._authority.is_proved,
+            authority=self._authority.verdict,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:

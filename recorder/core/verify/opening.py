@@ -14,13 +14,16 @@ from recorder.core.kinds import Bounds, Decision
 from recorder.core.limits import HASH_BYTES
 from recorder.core.observation import Observed
 from recorder.core.policy import PolicyBundle
+from recorder.core.verify import readings
 from recorder.core.verify.acts import act_of, contemplated, timely
 from recorder.core.verify.found import Found
-from recorder.core.verify.held import Family
+from recorder.core.verify.held import Family, Values
 from recorder.core.verify.holdings import Holdings
+from recorder.core.verify.readings import Readings
 
 SYNCHRONISED = 2  # quality of a time that says what time of the day it is
 SLACK_NS = 100_000_000  # UTC moves against CLOCK_BOOTTIME between decision and entry: by more, it is a step
+_READ = ("name", "value", "unit")  # of an observation that nobody signed
 _ELSEWHERE = frozenset({"parent_unknown", "issuer_unknown"})  # errors that say what is not here, where not all is
 
 
@@ -37,10 +40,11 @@ class Opening(NamedTuple):
 class Openings:
     """Judges cycle entries, one after the other."""
 
-    def __init__(self, found: Found, origin: str, holdings: Holdings, *, whole: bool) -> None:
+    def __init__(self, found: Found, origin: str, holdings: Holdings, readings: Readings, *, whole: bool) -> None:
         self._report = found
         self._origin = origin
         self._holdings = holdings
+        self._readings = readings
         self._whole = whole
         self._identity = self._os_boot = b""
         self._seq = 0  # of the one that is judged
@@ -68,6 +72,7 @@ class Openings:
             self._is_open = True
         else:
             self._decision(opening, opening.why, None if held is None else held.hash)
+            self._is_open |= opening.why.hides("inputs")
             self._inputs(opening.why.values.get("inputs"))
             if held is not None:
                 self._scope(opening, opening.why, held)
@@ -162,16 +167,36 @@ class Openings:
             self._found("decision_missing", "decided elsewhere, and no grant of an evaluator says so")
 
     def _inputs(self, items: object) -> None:
-        """Judge the signatures of the observations among the inputs; those in entries of their own are left."""
+        """Judge the observations among the inputs: sent with them, or in entries below that they name."""
         for item in items if isinstance(items, list) else ():
-            match item:
-                case {"signed": True, "observation": bytes(raw), "name": name, "value": value}:
-                    try:
-                        self._observation(observation.read(raw), name, value)
-                    except FormatError as error:
-                        self._found(error.error, error.detail)
+            try:
+                match item:
+                    case {"signed": True, observation.CLAIM: bytes(raw)}:
+                        self._observation(observation.read(raw), item)
+                    case {"entry": printed} if observation.CLAIM not in item:
+                        self._recorded(self._readings.find(printed), item)
+            except FormatError as error:
+                self._found(error.error, error.detail)
 
-    def _observation(self, read: Observed, name: object, value: object) -> None:
+    def _recorded(self, body: Family | None, item: Values) -> None:
+        """Judge an input that says what an observation entry does.
+
+        Raises:
+            FormatError: observation_entry, observation_malformed, observation_signature.
+
+        """
+        if body is None or any(map(body.hides, (observation.CLAIM, *_READ))):
+            self._is_open = True
+            return
+        raw, name = body.values.get(observation.CLAIM), str(item.get("name"))[:64]
+        if isinstance(raw, bytes):
+            self._observation(observation.read(raw), item)
+        elif item.get("signed") is True:
+            raise FormatError(readings.ERROR, f"input {name}: no observer signed what entry {item['entry']} has")
+        elif _said(body.values) != _said(item):
+            raise FormatError(readings.ERROR, f"input {name}: entry {item['entry']} has something else")
+
+    def _observation(self, read: Observed, item: Values) -> None:
         """Judge one that a decision rests on.
 
         Raises:
@@ -179,8 +204,9 @@ class Openings:
 
         """
         says = read.says
-        if says.name != name or says.value != value:
-            raise FormatError("observation_signature", f"input {str(name)[:64]}: its observer signed something else")
+        if _said(says._asdict()) != _said(item):
+            name = str(item.get("name"))[:64]
+            raise FormatError("observation_signature", f"input {name}: its observer signed something else")
         if says.credential is None:
             raise FormatError("observation_signature", f"{says.name}: it names no credential of its observer")
         standing = self._standing(says.credential)
@@ -219,6 +245,12 @@ class Openings:
             act=act,
             inputs=why.values.get("inputs"),
         )
+
+
+def _said(reading: Values) -> list[object]:
+    """What is read off an observation; no unit is an empty one, and a whole number is not a bool."""
+    value = reading.get("value")
+    return [reading.get("name"), type(value) is bool, value, reading.get("unit") or ""]
 
 
 def digest_in(value: object) -> bytes | None:

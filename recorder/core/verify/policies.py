@@ -10,10 +10,9 @@ from recorder.core.delegation import Moment
 from recorder.core.errors import FormatError
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
+from recorder.core.sign1 import SIGNED
 from recorder.core.verify.found import Found
 from recorder.core.verify.holdings import Holdings
-
-SIGNED = b"\xd2"  # the tag that a COSE_Sign1 begins with, and a configured table does not
 
 
 class Policies:
@@ -39,7 +38,7 @@ class Policies:
         if not isinstance(raw, bytes) or not self.is_known:
             self.unjudged += 1
             return
-        if raw[:1] != SIGNED:
+        if not raw.startswith(SIGNED):
             if before is not None and self._roots:
                 name = f"{before.policy.name} version {before.policy.version}"
                 self._found("policy_older", seq, f"what is no signed policy does not follow {name}")

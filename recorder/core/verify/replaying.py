@@ -6,72 +6,24 @@ the same clauses must come to the same decision.  What evaluates them comes in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from recorder.core import cbor, policy_replay
+from recorder.core.decided import Decided
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Decision, Kind, Stage
+from recorder.core.kinds import Decision, Stage
 from recorder.core.policy_replay import Artefact, Given, Situation
 from recorder.core.policy_terms import FACTS, typed
 from recorder.core.verify.acts import contemplated
+from recorder.core.verify.comparing import NS_PER_MS, inputs_named, is_taken, of_artefact, of_decision, same
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family
 from recorder.core.verify.under import Deciding
 
-NS_PER_MS = 1_000_000
-_ERROR = "clause_error: "
-_SHOWN = 100
-
-
-class Weighed(Protocol):
-    """One clause and what became of its condition."""
-
-    @property
-    def id(self) -> str:
-        """Of the clause."""
-        ...
-
-    @property
-    def effect(self) -> str:
-        """That it asks for."""
-        ...
-
-    @property
-    def truth(self) -> str:
-        """Of its condition: true, false or error."""
-        ...
-
-
-class Decided(Protocol):
-    """A decision that was made again."""
-
-    @property
-    def decision(self) -> Decision:
-        """ADMITTED, REFUSED or DEVIATED."""
-        ...
-
-    @property
-    def reasons(self) -> list[str]:
-        """All that decided it."""
-        ...
-
-    @property
-    def clauses(self) -> Sequence[Weighed]:
-        """What became of each clause of the class."""
-        ...
-
-    @property
-    def deviate_to(self) -> str | None:
-        """What to do instead."""
-        ...
-
-    @property
-    def situation(self) -> Situation:
-        """What was consumed, and no more."""
-        ...
+_SHOWN, _DETAIL = 100, 400  # characters of a value, and of a difference
 
 
 class Program(Protocol):
@@ -84,6 +36,10 @@ class Program(Protocol):
             Misuse: the policy does not gate the class.
 
         """
+        ...
+
+    def without(self, decided: Any, left_out: Collection[str]) -> Decision:  # noqa: ANN401 -- its own kind of Decided
+        """What had been decided if these clauses, by their ids, were none of the policy's."""
         ...
 
 
@@ -108,16 +64,16 @@ def check_replay(header: Header, why: Family, deciding: Deciding, programs: Prog
     raw = why.values.get("artefact")
     if not isinstance(raw, bytes):
         return Replayed(0, int(why.hides("artefact")))
-    if why.values.get("replay") != policy_replay.artefact_hash(raw) and not why.hides("replay"):
-        found("replay_mismatch", seq, "the claim replay is not the hash of the artefact")
     try:
         artefact = policy_replay.decode(raw)
     except FormatError as error:
         found(error.error, seq, error.detail)
         return Replayed(0, 1)
+    for difference in of_artefact(header, why, artefact, raw):
+        found("replay_mismatch", seq, str(difference)[:_DETAIL])
     asked, differing = _asked(header, why, deciding, artefact)
-    for difference in differing:
-        found("replay_mismatch", seq, difference)
+    for detail in differing:
+        found("replay_mismatch", seq, detail)
     program = None if programs is None else programs.of(deciding.bundle)
     if program is None:
         return Replayed(0, 1)
@@ -131,38 +87,27 @@ def check_replay(header: Header, why: Family, deciding: Deciding, programs: Prog
         if names := sorted(set(ours) ^ set(theirs)):
             detail = f"{part} are consumed by one of artefact and decision: {', '.join(names)[:_SHOWN]}"
             found("replay_mismatch", seq, detail)
-    for difference in _differences(header, why.values, decided):
-        found("replay_differs", seq, difference)
+    for difference in of_decision(header, why, decided, partial(program.without, decided), in_full=False):
+        found("replay_differs", seq, str(difference)[:_DETAIL])
     return Replayed(1, 0)
 
 
 def _asked(header: Header, why: Family, deciding: Deciding, artefact: Artefact) -> tuple[Situation, list[str]]:
     """What is to be decided about, by the record, and by the artefact where that is silent; and where they differ."""
     differing = []
-    axis, of = header.policy_axis, artefact.situation
-    if axis is None or artefact.bundle != axis.bundle:
-        differing.append(f"the artefact is of bundle {artefact.bundle.hex()[:16]}, key 7 of another")
-    assert header.classes is not None
-    if of.action_class != header.classes.action_class:
-        ours = header.classes.action_class[:_SHOWN]
-        differing.append(f"the artefact is of class {of.action_class}, key 13 of {ours}")
+    of = artefact.situation
     known = _facts(header, why, deciding)
     facts = {**of.facts, **known}
     for name, value in of.facts.items():
         if name not in FACTS:
             differing.append(f"fact {name[:_SHOWN]} is none that a clause may speak of")
-        elif name in known and not _same(_typed(known[name], FACTS[name].type), value):
+        elif name in known and not same(_typed(known[name], FACTS[name].type), value):
             differing.append(f"fact {name} is {_short(value)}, recorded is {_short(known[name])}")
     inputs = dict(of.inputs)
     if "inputs" in why.values or not why.hides("inputs"):
         items = why.values.get("inputs")
-        inputs = _inputs(items, header.time.mono_ns)
+        inputs = _inputs(items, header.time.mono_ns, of.inputs)
         differing += [f"input {name[:_SHOWN]}: nothing shows that it is signed" for name in _unshown(items)]
-        for name, given in of.inputs.items():
-            if difference := _input_difference(given, inputs.get(name)):
-                differing.append(f"input {name}: {difference}")
-            elif name in inputs:
-                inputs[name] = inputs[name]._replace(age_ms=given.age_ms)
     there = {name: value for name, value in facts.items() if value is not None}
     return Situation(of.action_class, inputs, there), differing
 
@@ -191,15 +136,22 @@ def _facts(header: Header, why: Family, deciding: Deciding) -> dict[str, Any]:
     return facts
 
 
-def _inputs(items: object, now_mono_ns: int) -> dict[str, Given]:
-    """The inputs of a why by name; the last of one name, and what has no name is left out."""
-    inputs = {}
+def _inputs(items: object, now_mono_ns: int, consumed: Mapping[str, Given]) -> dict[str, Given]:
+    """The inputs of a why by name, of several of one name that which was consumed.
+
+    What could not be taken does not say whether it is signed, and is left out.
+    """
+    inputs: dict[str, Given] = {}
     for item in items if isinstance(items, list) else ():
         match item:
-            case {"name": str(name), "value": value}:
+            case {"name": str(name), "value": value, "signed": bool(signed)} if name not in inputs:
+                given = consumed.get(name)
+                if given is not None and any(is_taken(now_mono_ns, one, given) for one in inputs_named(items, name)):
+                    inputs[name] = given
+                    continue
                 at_mono_ns = item.get("at_mono_ns")
                 age_ms = (now_mono_ns - at_mono_ns) // NS_PER_MS if type(at_mono_ns) is int else None
-                inputs[name] = Given(value, item.get("unit") or "", age_ms, item.get("signed") is True)
+                inputs[name] = Given(value, item.get("unit") or "", age_ms, signed)
     return inputs
 
 
@@ -213,73 +165,10 @@ def _unshown(items: object) -> Iterator[str]:
                 yield str(item.get("name"))
 
 
-def _input_difference(given: Given, recorded: Given | None) -> str | None:
-    if recorded is None:
-        return "the why has none"
-    if not _same(given.value, recorded.value):
-        return f"{_short(given.value)}, recorded is {_short(recorded.value)}"
-    if given._replace(value=None) != recorded._replace(value=None, age_ms=_age(given, recorded)):
-        return f"unit, age and signature are {_short([*given[1:]])}, recorded are {_short([*recorded[1:]])}"
-    return None
-
-
-def _age(given: Given, recorded: Given) -> int | None:
-    """What is signed may be older than its monotonic time says: the observer's UTC counts too."""
-    if recorded.signed and given.age_ms is not None:
-        return max(given.age_ms, recorded.age_ms or given.age_ms)
-    return recorded.age_ms
-
-
-def _differences(header: Header, why: Mapping[str, Any], decided: Decided) -> Iterator[str]:
-    """In what a decision differs from the one that was recorded."""
-    refused = header.kind == Kind.REFUSAL
-    if decided.decision != header.decision and not refused:
-        yield f"the decision is {decided.decision.name.lower()}, recorded is {_named(header.decision)}"
-    recorded = why.get("clauses")
-    clauses = [{"id": one.id, "effect": one.effect, "truth": one.truth} for one in decided.clauses]
-    for ours, theirs in zip_longest(clauses, recorded if isinstance(recorded, list) else ()):
-        if ours != theirs:
-            yield f"clause {_short(ours)}, recorded is {_short(theirs)}"
-            break
-    reasons = why.get("reasons")
-    stated = [_unworded(one) for one in reasons] if isinstance(reasons, list) else []
-    again = [_unworded(one) for one in decided.reasons]
-    if refused:  # for other reasons besides, or alone
-        again = [one for one in again if one not in stated] if decided.decision == Decision.REFUSED else []
-        stated = []
-    if again != stated:
-        yield f"reasons {_short(again)}, recorded are {_short(stated)}"
-    match why.get("deviation"):
-        case {"committed": committed}:
-            pass
-        case _:
-            committed = None
-    if not refused and decided.deviate_to != committed:
-        yield f"it deviates to {_short(decided.deviate_to)}, recorded is {_short(committed)}"
-
-
-def _unworded(reason: object) -> object:
-    """A reason without an engine's words for an error, which another version may choose otherwise."""
-    if isinstance(reason, str) and reason.startswith(_ERROR):
-        return _ERROR + reason.removeprefix(_ERROR).partition(": ")[0]
-    return reason
-
-
 def _typed(value: Any, wanted: str) -> Any:  # noqa: ANN401 -- a claim
     """As a decision consumes it: of the variable's type, or as it is where it cannot be."""
     found = typed(value, wanted)
     return value if found is None else found
-
-
-def _same(one: object, other: object) -> bool:
-    """Equal, a whole number also to the double that encoders may shorten to it; a bool only to a bool."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
-
-
-def _named(decision: int | None) -> str:
-    return "none" if decision is None else Decision(decision).name.lower()
 
 
 def _short(value: object) -> str:

@@ -87,7 +87,7 @@ class SelectionVerifier:
                 self._found(error.error, header.seq, error.detail)
         key = self._key_of(entry)
         row_bytes = self._collect(entry)
-        under = self._authority.check(header, claims)
+        under = self._authority.check(entry, claims)
         self._last = entry
         self._jobs += 1
         return Job(header.seq, raw, self._aad, key, claims, row_bytes, under)
@@ -130,7 +130,7 @@ class SelectionVerifier:
             pinned=self._trusted is not None,
             notes=self._authority.notes(),
             roots=self._authority.roots,
-            proved=self._authority.is_proved,
+            authority=self._authority.verdict,
         )
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:

@@ -1,29 +1,36 @@
 """Step 6: stages of cycles and of what is done under them (FORMAT.md section 4, "Stages").
 
-Kept are the cycles of a stage other than direct, as long as they may be used.
+Kept are the cycles of a stage other than direct, as long as they may be used, each with the act that its why
+contemplates, where that is here: what follows is about the same one.
 """
 
 from __future__ import annotations
 
 from recorder.core.entry import Header
+from recorder.core.grant import contemplated_hash
 from recorder.core.kinds import Boot, CycleEnd, Decision, Kind, Ref, RefType, Stage
 from recorder.core.stages import end_reason, successor_error
+from recorder.core.verify.acts import contemplated
 from recorder.core.verify.found import Found
+from recorder.core.verify.held import why_of
 
 STAGED_KEPT = 8_192  # beyond it those are dropped that are over, and what names one of them finds no cycle
 
 ERROR = "stage_order"
+CHANGED = "stage_changed"
+_ACTUATION = int(Kind.ACTUATION)  # compared with each entry, and a member of an enum takes longer to look up
 
 
 class _Staged:
     """A cycle of a stage, and what became of it."""
 
-    __slots__ = ("actuators", "classes", "end", "not_after_ns", "predecessor", "stage", "successor")
+    __slots__ = ("act", "actuators", "classes", "end", "not_after_ns", "predecessor", "stage", "successor")
 
-    def __init__(self, header: Header, stage: Stage, predecessor: int | None) -> None:
+    def __init__(self, header: Header, stage: Stage, predecessor: int | None, act: bytes | None) -> None:
         assert header.bounds is not None
         self.stage = stage
         self.predecessor = predecessor
+        self.act = act  # hash of what and where; None where the why does not say, or is not here
         self.not_after_ns = header.bounds.not_after_mono_ns
         self.actuators = frozenset(header.bounds.actuators)
         self.classes = frozenset(header.bounds.action_classes)
@@ -46,16 +53,15 @@ class Stages:
         self._os_boot = b""
         self._purge_at = STAGED_KEPT
 
-    def check(self, header: Header) -> None:
-        """Judge the next entry."""
+    def check(self, header: Header, claims: bytes | None) -> None:
+        """Judge the next entry, with the claims beside it."""
         kind = header.kind
-        if kind == Kind.ACTUATION:
-            if header.decision == Decision.UNGATED:
-                self._ungated(header)
-            else:
-                self._act(header)
+        if kind == _ACTUATION:  # most entries are one, and most of those direct, under a cycle that is
+            assert header.why is not None
+            if header.stage or header.refs is not None or header.why.carrier in self._cycles:
+                self._do(header)
         elif kind == Kind.CYCLE:
-            self._open(header)
+            self._open(header, claims)
         elif kind == Kind.CYCLE_END:
             self._end(header.control)
         elif kind == Kind.BOOT:
@@ -64,17 +70,18 @@ class Stages:
     def _wrong(self, seq: int, detail: str) -> None:
         self._found(ERROR, seq, detail)
 
-    def _open(self, header: Header) -> None:
+    def _open(self, header: Header, claims: bytes | None) -> None:
         stage = Stage(header.stage or 0)
         named = _predecessors(header)
+        act = None if stage == Stage.DIRECT else _act_hash(header, claims)
         if stage == Stage.ABORTED:
             self._wrong(header.seq, "a cycle of stage aborted: what aborts is an actuation of its own")
         elif not named:
             self._need(header.seq, None, stage)
         elif (before := self._predecessor(header.seq, named, stage)) is not None:
-            self._follow(header, before)
+            self._follow(header, before, act)
         if stage != Stage.DIRECT:
-            self._keep(header, _Staged(header, stage, named[0].seq if named else None))
+            self._keep(header, _Staged(header, stage, named[0].seq if named else None, act))
 
     def _ungated(self, header: Header) -> None:
         """An abort names what it aborts; anything else without a cycle is direct."""
@@ -85,6 +92,12 @@ class Stages:
             self._need(header.seq, None, stage)
         elif (before := self._predecessor(header.seq, named, stage)) is not None:
             before.successor = header.seq
+
+    def _do(self, header: Header) -> None:
+        if header.decision == Decision.UNGATED:
+            self._ungated(header)
+        else:
+            self._act(header)
 
     def _act(self, header: Header) -> None:
         assert header.why is not None
@@ -123,7 +136,7 @@ class Stages:
             self._wrong(seq, wrong)
         return wrong is None
 
-    def _follow(self, header: Header, before: _Staged) -> None:
+    def _follow(self, header: Header, before: _Staged, act: bytes | None) -> None:
         assert header.bounds is not None
         seq, stage = header.seq, Stage(header.stage or 0)
         if before.end not in ("", end_reason(stage)):
@@ -134,6 +147,8 @@ class Stages:
             self._wrong(seq, f"classes {header.bounds.action_classes}, its predecessor has {sorted(before.classes)}")
         if more := set(header.bounds.actuators) - before.actuators:
             self._wrong(seq, f"actuators {sorted(more)} are none of its predecessor")
+        if act is not None and before.act is not None and act != before.act:
+            self._found(CHANGED, seq, "its why contemplates another act than that of its predecessor")
         before.successor = seq
 
     def _keep(self, header: Header, cycle: _Staged) -> None:
@@ -162,3 +177,9 @@ class Stages:
 
 def _predecessors(header: Header) -> list[Ref]:
     return [] if header.refs is None else header.refs.get(RefType.STAGE_PREDECESSOR, [])
+
+
+def _act_hash(header: Header, claims: bytes | None) -> bytes | None:
+    why = why_of(header, claims)
+    act = None if why is None else contemplated(why.values)
+    return None if act is None else contemplated_hash(*act)
