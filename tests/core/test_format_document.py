@@ -68,7 +68,13 @@ def test_errors_of_chains() -> None:
     rest = {name for name, finding in FINDINGS.items() if finding.step == 9} - explained
     of_policies = {f"policy_{what}" for what in ("signature", "scope", "early", "expired", "older")}
     of_grants = {f"grant_{what}" for what in ("signature", "origin", "os_boot", "expired", "beyond", "inputs")}
-    alone = {"matrix_signature", "matrix_version", "request_signature", "observation_signature"}
+    alone = {
+        "matrix_signature",
+        "matrix_version",
+        "request_signature",
+        "observation_signature",
+        "confirmation_signature",
+    }
     done = {"delegation_missing", "delegation_holder", "delegation_uncovered", "budget_exceeded", "decision_missing"}
     done |= {"class_mixed", "cycle_decision", "verb_not_permitted", "beyond_contemplated"}  # of lineages alone
     assert rest == alone | of_policies | of_grants | done
