@@ -58,7 +58,7 @@ class CommitRef(NamedTuple):
     """A commit of the device's log: what a receipt told it."""
 
     seq: Uint
-    index: Uint
+    place: Uint  # the index in its key 10
     hash: RefHash  # the first 16 bytes of the entry hash
 
 
@@ -103,7 +103,7 @@ class Fault(NamedTuple):
 class Dropped(NamedTuple):
     """Frames that the device had no room for, before this one and after the one below it."""
 
-    count: Annotated[int, Meta(ge=1)]
+    frames: Annotated[int, Meta(ge=1)]
     first_tick_us: Uint
     last_tick_us: Uint
 
