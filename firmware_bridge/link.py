@@ -62,15 +62,11 @@ class Link:
         self._outbox = Outbox()
         self._hello = Hello(bytes(16), origin, batch_frames, batch_ms)
         self._chain: Chain | None = None
+        self.session = bytes(SESSION_BYTES)  # what marks messages of this session
         self._out = bytearray()
         self._told: set[Condition] = set()
         self._heard_us = self._asked_us = self._acked_us = self._resend_us = 0
         self._acked: tuple[int, int, int] | None = None
-
-    @property
-    def session(self) -> bytes:
-        """What marks messages of this session."""
-        return self._hello.nonce[:SESSION_BYTES]
 
     def opened(self, now_us: int) -> None:
         """The port is there."""
@@ -199,6 +195,7 @@ class Link:
         start = known if known is not None and same_boot and known.next >= here.oldest else None
         self._chain = Chain(self._key, start if start is not None else Known(here.boot, here.oldest, None))
         self._move(Move.SHOWN)
+        self.session = messages.session_of(self._hello.nonce, kid(self._key), here.boot)
         self._heard_us = now_us
         self._told.clear()
         self._outbox.begin(self.session, keep=same_boot)

@@ -6,6 +6,7 @@ The frames that a device numbers and signs are `recorder.core.deviceframe`; thei
 from __future__ import annotations
 
 from enum import IntEnum
+from hashlib import sha256
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, ValidationError, convert
@@ -191,6 +192,14 @@ def read(raw: bytes) -> Message | Frame:
     if isinstance(message, Receipt) and (message.commit is None) != (message.verdict not in {0, 2}):
         raise FormatError(ERROR, "a receipt names the commit where there is one, and only there")
     return message
+
+
+def session_of(nonce: bytes, device_kid: bytes, boot: int) -> bytes:
+    """What marks messages of one session.
+
+    The boot is in it: a device that greets anew while a hello is on its way takes nothing said to the last boot.
+    """
+    return sha256(nonce + device_kid + boot.to_bytes(4, "big")).digest()[:SESSION_BYTES]
 
 
 def here_payload(origin: str, nonce: bytes, here: Here) -> bytes:

@@ -557,7 +557,7 @@ static bool send_batch(lineage_device *d, uint64_t after)
     numbers[1] = after - 1;
     root_of(d, d->signed_to, after, root);
     sign(d, "lineage/confirmation/1\n", numbers, 2, root, signature);
-    put_string(&w, BYTES, d->nonce, 4);
+    put_string(&w, BYTES, d->session, 4);
     put_head(&w, UINT, numbers[0]);
     put_head(&w, UINT, numbers[1]);
     put_string(&w, BYTES, signature, 64);
@@ -565,6 +565,19 @@ static bool send_batch(lineage_device *d, uint64_t after)
 }
 
 /* --- Messages of the host (PROTOCOL.md section 3) -------------------------------------------------------------------- */
+
+/* H(nonce ‖ kid ‖ u32be boot): nothing that was said to another boot is taken for this one. */
+static void begin_session(lineage_device *d)
+{
+    uint8_t of[28], digest[32];
+    unsigned i;
+    memcpy(of, d->nonce, 16);
+    memcpy(of + 16, d->kid, 8);
+    for (i = 0; i < 4; i++)
+        of[24 + i] = (uint8_t)(d->boot >> (24 - 8 * i));
+    hashed(digest, -1, of, sizeof of);
+    memcpy(d->session, digest, 4);
+}
 
 static void on_hello(lineage_device *d, reader *r)
 {
@@ -583,6 +596,7 @@ static void on_hello(lineage_device *d, reader *r)
     d->origin_size = (uint8_t)origin_size;
     d->batch_frames = (uint8_t)(frames < LINEAGE_RING / 2 ? frames : LINEAGE_RING / 2);
     d->batch_us = (uint32_t)ms * 1000;
+    begin_session(d);
     d->state = GREETED;
     d->taken = 0;
     d->answer_taken = d->answer_time = false;
@@ -683,7 +697,7 @@ static void on_message(lineage_device *d, const uint8_t *bytes, size_t size)
         return;
     }
     session = take_string(&r, BYTES, 4, 4, &session_size);
-    if (session == NULL || d->state == DOWN || memcmp(session, d->nonce, 4) != 0)
+    if (session == NULL || d->state == DOWN || memcmp(session, d->session, 4) != 0)
         return; /* of another session */
     if (type == ACK)
         on_ack(d, &r);
@@ -761,13 +775,13 @@ static void answer(lineage_device *d)
         d->answer_hello = !send_here(d);
     if (d->answer_taken) {
         w = begin_message(room, TAKEN, 2);
-        put_string(&w, BYTES, d->nonce, 4);
+        put_string(&w, BYTES, d->session, 4);
         put_head(&w, UINT, d->taken);
         d->answer_taken = !send_written(d, room, &w);
     }
     if (d->answer_time) {
         w = begin_message(room, TIME_IS, 3);
-        put_string(&w, BYTES, d->nonce, 4);
+        put_string(&w, BYTES, d->session, 4);
         put_head(&w, UINT, d->time_asked_us);
         put_head(&w, UINT, tick(d));
         d->answer_time = !send_written(d, room, &w);

@@ -85,7 +85,7 @@ typedef struct {
     uint64_t last_tick_us, dropped, dropped_first_us, dropped_last_us;
 
     uint8_t state; /* 0 no session, 1 has answered a hello, 2 up */
-    uint8_t nonce[16], origin[LINEAGE_ORIGIN_MAX];
+    uint8_t nonce[16], session[4], origin[LINEAGE_ORIGIN_MAX];
     uint8_t origin_size, batch_frames;
     uint32_t batch_us;
     uint64_t taken; /* number of the next grant or receipt */
