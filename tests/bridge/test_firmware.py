@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge import messages
-from firmware_bridge.framing import Unframer, frame
+from firmware_bridge.line import messages
+from firmware_bridge.line.framing import Unframer, frame
 from recorder.core import cbor, deviceframe
 from recorder.core.deviceframe import Confirmation, Dropped, Event, Fault, Observation
 from recorder.core.keys import SeedSigner

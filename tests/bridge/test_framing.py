@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.framing import MESSAGE_MAX_BYTES, STUFFED_MAX_BYTES, Noise, Unframer, frame, stuff, unstuff
+from firmware_bridge.line.framing import MESSAGE_MAX_BYTES, STUFFED_MAX_BYTES, Noise, Unframer, frame, stuff, unstuff
 from recorder.core.errors import Misuse
 
 messages = st.binary(min_size=1, max_size=MESSAGE_MAX_BYTES) | st.integers(1, MESSAGE_MAX_BYTES).map(bytes)

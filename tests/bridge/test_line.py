@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from firmware_bridge.happenings import Condition
-from firmware_bridge.states import State
+from firmware_bridge.line.happenings import Condition
+from firmware_bridge.line.states import State
 from tests.bridge.device import Device, needs_gcc
 from tests.bridge.world import Line, World, sound
 

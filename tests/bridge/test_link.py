@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from firmware_bridge import messages, states
-from firmware_bridge.confirmations import HELD_MAX_FRAMES, Known
-from firmware_bridge.framing import frame
-from firmware_bridge.gaps import gaps
-from firmware_bridge.happenings import Condition, Gap, Trouble, Up
-from firmware_bridge.link import SILENT_AFTER_US, Link
-from firmware_bridge.messages import Ack, Batch, GivenSignature, Here, Receipt, Resend, Verdict
-from firmware_bridge.states import Move, State
+from firmware_bridge.line import messages, states
+from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Known
+from firmware_bridge.line.framing import frame
+from firmware_bridge.line.gaps import gaps
+from firmware_bridge.line.happenings import Condition, Gap, Trouble, Up
+from firmware_bridge.line.link import SILENT_AFTER_US, Link
+from firmware_bridge.line.messages import Ack, Batch, GivenSignature, Here, Receipt, Resend, Verdict
+from firmware_bridge.line.states import Move, State
 from recorder.core import deviceframe, sign1
 from recorder.core.deviceframe import CommitRef, CommitRequest, Event, first_prev
 from recorder.core.errors import Impossible, Misuse
@@ -206,7 +206,7 @@ def test_noise_silence_and_what_cannot_be_read() -> None:
 
 
 def _only(line: bytes) -> bytes:
-    from firmware_bridge.framing import Unframer
+    from firmware_bridge.line.framing import Unframer
 
     (raw,) = Unframer().feed(line)
     return raw

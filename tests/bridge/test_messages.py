@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import firmware_bridge
-from firmware_bridge import messages
-from firmware_bridge.messages import (
+from firmware_bridge.line import messages
+from firmware_bridge.line.messages import (
     Ack,
     Batch,
     Booted,

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 
-from firmware_bridge.confirmations import Known, Signed
-from firmware_bridge.happenings import Arrived, Clock, Gap, Happening, Trouble
-from firmware_bridge.link import Link
-from firmware_bridge.states import State
+from firmware_bridge.line.confirmations import Known, Signed
+from firmware_bridge.line.happenings import Arrived, Clock, Gap, Happening, Trouble
+from firmware_bridge.line.link import Link
+from firmware_bridge.line.states import State
 from recorder.core import confirmation
 from recorder.core.deviceframe import Confirmation, Dropped
 from tests.bridge.device import Device

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firmware_bridge import messages
-from firmware_bridge.confirmations import HELD_MAX_FRAMES, Chain, Known, Signed
-from firmware_bridge.framing import Noise, Unframer, frame
-from firmware_bridge.gaps import gaps
-from firmware_bridge.happenings import Arrived, Clock, Condition, Happening, Trouble, Up
-from firmware_bridge.messages import (
+from firmware_bridge.line import messages
+from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Chain, Known, Signed
+from firmware_bridge.line.framing import Noise, Unframer, frame
+from firmware_bridge.line.gaps import gaps
+from firmware_bridge.line.happenings import Arrived, Clock, Condition, Happening, Trouble, Up
+from firmware_bridge.line.messages import (
     SESSION_BYTES,
     Ack,
     Batch,
@@ -28,8 +28,8 @@ from firmware_bridge.messages import (
     Time,
     TimeIs,
 )  # fmt: skip
-from firmware_bridge.outbox import Outbox
-from firmware_bridge.states import Move, State, after
+from firmware_bridge.line.outbox import Outbox
+from firmware_bridge.line.states import Move, State, after
 from recorder.core.deviceframe import CommitRequest, Frame
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from firmware_bridge.confirmations import Known
-from firmware_bridge.happenings import Gap
+from firmware_bridge.line.confirmations import Known
+from firmware_bridge.line.happenings import Gap
 
 
 def gaps(known: Known | None, boot: int, oldest: int) -> list[Gap]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from firmware_bridge.messages import GivenSignature
+from firmware_bridge.line.messages import GivenSignature
 from recorder.core import confirmation, merkle
 from recorder.core.confirmation import Batch
 from recorder.core.deviceframe import PREV_BYTES, Confirmation, Frame, first_prev

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from firmware_bridge.messages import Grant, Receipt
+from firmware_bridge.line.messages import Grant, Receipt
 
 WINDOW = 4  # a device takes them in order and keeps none, so more would only fill the line
 AGAIN_AFTER_US = 200_000

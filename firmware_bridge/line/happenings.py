@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from firmware_bridge.confirmations import Signed
+from firmware_bridge.line.confirmations import Signed
 from recorder.core.deviceframe import Frame
 
 
