@@ -53,7 +53,3 @@ class Outbox:
         self._sent += len(fresh)
         self._sent_us = now_us
         return numbered
-
-    def next_us(self) -> int | None:
-        """When something is due again; None where nothing waits for it."""
-        return self._sent_us + AGAIN_AFTER_US if self._sent else None

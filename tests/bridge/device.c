@@ -102,6 +102,8 @@ int main(void)
             (void)hex_of(strtok(NULL, " \n"), key, 32);
             now_us = 0;
             lineage_init(&device, &hooks, key, boot);
+        } else if (strcmp(verb, "now") == 0) {
+            now_us = number();
         } else if (strcmp(verb, "full") == 0) {
             line_full = number() != 0;
         } else if (strcmp(verb, "in") == 0) {

@@ -125,6 +125,22 @@ def test_a_line_without_room_loses_nothing(device: Device) -> None:
 
 
 @needs_gcc
+def test_acks_that_cannot_be(device: Device) -> None:
+    """Of frames that are gone, or were never made, or with numbers that fall: nothing is sent for them, nothing forgotten."""
+    world = World(device)
+    world.confirm(1)
+    world.run()
+    world.step()  # the ack that empties the ring
+    world.confirm(2)
+    for numbers in ((0, 0, 0), (3, 3, 3), (1, 2, 1), (2, 1, 2), (2**64 - 1, 1, 1)):
+        for resend in messages.Resend:
+            device.received(frame(messages.make(messages.Ack(world.link.session, *numbers, resend))))
+    sent = [messages.read(raw) for raw in Unframer().feed(b"".join(device.poll(world.now_us)))]
+    assert [made.seq for made in sent if isinstance(made, deviceframe.Frame)] == [1]
+    world.run()
+
+
+@needs_gcc
 def test_messages_that_are_none(device: Device) -> None:
     """Every message of the host with every byte another, cut short and prolonged; noise: no crash, and the next one is read."""
     chosen = random.Random(5)

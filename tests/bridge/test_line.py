@@ -159,6 +159,25 @@ def test_power_loss_at_every_point(device: Device, who: str) -> None:
         )
 
 
+def test_the_bridge_dies_before_it_has_recorded(device: Device) -> None:
+    """What it had received, and even signed, is still with the device, and comes again under another nonce."""
+    world = World(device)
+    world.recording = False
+    for commit in COMMITS:
+        world.confirm(commit)
+        world.step()
+    for _ in range(20):
+        world.step()
+    assert world.link.state is State.UP
+    assert not world.entries
+    world.recording = True
+    world.new_host()
+    world.run()
+    world.check()
+    assert world.gaps == []
+    assert world.refused[1] == 0
+
+
 def test_a_frame_cut_off_by_a_reboot(device: Device) -> None:
     """Half a frame and then a boot message: at most what is glued together is lost, and the gap is told."""
     world = story(device)

@@ -9,11 +9,11 @@ import pytest
 
 from firmware_bridge.line import messages, states
 from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Known
-from firmware_bridge.line.framing import frame
+from firmware_bridge.line.framing import Unframer, frame
 from firmware_bridge.line.gaps import gaps
 from firmware_bridge.line.happenings import Condition, Gap, Trouble, Up
-from firmware_bridge.line.link import SILENT_AFTER_US, Link
-from firmware_bridge.line.messages import Ack, Batch, GivenSignature, Here, Receipt, Resend, Verdict
+from firmware_bridge.line.link import SILENT_AFTER_US, TIME_EVERY_US, Link
+from firmware_bridge.line.messages import Ack, Batch, GivenSignature, Here, Receipt, Resend, Time, Verdict
 from firmware_bridge.line.states import Move, State
 from recorder.core import deviceframe, sign1
 from recorder.core.deviceframe import CommitRef, CommitRequest, Event, first_prev
@@ -206,10 +206,59 @@ def test_noise_silence_and_what_cannot_be_read() -> None:
 
 
 def _only(line: bytes) -> bytes:
-    from firmware_bridge.line.framing import Unframer
-
     (raw,) = Unframer().feed(line)
     return raw
+
+
+def test_repeats_ask_for_nothing() -> None:
+    """What has come is left aside; what is beyond a hole asks for the hole, once."""
+    found = host()
+    found.up(next_=3)
+    found.get(FRAMES[0])
+    found.link.take_output()
+    found.now_us = 50_000
+    found.get(FRAMES[0], FRAMES[0])
+    assert found.link.take_output() == b""
+    found.get(FRAMES[2], FRAMES[2])
+    assert messages.read(_only(found.link.take_output())) == Ack(SESSION, 1, 0, 0, Resend.FRAMES)
+
+
+def test_signatures_out_of_turn() -> None:
+    """A repeat is left aside while later frames wait; one behind a signature that was lost asks for that one."""
+    found = host()
+    found.up(next_=3)
+    assert len(found.get(FRAMES[0], batch(FRAMES[:1]), *FRAMES[1:])) == 1
+    found.link.take_output()
+    found.now_us = 50_000
+    assert found.get(batch(FRAMES[:1])) == []
+    assert found.get(batch(FRAMES[2:], first=2)) == []
+    assert Ack(SESSION, 3, 1, 0, Resend.SIGNATURES) in [
+        messages.read(raw) for raw in Unframer().feed(found.link.take_output())
+    ]
+    assert len(found.get(batch(FRAMES[1:], first=1))) == 1
+
+
+def test_a_device_that_waits_for_the_first_ack_gets_another() -> None:
+    """With each question after the time, so that a lost one costs no session."""
+    found = host()
+    found.up()
+    found.link.take_output()
+    found.link.at(TIME_EVERY_US)
+    sent = [messages.read(raw) for raw in Unframer().feed(found.link.take_output())]
+    assert sent == [Time(SESSION, TIME_EVERY_US), Ack(SESSION, 0, 0, 0, Resend.NOTHING)]
+
+
+def test_a_condition_is_told_again_in_the_next_session() -> None:
+    """And after the cable was pulled."""
+    found = host()
+    for _ in range(2):
+        found.up()
+        assert troubles(found.get(b"\x81\x01", b"\x81\x01")) == [Condition.UNREADABLE]
+        found.now_us += SILENT_AFTER_US
+        found.link.at(found.now_us)
+    found.link.closed()
+    found.link.opened(0)
+    assert troubles(found.get(b"\x81\x01")) == [Condition.UNREADABLE]
 
 
 def test_recorded_in_order() -> None:
@@ -286,7 +335,9 @@ def test_clocks_and_irreversible(device: Device) -> None:
     assert all(clock.sent_us <= clock.tick_us <= clock.answered_us for clock in world.clocks)
     world.confirm(1)
     device.do("confirm 2 1 1")
+    assert world.now_us > 500_000
     world.asked[1].append(2)
     before = world.now_us
     world.run()
     assert world.now_us - before <= 2_000, "within two steps, and not after 20 ms"
+    assert [made.tick_us for made in world.entries[-1].frames] == [before, before]

@@ -32,6 +32,7 @@ class World:
         self.boot = 1
         self.now_us = 0
         self.entries: list[Signed] = []
+        self.recording = True  # else what was signed is with the bridge alone, and lost with it
         self.gaps: list[Gap] = []
         self.troubles: list[Trouble] = []
         self.clocks: list[Clock] = []
@@ -60,6 +61,7 @@ class World:
     def confirm(self, commit: int) -> None:
         """The firmware confirms a commit."""
         self.asked[self.boot].append(commit)
+        self.device.do(f"now {self.now_us}")
         self.refused[self.boot] += not self.device.do(f"confirm {commit} 1 0 2:{commit / 8} 14:{commit}")
 
     def step(self) -> bool:
@@ -122,8 +124,9 @@ class World:
         for happened in happenings:
             match happened:
                 case Signed():
-                    self.entries.append(happened)
-                    self.link.recorded(happened)
+                    if self.recording:
+                        self.entries.append(happened)
+                        self.link.recorded(happened)
                 case Gap():
                     self.gaps.append(happened)
                 case Trouble():
