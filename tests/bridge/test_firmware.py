@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.line import messages
-from firmware_bridge.line.framing import Unframer, frame
+from firmware_bridge.line.framing import Unframer, frame, stuff
 from recorder.core import cbor, deviceframe
 from recorder.core.deviceframe import Confirmation, Dropped, Event, Fault, Observation
 from recorder.core.keys import SeedSigner
@@ -155,6 +155,10 @@ def test_messages_that_are_none(device: Device) -> None:
     for at in range(0, len(line), 20_000):
         device.received(bytes(line[at : at + 20_000]))
     device.poll(0)
+    hello = messages.make(EACH[0])
+    noise = device.received(b"\0")
+    assert device.received(stuff(hello + bytes(4)) + b"\0") == noise + 1, "a message that is whole, and its CRC not"
+    assert device.poll(0) == []
     device.received(b"\0" + frame(messages.make(EACH[0])))
     (answer,) = Unframer().feed(b"".join(device.poll(1)))
     assert isinstance(messages.read(answer), messages.Here)

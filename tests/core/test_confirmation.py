@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -22,11 +23,14 @@ from recorder.core.deviceframe import (
     Outcome,
 )
 from recorder.core.errors import FormatError
+from recorder.core.verdict import FINDINGS
 from tests.credential_builder import signer
 from tests.documents import rows_of, text_of
 from tests.frames import DEVICE, KID, NONCE, ORIGIN, chain, confirmed, signed
+from tests.vectors.make_vectors import on_disk
 
 CDDL = Validator(Path(recorder.__file__).with_name("format.cddl").read_text(encoding="utf-8"))
+HELD = {path: json.loads(text) for path, text in on_disk().items() if path.startswith("confirmation/")}
 BODIES: list[deviceframe.Body] = [
     CommitRequest(1, 3, [(2, 0.5)], 200, None),
     confirmed(7),
@@ -145,6 +149,26 @@ def test_the_body_of_an_entry() -> None:
     for broken in ({}, {**body, "frames": []}, {**body, "frames": FRAMES * 43}, {**body, "signature": 1}):
         with pytest.raises(FormatError, match="confirmation_malformed"):
             confirmation.of_body(broken)
+
+
+@pytest.mark.parametrize("path", sorted(HELD))
+def test_every_vector(path: str) -> None:
+    """Each is believed or refused as it says."""
+    held = HELD[path]
+    frames = [bytes.fromhex(raw) for raw in held["frames"]]
+    try:
+        confirmation.verify(confirmation.read(bytes.fromhex(held["bytes"])), frames, bytes.fromhex(held["key"]))
+        error = None
+    except FormatError as refusal:
+        error = refusal.error
+    assert error == held["expected"]["error"]
+    assert error is None or PurePath(path).stem == error
+
+
+def test_every_error_has_a_vector() -> None:
+    """Those of the format's section."""
+    named = {name for name in FINDINGS if name.startswith(("confirmation_", "frame_"))}
+    assert {PurePath(path).stem for path in HELD if "/broken/" in path} == named
 
 
 def test_the_tables_of_the_document() -> None:

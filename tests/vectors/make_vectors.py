@@ -6,6 +6,7 @@ the step, place and name of the first problem.  `roots`: the keys that credentia
 and `credential/broken/ERROR.json`: chains of credentials with what a verifier has beside them, and what they are worth.
 `policy/policy.json`: a policy bundle with decisions; `policy/malformed.json`: bundles that are refused.
 `observation/NAME.json` and `observation/broken/ERROR.json`: signed observations, the key to check them with, what they say.
+`confirmation/NAME.json` and `confirmation/broken/ERROR.json`: signed batches, their frames, the key to check them with.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from recorder.core.merkle import root_of
 from recorder.core.verdict import FINDINGS
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
-from tests.vectors import credentials, observations
+from tests.vectors import confirmations, credentials, observations
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.policies import malformed_vector, policy_vector
 from tests.vectors.valid import VALID
@@ -101,6 +102,7 @@ def make() -> dict[str, str]:
     vectors["policy/policy.json"] = policy_vector()
     vectors["policy/malformed.json"] = malformed_vector()
     vectors |= observations.vectors()
+    vectors |= confirmations.vectors()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 
