@@ -60,6 +60,14 @@ def test_c99_and_cxx_without_a_warning(tmp_path: Path, level: str) -> None:
 
 
 @needs_gcc
+def test_the_example_compiles(tmp_path: Path) -> None:
+    """What README.md shows is C that an embedder can begin with."""
+    (example,) = re.findall(r"```c\n(.*?)```", (C_DIR / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "main.c").write_text(example)
+    subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", "main.c"], cwd=tmp_path, check=True)
+
+
+@needs_gcc
 def test_every_frame(device: Device) -> None:
     """Each call makes the frame that it says, of whatever outcome and sign."""
     world = World(device)
