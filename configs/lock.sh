@@ -25,12 +25,17 @@ if [ "${1:-}" != --upgrade ] && [ -f requirements.lock ]; then
     cp requirements.lock "$work/all"
 fi
 compile "$work/all" --all-extras --group build --group lint --group test --group peers pyproject.toml
-compile "$work/run" --extra cli --extra export --extra gate --extra sim --group build --constraint "$work/all" pyproject.toml
+compile "$work/names" --extra cli --extra export --extra gate --extra mesh --extra sim --group build --constraint "$work/all" pyproject.toml
 
-# A package's block starts at `name==` and ends before the next one; the development part is every block whose name is not in the first.
-awk 'FNR == NR { if (/^[a-z0-9]/) { split($1, part, "=="); run[part[1]] = 1 }; next }
-     /^[a-z0-9]/ { split($1, part, "=="); keep = !(part[1] in run) }
-     keep' "$work/run" "$work/all" >"$work/dev"
+# A package's block starts at `name==` and ends before the next one.  Blocks of both parts are those of the whole resolution, whose
+# markers serve everyone; which of them running needs, the other resolution says.
+part() {  # part WANTED: 1 for what running needs, 0 for the rest
+    awk -v wanted="$1" 'FNR == NR { if (/^[a-z0-9]/) { split($1, part, "=="); run[part[1]] = 1 }; next }
+         /^[a-z0-9]/ { split($1, part, "=="); keep = ((part[1] in run) == wanted) }
+         keep' "$work/names" "$work/all"
+}
+part 1 >"$work/run"
+part 0 >"$work/dev"
 
 {
     echo '# Written by sh configs/lock.sh; not by hand.'

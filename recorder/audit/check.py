@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from recorder.audit.carried import BundleSource
+from recorder.audit.evidence import cosigned_heads
 from recorder.audit.pool import JobPool
 from recorder.audit.programs import check
 from recorder.audit.source import LineageSource, identity_key
@@ -64,8 +65,9 @@ def check_source(
     if trust is not None and trust.logs and trusted is None:
         named = ", ".join(key.name for key in trust.logs)
         found.append(problem("identity_untrusted", None, f"the trust file names {named}, not the platform of {origin}"))
-    notes = list(dict.fromkeys([*source.checkpoints, *known]))
     identity = trusted or _identity(source, found, damage)
+    evidence = cosigned_heads(source, identity, trust)
+    notes = list(dict.fromkeys([*source.checkpoints, *known, *evidence.notes]))
     seen = witnessed(origin, identity, notes, trust)
     found += seen.problems
     verifier: Verifier | SelectionVerifier
@@ -83,7 +85,18 @@ def check_source(
         source.check_receipt(identity)
     verifier.take(Checked(0, 0, 0, [*found, *source.faults()]))
     report = verifier.finish()
-    remarks = {"cosignatures": seen.cosignatures} if seen.cosignatures else {}
+    remarks = {}
+    if seen.cosignatures:
+        remarks = {
+            "cosignatures": seen.cosignatures,
+            "witnesses": seen.witnesses,
+            "witnesses_trusted": 0 if trust is None else len(trust.witnesses),
+            "witnessed_entries": seen.size,
+        }
+    if evidence.unusable:
+        remarks["evidence_unusable"] = evidence.unusable
+    if evidence.older:
+        remarks["evidence_older"] = evidence.older
     if isinstance(source, BundleSource) and not source.is_recorded:
         remarks["unsigned_bundle"] = 1
     report = replace(report, notes={**report.notes, **remarks})

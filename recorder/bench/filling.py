@@ -8,9 +8,9 @@ from pathlib import Path
 
 from recorder import config as configs
 from recorder.bench.acts import WHAT, WHERE, WHO
+from recorder.clock import SystemClock
 from recorder.core.kinds import Kind
 from recorder.daemon import boot, identity
-from recorder.daemon.clock import SystemClock
 from recorder.daemon.randomness import ReadAhead
 from recorder.store import prepare
 from recorder.store.layout import segment_dir

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder.cli.status import CLOCK
-from recorder.daemon.clock import QUALITY_FREE, QUALITY_UNKNOWN, SystemClock
+from recorder.clock import QUALITY_FREE, QUALITY_UNKNOWN, SystemClock
 from recorder.store.layout import advice
 
 OK, WARN, FAIL = "ok", "warn", "fail"

@@ -10,9 +10,9 @@ import click
 from recorder import config as configs
 from recorder.cli import output
 from recorder.cli.options import json_option, state_option
+from recorder.clock import SystemClock
 from recorder.core.errors import Misuse
 from recorder.daemon import identity
-from recorder.daemon.clock import SystemClock
 from recorder.daemon.randomness import ReadAhead
 from recorder.daemon.recover import Diagnosis, Recovered, begin, diagnose
 from recorder.store.errors import StoreError

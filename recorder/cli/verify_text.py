@@ -75,6 +75,13 @@ def _remarks(report: Report) -> list[str]:
         remarks.append(
             "the identity key is the one that the lineage itself names; its `log` line in the --trust file pins it"
         )
+    if size := report.notes.get("witnessed_entries"):
+        some = f"{report.notes['witnesses']} of {report.notes['witnesses_trusted']}"
+        remarks.append(f"{some} witnesses of the trust file cosigned the first {size:,} entries")
+    if count := report.notes.get("evidence_unusable"):
+        remarks.append(
+            f"{count:,} evidence entries hold a checkpoint of another log, or one that no known witness signed"
+        )
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
         remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")

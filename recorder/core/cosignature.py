@@ -20,6 +20,8 @@ from recorder.core.note import (
     holds,
 )
 
+CLAIM = "cosigned_checkpoint"  # of an evidence entry: the note of an earlier checkpoint, with cosignatures
+
 _TIME_BYTES = 8
 
 

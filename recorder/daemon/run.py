@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from recorder import config as configs
+from recorder.clock import SystemClock
 from recorder.core.keys import Signer
 from recorder.daemon import boot, identity, trial
-from recorder.daemon.clock import SystemClock
 from recorder.daemon.desk import Desk
 from recorder.daemon.listener import listen
 from recorder.daemon.loop import Loop

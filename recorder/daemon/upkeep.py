@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from recorder.clock import StepWatch
 from recorder.core.kinds import Kind
 from recorder.daemon.boot import EPOCH_NS_PER_HOUR, rotate_epoch
-from recorder.daemon.clock import StepWatch
 from recorder.daemon.desk import Desk
 from recorder.daemon.room import Room
 from recorder.daemon.vitals import Vitals

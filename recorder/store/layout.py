@@ -135,8 +135,14 @@ def advice(error: OSError, what: str) -> str:
 class StateLock:
     """The right to write a state directory; released by closing, or by the process ending however it ends."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(
+        self, state: Path, holder: str = "a running recorder; stop it first, or ask it over its socket"
+    ) -> None:
         """Take the lock.
+
+        Args:
+            state: the directory.
+            holder: who else may have it and what to do then, for the message.
 
         Raises:
             StoreError: another process holds it, or the directory cannot be written.
@@ -151,9 +157,7 @@ class StateLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
-            raise StoreError(
-                f"{state} is in use by a running recorder; stop it first, or ask it over its socket"
-            ) from None
+            raise StoreError(f"{state} is in use by {holder}") from None
 
     def close(self) -> None:
         """Let another process write."""

@@ -12,8 +12,8 @@ import pytest
 
 from recorder.cli import checks, checks_machine
 from recorder.cli.checks_machine import FAIL, OK, WARN
+from recorder.clock import SystemClock
 from recorder.daemon import identity
-from recorder.daemon.clock import SystemClock
 from recorder.daemon.growth import Rate
 from tests.cli.states import Running, lineage, made, one_line, parsed
 

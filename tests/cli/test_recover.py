@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from recorder import config as configs
+from recorder.clock import SystemClock
 from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.daemon import identity
 from recorder.daemon import recover as recovery
-from recorder.daemon.clock import SystemClock
 from recorder.daemon.randomness import ReadAhead
 from recorder.store.layout import lineage_dir, read_current
 from recorder.store.segment import Segment

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from recorder import config as configs
+from recorder.clock import STEP_NS, StepWatch, SystemClock
 from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from recorder.daemon import boot, identity
-from recorder.daemon.clock import STEP_NS, StepWatch, SystemClock
 from recorder.daemon.randomness import ReadAhead
 from tests.claims import WHAT
 from tests.daemon.raw import Raw

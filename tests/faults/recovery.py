@@ -8,13 +8,13 @@ from stat import S_IMODE
 from msgspec.structs import replace
 
 from recorder import config as configs
+from recorder.clock import SystemClock
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.entry import decode, entry_hash
 from recorder.core.errors import LineageError
 from recorder.core.kinds import Kind
 from recorder.core.note import parse_note
 from recorder.daemon import boot, identity
-from recorder.daemon.clock import SystemClock
 from recorder.daemon.randomness import ReadAhead
 from recorder.store.layout import DATA, HEAD, TRUST, ordinals, segment_dir
 from recorder.store.sessions import REQUESTS_MAX

@@ -1,0 +1,122 @@
+"""What this platform answers as a witness, over what it holds.  Values in, values out; it may wait for the disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from mesh import exchange, witness
+from mesh.exchange import TEXT_TYPE, Answer, refused
+from mesh.fleetlist import FleetList
+from mesh.node.forkfiles import keep_fork
+from mesh.node.heldsizes import encode_held
+from mesh.node.places import DamagedError
+from mesh.node.standings import StandingFiles
+from mesh.standing import Standing
+from mesh.submission import with_cosignatures
+from mesh.witness import Cosigner, Outcome
+from recorder.core.cosignature import cosign
+from recorder.core.errors import FormatError
+from recorder.core.note import NoteSignature
+
+Clock = Callable[[], int | None]  # POSIX seconds of a trusted clock, None without one
+
+
+# What is held of one log cannot be read, so that one is not cosigned; which file it is is told to the owner alone.
+_DAMAGED = refused(500, FormatError("standing_malformed", "what this witness held of the log cannot be read back"))
+
+
+class _Latest(NamedTuple):
+    note: bytes
+    line: NoteSignature
+
+
+class WitnessDesk:
+    """The witness over its files; used from one thread, so requests are judged one after the other."""
+
+    def __init__(
+        self,
+        fleet: FleetList,
+        store: StandingFiles,
+        forks: Path,
+        cosigner: Cosigner | None,
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        """Make it.
+
+        Args:
+            fleet: whom to trust.
+            store: what is held.
+            forks: where proofs of forks are kept.
+            cosigner: signs; None where the fleet list does not name our key, and then nothing is cosigned.
+            clock: the time, where it is trusted.
+            say: tells a person.
+
+        """
+        self.answers: Counter[int] = Counter()  # to POST, by status
+        self._fleet = fleet
+        self._store = store
+        self._forks = forks
+        self._cosigner = cosigner
+        self._clock = clock
+        self._say = say
+        self._latest: dict[str, _Latest] = {}  # by line
+
+    def add_checkpoint(self, body: bytes) -> Answer:
+        """Answer `add-checkpoint`; StoreFailedError passes through."""
+        return self._judged(witness.add_checkpoint, body)
+
+    def add_incarnation(self, body: bytes) -> Answer:
+        """Answer `add-incarnation`; StoreFailedError passes through."""
+        return self._judged(witness.add_incarnation, body)
+
+    def held(self) -> Answer:
+        """How far each origin is cosigned; StoreFailedError passes through."""
+        return Answer(exchange.OK, TEXT_TYPE, encode_held(one.head for _, one in self.standings()))
+
+    def standings(self) -> list[tuple[str, Standing]]:
+        """What is held, by line of the fleet list."""
+        return self._store.all()
+
+    def checkpoint(self, origin: str) -> Answer:
+        """The head last cosigned of an origin, with our cosignature; StoreFailedError passes through."""
+        log = self._fleet.log_of(origin)
+        try:
+            standing = None if log is None else self._store.held(log.line)
+        except DamagedError as error:
+            self._say(str(error))
+            return _DAMAGED
+        if log is None or standing is None or standing.head.origin != origin:
+            return refused(404, FormatError("origin_unknown", f"nothing of {origin!r} was cosigned here"))
+        latest = self._latest.get(log.line)
+        if latest is None or latest.note != standing.note:
+            time_s = self._clock()
+            if time_s is None or self._cosigner is None:
+                return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
+            # After a restart: that it is the largest tree seen is as true now as it was then.
+            line = cosign(standing.head, self._cosigner.name, self._cosigner.signer, time_s)
+            latest = self._latest[log.line] = _Latest(standing.note, line)
+        return Answer(exchange.OK, TEXT_TYPE, with_cosignatures(latest.note, [latest.line]))
+
+    def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
+        answer = self._answered(judge, body)
+        self.answers[answer.status] += 1
+        return answer
+
+    def _answered(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
+        if self._cosigner is None:
+            return refused(
+                503, FormatError("witness_unlisted", "the fleet list in force here does not name this witness")
+            )
+        try:
+            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock())
+        except DamagedError as error:
+            self._say(str(error))
+            return _DAMAGED
+        if outcome.fork is not None and keep_fork(self._forks, outcome.fork):
+            origin = "a log" if outcome.offered is None else outcome.offered.checkpoint.origin
+            self._say(f"FORK of {origin}: its own key signed two histories; `lineage mesh forks` shows them")
+        return outcome.answer

@@ -1,0 +1,123 @@
+"""The platform's own log, as the recorder gives it over its socket: heads, entry hashes, and evidence that goes in.
+
+The mesh opens no segment: what it needs of entries it asks for by READ, which the recorder answers when nothing is more
+urgent, and only those that came since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from mesh.fleetlist import FleetList, Log
+from mesh.node.places import MeshError
+from mesh.node.tree import LogTree
+from recorder.client import Recorder
+from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from recorder.core.cosignature import CLAIM
+from recorder.core.entry import entry_hash
+from recorder.core.kinds import Kind
+from recorder.core.note import parse_note
+
+CLIENT = "lineage mesh"
+TIMEOUT_MS = 5_000
+
+
+class Head(NamedTuple):
+    """A checkpoint of the own log that the tree has reached."""
+
+    head: Checkpoint
+    note: bytes
+    log: Log
+
+
+class OwnLog:
+    """Asks the recorder; used from one thread, and every call may wait for it.
+
+    All raise `Unavailable` and `NotRecorded` of the client, and what they name themselves.
+    """
+
+    def __init__(self, socket: Path, logs: Path, fleet: FleetList, say: Callable[[str], None]) -> None:
+        """Make it; the recorder need not be there yet.
+
+        Args:
+            socket: of the recorder.
+            logs: where trees are kept.
+            fleet: names the own log's key too.
+            say: tells a person.
+
+        """
+        self._recorder = Recorder(socket, client_name=CLIENT, timeout_ms=TIMEOUT_MS)
+        self._logs = logs
+        self._fleet = fleet
+        self._say = say
+        self._trees: dict[str, LogTree] = {}
+        self._brought: set[int] = set()  # seqs of our evidence entries, for `is_news`
+        self._cosigned: Checkpoint | None = None
+
+    def latest(self) -> Head:
+        """Ask for a checkpoint, and read what came up to it.
+
+        Raises:
+            MeshError: the fleet list names no such log, or entries and checkpoint do not agree.
+            FormatError: the checkpoint is none of the log that the fleet list names.
+
+        """
+        note = self._recorder.checkpoint()
+        origin = parse_checkpoint(parse_note(note).text).origin
+        log = self._fleet.log_of(origin)
+        if log is None:
+            raise MeshError(f"the fleet list names no log {origin.rpartition('/')[0]}: nobody would cosign it")
+        head = open_checkpoint(note, log.key).checkpoint
+        tree = self.tree(origin)
+        if not self._reach(tree, head):
+            self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
+            tree.forget()
+            self._cosigned = None  # an older copy of the store: what was cosigned is no part of it
+            if not self._reach(tree, head):
+                raise MeshError(f"the recorder's entries do not lead to its checkpoint of {head.size} entries")
+        return Head(head, note, log)
+
+    def tree(self, origin: str) -> LogTree:
+        """The tree of an incarnation, as far as it is known here."""
+        if origin not in self._trees:
+            self._trees[origin] = LogTree(self._logs / origin)
+        return self._trees[origin]
+
+    def is_news(self, head: Checkpoint) -> bool:
+        """Whether there is more than was cosigned and our evidence of that: else each round would call for the next."""
+        last = self._cosigned
+        if last is None or head.origin != last.origin:
+            return True
+        return head.size > last.size + len(self._brought)
+
+    def boot_entry(self) -> bytes:
+        """The entry at seq 0."""
+        return self._recorder.read(0).entries[0][0]
+
+    def bring(self, head: Checkpoint, note: bytes) -> int:
+        """Have a checkpoint with its cosignatures recorded as evidence; return the entry's seq."""
+        receipt = self._recorder.append(Kind.EVIDENCE, body={CLAIM: note})
+        assert receipt.seq is not None, "an appended entry is durable"
+        self._cosigned = head
+        self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= head.size}
+        return receipt.seq
+
+    def close(self) -> None:
+        """Hang up."""
+        self._recorder.close()
+
+    def _reach(self, tree: LogTree, head: Checkpoint) -> bool:
+        if tree.size > head.size:
+            return False  # a store that was put back: what is kept here is of what it lost
+        while tree.size < head.size:
+            page = self._recorder.read(tree.size)
+            hashes = [entry_hash(raw) for raw, _ in page.entries][: head.size - tree.size]
+            if not hashes:
+                raise MeshError(f"the recorder gave no entry {tree.size} of {head.size}")
+            tree.append(hashes)
+        if tree.root() != head.root:
+            return False
+        tree.save()
+        return True

@@ -1,0 +1,39 @@
+"""Names below the mesh's state directory, and its errors.
+
+STATE/mesh.toml          configuration
+STATE/witness.key        0600
+STATE/trust              the device's own trust file: whose fleet lists count (core.trust, `root` lines)
+STATE/fleet              the fleet list as it was brought here; read at start
+STATE/fleet.held         the one in force: its version never falls
+STATE/standings/HASH     what this witness holds of one platform or foreign log
+STATE/logs/ORIGIN/       tree of the own log: tiles, and a file `tree` with what is partial
+STATE/forks/HASH         proofs that a log has two histories
+STATE/status.json        how the process does
+STATE/lock               held (flock) by the one process that may write
+"""
+
+from __future__ import annotations
+
+from recorder.core.errors import LineageError
+
+CONFIG = "mesh.toml"
+WITNESS_KEY = "witness.key"
+TRUST = "trust"
+FLEET = "fleet"
+FLEET_HELD = "fleet.held"
+STANDINGS = "standings"
+LOGS = "logs"
+FORKS = "forks"
+STATUS = "status.json"
+
+
+class MeshError(LineageError):
+    """The mesh cannot work as it is; the message says why and what to do."""
+
+
+class DamagedError(MeshError):
+    """What is kept here is not what was written; the message names the file."""
+
+
+class StoreFailedError(MeshError):
+    """A write failed: what is held may or may not be what was said.  Nothing more is answered until a restart."""

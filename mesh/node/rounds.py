@@ -1,0 +1,125 @@
+"""Rounds: a checkpoint of the own log goes to all witnesses at once, what they sign comes back as evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+from mesh.fleetlist import FleetList
+from mesh.node.config import Submit
+from mesh.node.ownlog import Head, OwnLog
+from mesh.node.places import MeshError
+from mesh.node.post import Post
+from mesh.node.proofs import OwnProofs
+from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.submission import with_cosignatures
+from recorder.client import NotRecorded, Refused, Unavailable
+from recorder.core.errors import FormatError
+from recorder.core.note import VerifierKey
+
+_Got = TypeVar("_Got")
+
+
+class Round(NamedTuple):
+    """How one went."""
+
+    origin: str
+    size: int
+    asked: int
+    cosigned: int
+    is_quorum: bool  # by the fleet list
+    evidence: int | None  # seq of the entry
+
+
+class Rounds:
+    """The submitting side, on the event loop; what waits for recorder or disk runs on a thread of its own."""
+
+    def __init__(
+        self, own: OwnLog, fleet: FleetList, ours: VerifierKey | None, submit: Submit, say: Callable[[str], None]
+    ) -> None:
+        """Make it inside the event loop.
+
+        Args:
+            own: the platform's log.
+            fleet: names the witnesses.
+            ours: the witness key of this platform, which does not cosign its own log.
+            submit: intervals.
+            say: tells a person.
+
+        """
+        self.witnesses = [
+            Witness(name, key, fleet.trust.urls[name])
+            for name, key in fleet.trust.witnesses.items()
+            if key != ours and name in fleet.trust.urls
+        ]
+        self.count = 0  # rounds begun since the start that have ended, however
+        self.latest: Round | None = None
+        self.note: bytes | None = None  # the own head last cosigned, with cosignatures
+        self.trouble: str | None = None
+        self._own = own
+        self._fleet = fleet
+        self._submit = submit
+        self._say = say
+        self._thread = ThreadPoolExecutor(1, "own-log")
+        self._post = Post(submit.timeout_s)
+        self._wanted = asyncio.Event()
+
+    def ask_now(self) -> None:
+        """Begin the next round at once, and ask also those that are left alone after failures."""
+        for one in self.witnesses:
+            one.not_before_s = 0.0
+        self._wanted.set()
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Make rounds until cancelled; `changed` is called after each."""
+        while True:
+            self._wanted.clear()
+            try:
+                await self._round()
+                trouble = None
+            except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
+                trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again
+            if trouble != self.trouble:
+                self._say(trouble or "the recorder answers again")
+                self.trouble = trouble
+            self.count += 1
+            changed()
+            try:
+                async with asyncio.timeout(self._submit.interval_s):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def close(self) -> None:
+        """Let go of the recorder and of connections."""
+        await self._post.close()
+        await self.aside(self._own.close)
+        self._thread.shutdown()
+
+    async def aside(self, call: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `call` takes
+        """Call what may wait, on the thread of the own log."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+    async def _round(self) -> None:
+        latest: Head = await self.aside(self._own.latest)
+        head = latest.head
+        if not self._own.is_news(head):
+            return
+        begun_s = time.monotonic()
+        proofs = OwnProofs(self._own, latest)
+        submission = Submission(head, proofs, self._post, self.aside, random.random)
+        asked = [one for one in self.witnesses if one.not_before_s <= begun_s]
+        until_s = begun_s + self._submit.timeout_s
+        results = await asyncio.gather(*(cosignature_by(one, submission, until_s) for one in asked))
+        done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
+        evidence = None
+        if done:
+            note = with_cosignatures(latest.note, [result.line for _, result in done])
+            evidence = await self.aside(self._own.bring, head, note)
+            self.note = note
+        quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
+        self.latest = Round(head.origin, head.size, len(asked), len(done), quorum, evidence)

@@ -1,0 +1,162 @@
+"""HTTP: which path is whose, and what a peer may take of this process.
+
+One request a connection, and a connection ends `request_s` after it began, whatever it was doing: so a slow client
+costs a descriptor for that long and nothing else, and keeps nobody waiting beyond its own address's share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from mesh.exchange import REQUEST_MAX_BYTES, Answer, refused
+from mesh.node.config import Limits, address
+from mesh.node.places import MeshError
+from mesh.succession import SUCCESSION_MAX_BYTES
+from recorder.core.errors import FormatError
+
+POSTS = {"/add-checkpoint": REQUEST_MAX_BYTES, "/add-incarnation": SUCCESSION_MAX_BYTES}  # bodies, in bytes
+LINGER_S = 1.0  # for what a client still sends after it was refused, so that it can read why
+STOP_S = 2.0
+
+Respond = Callable[[str, str, bytes], Awaitable[Answer]]  # method, path, body
+
+
+class Doors:
+    """Who is connected, counted by address."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.open: Counter[str] = Counter()
+        self.turned_away = 0
+
+    def enter(self, peer: str) -> bool:
+        """Count a connection; whether there is room for it."""
+        has_room = self.open.total() < self.limits.connections and self.open[peer] < self.limits.per_address
+        self.turned_away += not has_room
+        self.open[peer] += 1
+        return has_room
+
+    def leave(self, peer: str) -> None:
+        """Count one that ended."""
+        self.open[peer] -= 1
+        if not self.open[peer]:
+            del self.open[peer]
+
+
+class _Connection(web.RequestHandler):
+    """A connection that is counted, and that ends in time."""
+
+    __slots__ = ("_doors", "_end", "_peer")
+
+    def __init__(self, doors: Doors, server: web.Server, **settings: Any) -> None:  # noqa: ANN401 -- aiohttp's
+        super().__init__(server, **settings)
+        self._doors = doors
+        self._peer = ""
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a stream's"
+        name = transport.get_extra_info("peername")
+        self._peer = str(name[0]) if name else ""
+        has_room = self._doors.enter(self._peer)
+        super().connection_made(transport)
+        if not has_room:
+            transport.abort()
+            return
+        loop = asyncio.get_running_loop()
+        self._end = loop.call_later(self._doors.limits.request_s, transport.abort)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        self._doors.leave(self._peer)
+        super().connection_lost(exc)
+
+
+class HttpServer:
+    """Listens, bounds what is asked, and hands each request to `respond`."""
+
+    def __init__(self, limits: Limits, respond: Respond) -> None:
+        """Make it inside the event loop.
+
+        Args:
+            limits: of connections and time.
+            respond: answers a request whose size is within bounds.
+
+        """
+        self.doors = Doors(limits)
+        self._respond = respond
+        self._server = web.Server(self._handle)
+        self._listeners: list[asyncio.Server] = []
+
+    async def listen(self, addresses: Sequence[str]) -> None:
+        """Listen on each.
+
+        Raises:
+            MeshError: one cannot be listened on.
+
+        """
+        for text in addresses:
+            host, port = address(text)
+            try:
+                listener = await asyncio.get_running_loop().create_server(self._connection, host, port)
+            except OSError as error:
+                raise MeshError(f"cannot listen on {text}: {error.strerror or error}") from error
+            self._listeners.append(listener)
+
+    async def close(self) -> None:
+        """Take no more connections, and end those that are open."""
+        for listener in self._listeners:
+            listener.close()
+        await self._server.shutdown(STOP_S)
+
+    def _connection(self) -> _Connection:
+        return _Connection(
+            self.doors,
+            self._server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            auto_decompress=False,
+            lingering_time=LINGER_S,
+            keepalive_timeout=0,
+        )
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._answer(request)
+        response = web.Response(status=answer.status, body=answer.body, headers=_headers(answer))
+        response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        method, path = request.method, request.path
+        most = POSTS.get(path)
+        if method not in {"GET", "POST"} or (method == "POST") != (most is not None):
+            return refused(404, FormatError("path_unknown", f"no {method} {path[:200]!r} here"))
+        body = b""
+        if most is not None:
+            taken = await _body(request, most)
+            if taken is None:
+                return refused(413, FormatError("body_too_large", f"at most {most} bytes are taken here"))
+            body = taken
+        return await self._respond(method, path, body)
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    return {"Content-Type": answer.content_type, "Server": "lineage"}  # whose version is nobody's business
+
+
+async def _body(request: web.BaseRequest, most: int) -> bytes | None:
+    """The body; None as soon as it is known to be too long."""
+    if (request.content_length or 0) > most:
+        return None
+    taken = bytearray()
+    async for part in request.content.iter_any():
+        taken += part
+        if len(taken) > most:
+            return None
+    return bytes(taken)

@@ -1,0 +1,180 @@
+"""One checkpoint to one witness: requests until it cosigned, refused, or its time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from mesh.exchange import OK, Answer
+from mesh.node.heldsizes import PATH as HELD
+from mesh.node.heldsizes import parse_held
+from mesh.node.post import Unreachable, below
+from mesh.submission import (
+    Again,
+    Attempt,
+    Behind,
+    Done,
+    Failed,
+    Later,
+    Show,
+    Step,
+    after,
+    delay_s,
+)
+from recorder.core.checkpoint import Checkpoint
+from recorder.core.errors import FormatError
+from recorder.core.note import VerifierKey
+
+TRIES_MAX = 3  # for one checkpoint, where a witness cannot be reached or says that it cannot now
+TEXT, CBOR = "text/plain; charset=utf-8", "application/cbor"
+
+
+class Proofs(Protocol):
+    """What the own log proves; each call may wait."""
+
+    def add_checkpoint(self, attempt: Attempt) -> bytes:
+        """Body of the request."""
+        ...
+
+    def add_incarnation(self, held: dict[str, int]) -> bytes:
+        """Body of the request that shows this incarnation to a witness that holds so much of others.
+
+        Raises:
+            FormatError: incarnation_unproved: nothing kept here leads from there to the boot entry.
+
+        """
+        ...
+
+
+class Sender(Protocol):
+    """Requests to a witness; raises Unreachable."""
+
+    async def send(self, url: str, body: bytes, content_type: str) -> Answer:
+        """POST."""
+        ...
+
+    async def get(self, url: str) -> Answer:
+        """GET."""
+        ...
+
+
+@dataclass(slots=True)
+class Witness:
+    """A witness of the fleet list and what is known of it since this process began."""
+
+    name: str
+    key: VerifierKey
+    url: str
+    sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
+    failures: int = 0  # in a row
+    not_before_s: float = 0.0  # time.monotonic
+    last: str = "not asked yet"
+    forgot: str | None = None  # it announced less than before
+    cosigned: int = 0
+
+
+class Submission(NamedTuple):
+    """A checkpoint that is to be cosigned."""
+
+    head: Checkpoint
+    proofs: Proofs
+    send: Sender
+    aside: Callable[..., Awaitable[bytes]]  # calls what waits, with its arguments, on the thread of the own log
+    jitter: Callable[[], float]  # 0..1
+
+
+async def cosignature_by(witness: Witness, submission: Submission, until_s: float) -> Done | None:
+    """Ask one witness; its state says afterwards how it went.
+
+    Args:
+        witness: whom to ask.
+        submission: what to have cosigned.
+        until_s: time.monotonic at which to stop.
+
+    """
+    step: Step = Later("no time was left")
+    for attempt in range(TRIES_MAX):
+        try:
+            async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
+                step = await _asked(witness, submission)
+        except Unreachable as error:
+            step = Later(str(error))
+        except TimeoutError:
+            step = Later("no answer in time")
+        if not isinstance(step, Later):
+            break
+        witness.failures += 1
+        pause_s = delay_s(witness.failures, submission.jitter())
+        witness.not_before_s = time.monotonic() + pause_s
+        if attempt + 1 == TRIES_MAX or time.monotonic() + pause_s >= until_s:
+            break
+        await asyncio.sleep(pause_s)
+    witness.last = _told(step, submission.head)
+    if not isinstance(step, Later):
+        witness.failures = 0
+    if isinstance(step, Done):
+        witness.cosigned += 1
+        return step
+    return None
+
+
+async def _asked(witness: Witness, submission: Submission) -> Step:
+    """Send until there is a step that is an end."""
+    head = submission.head
+    attempt = Attempt(witness.sizes.get(head.origin, 0))
+    if attempt.old > head.size:
+        attempt = Attempt(0)  # it answers with what it holds: perhaps less than it once did
+    step: Step = Again(attempt)
+    while True:
+        match step:
+            case Again(attempt, forgot):
+                if forgot is not None:
+                    witness.forgot = f"it held {forgot} of {head.origin}, then {attempt.old}"
+                witness.sizes[head.origin] = attempt.old
+                body = await submission.aside(submission.proofs.add_checkpoint, attempt)
+                path, form = "add-checkpoint", TEXT
+            case Show(attempt):
+                held = await _held(witness, submission)
+                try:
+                    body = await submission.aside(submission.proofs.add_incarnation, held)
+                except FormatError as error:
+                    return Failed(0, error.error, error.detail)
+                path, form = "add-incarnation", CBOR
+            case Behind(size):
+                witness.sizes[head.origin] = size
+                return step
+            case Done():
+                witness.sizes[head.origin] = head.size
+                return step
+            case _:
+                return step
+        answer = await submission.send.send(below(witness.url, path), body, form)
+        step = after(attempt, answer, head, witness.key, int(time.time()))
+
+
+async def _held(witness: Witness, submission: Submission) -> dict[str, int]:
+    answer = await submission.send.get(below(witness.url, HELD))
+    if answer.status != OK:
+        return {}  # then only an incarnation that names the very head it holds can be shown
+    try:
+        return parse_held(answer.body)
+    except FormatError as error:
+        raise Unreachable(f"{witness.url}: {error}") from None
+
+
+def _told(step: Step, head: Checkpoint) -> str:
+    match step:
+        case Done(_, _, skew_s):
+            ahead = f", its clock {skew_s:+d} s from ours" if abs(skew_s) > 1 else ""
+            return f"cosigned {head.size} entries{ahead}"
+        case Behind(size):
+            return f"holds {size} entries, we have {head.size}: this store is an old copy, or another was put back"
+        case Later(reason):
+            return f"not now: {reason}"
+        case Failed(status, error, detail):
+            return f"refused: {status or 'here'} {error or 'without a name'}: {detail}"
+        case _:
+            return "was not asked to the end"

@@ -1,0 +1,94 @@
+"""The tree of one log over its entry hashes, in files: full tiles as C2SP tlog-tiles, and what is partial beside them.
+
+It can be made again from the log, so what is damaged is thrown away; what it proves is checked by whoever gets a proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mesh.node.places import DamagedError
+from recorder.core import cbor
+from recorder.core.errors import FormatError, Misuse
+from recorder.core.limits import HASH_BYTES, TILE_WIDTH
+from recorder.core.merkle import root_of
+from recorder.core.tiles import TileReader, TileTree, tile_path
+from recorder.store.layout import replace_file
+
+TREE = "tree"
+
+
+class LogTree:
+    """Grows by entry hashes; `save` makes durable how far it has come.  Used from one thread."""
+
+    def __init__(self, directory: Path) -> None:
+        """Go on from what is kept; where nothing is, or it is damaged, from the beginning."""
+        self._directory = directory
+        self._tree = _kept(directory / TREE)
+
+    @property
+    def size(self) -> int:
+        """Entries in the tree."""
+        return self._tree.size
+
+    def root(self) -> bytes:
+        """Root over all of them."""
+        return self._tree.root()
+
+    def append(self, hashes: Iterable[bytes]) -> None:
+        """Take the next entry hashes; full tiles are durable at once, before `save` counts them."""
+        for one in hashes:
+            for tile in self._tree.append(one):
+                path = self._directory / tile_path(tile.level, tile.index)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace_file(path, tile.hashes, 0o600)
+
+    def save(self) -> None:
+        """Make durable how far the tree has come."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(self._directory / TREE, cbor.encode([1, self.size, self._tree.snapshot()]), 0o600)
+
+    def forget(self) -> None:
+        """Begin anew: what is here is not the log's tree."""
+        self._tree = TileTree()
+
+    def tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes:
+        """Hashes of a tile, as many as `width` says.
+
+        Raises:
+            Misuse: the tree has no such tile.
+            DamagedError: a tile that does not hash to the node above it, or cannot be read.
+
+        """
+        partial = self._tree.snapshot()
+        full, rest = divmod(self.size >> (8 * level), TILE_WIDTH)
+        if index == full and width <= rest:
+            return partial[level][: width * HASH_BYTES]
+        if not 0 <= index < full:
+            raise Misuse(f"no tile {tile_path(level, index, width)} in a tree of {self.size} entries")
+        path = self._directory / tile_path(level, index)
+        try:
+            hashes = path.read_bytes()
+        except OSError as error:
+            raise DamagedError(f"cannot read {path}: {error.strerror}") from error
+        above = index % TILE_WIDTH * HASH_BYTES
+        node = self.tile(level + 1, index // TILE_WIDTH, index % TILE_WIDTH + 1)[above : above + HASH_BYTES]
+        listed = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+        if len(hashes) != TILE_WIDTH * HASH_BYTES or root_of(listed) != node:
+            raise DamagedError(f"{path} is damaged: it does not lead to the node above it")
+        return hashes[: width * HASH_BYTES]
+
+    def reader(self) -> TileReader:
+        """Reads nodes of the tree as it is now; its errors are those of `tile`."""
+        return TileReader(self.tile, self.size)
+
+
+def _kept(path: Path) -> TileTree:
+    try:
+        match cbor.decode(path.read_bytes()):
+            case [1, int(size), list(partial)]:
+                return TileTree.restore(size, partial)
+    except (FileNotFoundError, FormatError, Misuse):
+        pass  # made again from the log
+    return TileTree()

@@ -1,0 +1,58 @@
+"""`lineage mesh` on the command line, without a process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mesh.fleetlist import open_fleet_list
+from recorder.authority import directory
+from recorder.cli import run
+from recorder.core.keys import SeedSigner
+from recorder.core.note import ED25519, VerifierKey
+from tests.mesh.fleet import ROOT_KEY
+
+
+def test_from_an_authority_to_a_state_with_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`init` prints the witness line, `list` signs the policy with it, under the root that the state trusts."""
+    authority = directory.make(tmp_path / "authority", "acme", 1_760_000_000)
+    root = authority.matrix.root
+    root_key = VerifierKey.derive(root.name, ED25519, root.public_key)
+    trust = tmp_path / "roots.trust"
+    trust.write_text(f"root {root_key}\nquorum none\n")
+    state = tmp_path / "mesh"
+    assert run(["mesh", "init", "--state", str(state), "--name", "arm-7.acme", "--trust", str(trust)]) == 0
+    line = next(one for one in capsys.readouterr().out.splitlines() if one.startswith("  witness "))
+    log = VerifierKey.derive("acme/arm-7", ED25519, SeedSigner(bytes(32)).public_key)
+    policy = tmp_path / "fleet.policy"
+    policy.write_text(f"log {log}\n{line.strip()}\nquorum arm-7.acme\n")
+    made = ["mesh", "list", str(policy), "--authority", str(tmp_path / "authority"), "--fleet", "acme"]
+    assert run([*made, "--version", "1", "--out", str(state / "fleet"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 1
+    fleet = open_fleet_list((state / "fleet").read_bytes(), [root_key])
+    assert fleet.trust.urls == {"arm-7.acme": "http://ADDRESS:7171/"}
+    assert run([*made, "--version", "2", "--out", str(state / "fleet")]) == 2, "nothing is overwritten"
+    policy.write_text(f"witness {log}\n")
+    assert run([*made, "--version", "2", "--out", str(tmp_path / "other")]) == 2
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("verb", ["status", "peers", "forks"])
+def test_what_was_never_started_says_so(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that names the file."""
+    trust = tmp_path / "roots.trust"
+    trust.write_text(f"root {ROOT_KEY}\nquorum none\n")
+    assert run(["mesh", "init", "--state", str(tmp_path / "m"), "--name", "arm-7.acme", "--trust", str(trust)]) == 0
+    assert run(["mesh", verb, "--state", str(tmp_path / "m"), "--json"]) == 2
+    assert "never started" in capsys.readouterr().err
+
+
+def test_a_mesh_without_a_fleet_list_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nobody to trust; the message says what belongs where."""
+    trust = tmp_path / "roots.trust"
+    trust.write_text(f"root {ROOT_KEY}\nquorum none\n")
+    assert run(["mesh", "init", "--state", str(tmp_path / "m"), "--name", "arm-7.acme", "--trust", str(trust)]) == 0
+    assert run(["mesh", "run", "--state", str(tmp_path / "m"), "--socket", str(tmp_path / "none")]) == 2
+    assert "a fleet list that a root signed" in capsys.readouterr().err

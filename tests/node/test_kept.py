@@ -1,0 +1,280 @@
+"""What the mesh keeps in files: standings, the own log's tree, forks, the fleet list, configuration and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mesh.fleetlist import make_fleet_list
+from mesh.node.config import ConfigError, load
+from mesh.node.desk import WitnessDesk
+from mesh.node.fleetfile import fleet_held, fleet_in_force
+from mesh.node.forkfiles import count_forks, forks_in
+from mesh.node.founding import found, witness_key
+from mesh.node.heldsizes import encode_held, parse_held
+from mesh.node.places import DamagedError, MeshError, StoreFailedError
+from mesh.node.run import trusted_clock
+from mesh.node.standings import StandingFiles
+from mesh.node.tree import LogTree
+from mesh.standing import Standing
+from recorder.clock import QUALITY_FREE, QUALITY_SYNCHRONISED, SystemClock
+from recorder.core.errors import FormatError, Misuse
+from recorder.core.merkle import prove_consistency, root_of, verify_consistency
+from recorder.core.tiles import tile_path
+from recorder.store.layout import replace_file
+from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy
+from tests.mesh.witnessing import COSIGNER, LEAVES, LINE, OTHER, request
+
+OLD, NEW = Standing(note_of(LEAVES[:5])), Standing(note_of(LEAVES[:9]))
+TRUST = f"root {ROOT_KEY}\nquorum none\n".encode()
+
+
+# --- Standings
+
+
+def test_what_is_held_is_read_back_by_another_process(tmp_path: Path) -> None:
+    """Compare-and-swap, in both directions."""
+    store = StandingFiles(tmp_path / "s")
+    assert store.held(LINE) is None
+    assert not store.swap(LINE, OLD, NEW), "nothing is held"
+    assert store.swap(LINE, None, OLD)
+    assert store.held(LINE) == OLD
+    assert not store.swap(LINE, None, NEW)
+    again = StandingFiles(tmp_path / "s")
+    assert again.held(LINE) == OLD
+    assert again.swap(LINE, OLD, NEW)
+    assert again.swap(LINE, NEW, NEW)
+    assert again.all() == [(LINE, NEW)]
+
+
+def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
+    """None would let the log begin anew; the file is named."""
+    store = StandingFiles(tmp_path / "s")
+    store.swap(LINE, None, OLD)
+    (path,) = (tmp_path / "s").iterdir()
+    sound = path.read_bytes()
+    for at in range(len(sound)):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+        with pytest.raises(DamagedError, match=path.name):
+            store.held(LINE)
+    for cut in (b"", sound[:-1], sound + b"x"):
+        path.write_bytes(cut)
+        with pytest.raises(DamagedError):
+            store.swap(LINE, None, NEW)
+    assert store.all() == []
+
+
+def test_a_file_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
+    """What is held of one log is not taken for another's."""
+    store = StandingFiles(tmp_path / "s")
+    store.swap(LINE, None, OLD)
+    (path,) = (tmp_path / "s").iterdir()
+    store.swap("acme/arm-8", None, NEW)
+    (other,) = set((tmp_path / "s").iterdir()) - {path}
+    path.replace(other)
+    with pytest.raises(DamagedError, match="belongs to 'acme/arm-7'"):
+        store.held("acme/arm-8")
+
+
+@pytest.mark.parametrize("persisted", [False, True])
+def test_after_a_failed_write_nothing_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, persisted: bool
+) -> None:
+    """Failed, or failed and there all the same: only a start, which reads back, may go on."""
+    store = StandingFiles(tmp_path / "s")
+    store.swap(LINE, None, OLD)
+    write = replace_file
+
+    def fail(path: Path, content: bytes, mode: int) -> None:
+        if persisted:
+            write(path, content, mode)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("mesh.node.standings.replace_file", fail)
+    with pytest.raises(StoreFailedError):
+        store.swap(LINE, OLD, NEW)
+    monkeypatch.undo()
+    for held in (OLD, NEW):
+        with pytest.raises(StoreFailedError):
+            store.swap(LINE, held, NEW)
+    assert StandingFiles(tmp_path / "s").held(LINE) == (NEW if persisted else OLD)
+
+
+# --- The witness over them
+
+
+def desk(tmp_path: Path, time_s: int | None = TIME_S) -> WitnessDesk:
+    return WitnessDesk(
+        FLEET, StandingFiles(tmp_path / "s"), tmp_path / "forks", COSIGNER, lambda: time_s, print
+    )  # fmt: skip
+
+
+def test_a_fork_is_kept_and_shown(tmp_path: Path) -> None:
+    """Two roots of one size: 422, and the proof is a file that convicts by itself; damage to it is named."""
+    witness = desk(tmp_path)
+    assert witness.add_checkpoint(request(0, 9)).status == 200
+    for _ in range(2):
+        assert witness.add_checkpoint(request(9, 9, OTHER)).status == 422
+    assert count_forks(tmp_path / "forks") == 1
+    ((path, fork),) = forks_in(tmp_path / "forks", FLEET)
+    assert fork.origin == ORIGIN
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DamagedError, match=path.name):
+        list(forks_in(tmp_path / "forks", FLEET))
+    assert witness.answers == {200: 1, 422: 2}
+
+
+def test_what_is_full_of_forks_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for them is bounded."""
+    monkeypatch.setattr("mesh.node.forkfiles.FORKS_MAX", 0)
+    witness = desk(tmp_path)
+    witness.add_checkpoint(request(0, 9))
+    outcome = witness.add_checkpoint(request(9, 9, OTHER))
+    assert (outcome.status, count_forks(tmp_path / "forks")) == (422, 0)
+
+
+def test_the_latest_head_is_given_cosigned_also_after_a_restart(tmp_path: Path) -> None:
+    """Under the origin it has; without a clock a witness that started again does not invent a time."""
+    witness = desk(tmp_path)
+    witness.add_checkpoint(request(0, 9))
+    assert witness.held().body == f"{ORIGIN} 9\n".encode()
+    for one in (witness, desk(tmp_path)):
+        assert COSIGNER.name.encode() in one.checkpoint(ORIGIN).body
+    assert desk(tmp_path, None).checkpoint(ORIGIN).status == 503
+    for unknown in ("acme/arm-7/fedcba9876543210", "acme/arm-8/0123456789abcdef", "nobody"):
+        assert witness.checkpoint(unknown).status == 404
+
+
+def test_damage_stops_one_log_and_no_other(tmp_path: Path) -> None:
+    """500 with a name; the path is not told."""
+    witness = desk(tmp_path)
+    witness.add_checkpoint(request(0, 9))
+    (path,) = (tmp_path / "s").iterdir()
+    path.write_bytes(b"x")
+    for answer in (witness.add_checkpoint(request(9, 12)), witness.checkpoint(ORIGIN)):
+        assert answer.status == 500
+        assert answer.body.startswith(b"standing_malformed: ")
+        assert str(tmp_path).encode() not in answer.body
+
+
+@pytest.mark.parametrize(("quality", "is_trusted"), [(QUALITY_FREE, False), (QUALITY_SYNCHRONISED, True)])
+def test_the_kernels_word_on_time_is_taken_unless_the_operator_gives_his(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quality: int, *, is_trusted: bool
+) -> None:
+    """A clock that nobody set is none."""
+    found(tmp_path / "m", "arm-7.acme", ["127.0.0.1:7171"], TRUST)
+    config = tmp_path / "m" / "mesh.toml"
+    monkeypatch.setattr(SystemClock, "read", lambda _: (TIME_S * 10**9, 0, quality, None))
+    assert trusted_clock(load(config))() == (TIME_S if is_trusted else None)
+    config.write_text(config.read_text().replace('clock = "kernel"', 'clock = "operator"'))
+    assert trusted_clock(load(config))() is not None
+
+
+# --- The own log's tree
+
+
+def test_a_tree_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+    """Over several levels of tiles; what it proves, verifies."""
+    leaves = hashes(70_000)
+    tree = LogTree(tmp_path / "t")
+    tree.append(leaves[:66_000])
+    tree.save()
+    tree.append(leaves[66_000:66_100])  # and we crash before it is saved
+    again = LogTree(tmp_path / "t")
+    assert again.size == 66_000
+    again.append(leaves[66_000:])
+    assert again.root() == root_of(leaves)
+    proof = prove_consistency(again.reader(), 300, 70_000)
+    verify_consistency(300, root_of(leaves[:300]), 70_000, root_of(leaves), proof)
+    assert again.tile(0, 1) == b"".join(leaves[256:512])
+    assert again.tile(0, 273, 5) == b"".join(leaves[273 * 256 : 273 * 256 + 5])
+    for level, index, width in ((0, 273, 256), (0, 274, 1), (3, 0, 1), (0, 999, 256)):
+        with pytest.raises(Misuse):
+            again.tile(level, index, width)
+
+
+def test_a_damaged_tile_is_named_and_a_damaged_tree_is_begun_anew(tmp_path: Path) -> None:
+    """Each tile has to lead to the node above it."""
+    tree = LogTree(tmp_path / "t")
+    tree.append(hashes(700))
+    tree.save()
+    path = tmp_path / "t" / tile_path(0, 1)
+    path.write_bytes(bytes(8192))
+    with pytest.raises(DamagedError, match="001"):
+        tree.tile(0, 1)
+    path.unlink()
+    with pytest.raises(DamagedError, match="cannot read"):
+        tree.tile(0, 1)
+    assert tree.tile(0, 0) == b"".join(hashes(256))
+    (tmp_path / "t" / "tree").write_bytes(b"\x00")
+    assert LogTree(tmp_path / "t").size == 0
+
+
+# --- Fleet list, key, configuration
+
+
+def listed(version: int, text: str = "") -> bytes:
+    return make_fleet_list("acme", version, text or policy(), ROOT_KEY.name, ROOT)
+
+
+def test_the_fleet_list_only_grows(tmp_path: Path) -> None:
+    """A newer one replaces what is held, an older one is refused, and without one there is nobody to trust."""
+    found(tmp_path, "arm-7.acme", ["127.0.0.1:7171"], TRUST)
+    with pytest.raises(MeshError, match="is missing"):
+        fleet_in_force(tmp_path)
+    with pytest.raises(MeshError, match="never started"):
+        fleet_held(tmp_path)
+    for version in (3, 3, 5):
+        (tmp_path / "fleet").write_bytes(listed(version))
+        assert fleet_in_force(tmp_path).version == fleet_held(tmp_path).version == version
+    (tmp_path / "fleet").write_bytes(listed(4))
+    with pytest.raises(MeshError, match="version 4"):
+        fleet_in_force(tmp_path)
+    (tmp_path / "fleet").unlink()
+    assert fleet_in_force(tmp_path).version == 5
+    (tmp_path / "fleet").write_bytes(listed(6)[:-10])
+    with pytest.raises(MeshError, match="fleet"):
+        fleet_in_force(tmp_path)
+
+
+def test_a_state_is_made_once(tmp_path: Path) -> None:
+    """The key is printed, kept for its owner alone, and never replaced."""
+    key = found(tmp_path, "arm-7.acme", ["127.0.0.1:7171", "[::1]:7171"], TRUST)
+    assert witness_key(tmp_path).public_key == key.public_key
+    assert load(tmp_path / "mesh.toml").witness.listen == ["127.0.0.1:7171", "[::1]:7171"]
+    with pytest.raises(MeshError, match="there already"):
+        found(tmp_path, "arm-7.acme", ["127.0.0.1:7171"], TRUST)
+    (tmp_path / "witness.key").chmod(0o640)
+    with pytest.raises(MeshError, match="others can read it"):
+        witness_key(tmp_path)
+    (tmp_path / "witness.key").unlink()
+    with pytest.raises(MeshError, match="missing"):
+        witness_key(tmp_path)
+    with pytest.raises(FormatError, match="no line `root VKEY`"):
+        found(tmp_path / "other", "arm-7.acme", ["127.0.0.1:7171"], b"quorum none\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[witness", "[witness]\nlisten = []", '[witness]\nlisten = ["::1:7171"]', '[witness]\nlisten = ["host"]',
+     '[witness]\nlisten = ["h:0"]', '[witness]\nlisten = ["h:1"]\nclock = "guess"', '[witness]\nlisten = ["h:1"]\n[x]'],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_used_is_refused(tmp_path: Path, text: str) -> None:
+    """With the file's name."""
+    (tmp_path / "mesh.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"mesh\.toml"):
+        load(tmp_path / "mesh.toml")
+
+
+# --- Announced sizes
+
+
+def test_announced_sizes_are_read_as_written() -> None:
+    """And nothing else is."""
+    heads = [head_of(LEAVES[:5]), head_of(LEAVES[:7], "acme/arm-8/0123456789abcdef")]
+    assert parse_held(encode_held(heads)) == {head.origin: head.size for head in heads}
+    assert parse_held(b"") == {}
+    for wrong in (b"a/b 1", b"a/b\n", b"a/b 01\n", b"a/b -1\n", b"a/b 1\na/b 2\n", b" 1\n", b"\xff 1\n", b"a/b 1 2\n"):
+        with pytest.raises(FormatError, match="held_malformed"):
+            parse_held(wrong)

@@ -1,0 +1,206 @@
+"""Platforms in network namespaces that cosign each other: what each honest one holds, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.audit.check import check_source
+from recorder.audit.opening import open_source
+from recorder.cli import run
+from recorder.core.checkpoint import parse_checkpoint, sign_checkpoint
+from recorder.core.keys import SeedSigner
+from recorder.core.note import encode_base64, parse_note
+from recorder.core.trust import parse_trust
+from recorder.core.verdict import Report
+from recorder.store.layout import read_current
+from tests.node.meshes import PORT, Platform, ask, fleet, needs_namespaces, peer_of
+
+pytestmark = needs_namespaces
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
+    with fleet(tmp_path_factory.mktemp("four"), 4, needed=3) as platforms:
+        yield platforms
+
+
+def checked(platform: Platform) -> Report:
+    """Verification of a running recorder's lineage under the fleet's trust file."""
+    trust = parse_trust((platform.state.parent / "fleet.trust").read_bytes())
+    source = open_source(platform.state)
+    try:
+        return check_source(source, trust=trust, workers=1)
+    finally:
+        source.close()
+
+
+def cosigned_by_all(platforms: list[Platform]) -> None:
+    for one in platforms:
+        one.mark()
+        status = one.round()
+        others = len(platforms) - 1
+        assert status["trouble"] is None
+        assert (status["latest"]["asked"], status["latest"]["cosigned"]) == (others, others), status["peers"]
+        assert status["latest"]["is_quorum"]
+        report = checked(one)
+        assert (report.witnessing, report.integrity, report.exit_status()) == ("pass", "pass", 0)
+        assert (report.notes["witnesses"], report.notes["witnesses_trusted"]) == (others, others + 1)
+        assert report.notes["witnessed_entries"] == status["latest"]["size"]
+        assert report.unwitnessed.entries == 1, "the evidence itself"
+
+
+def test_three_platforms_cosign_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each head is cosigned by both others, evidence is in each lineage, and `lineage verify --trust` says so."""
+    with fleet(tmp_path, 3, needed=2) as platforms:
+        cosigned_by_all(platforms)
+        first = platforms[0]
+        before = first.status()["latest"]
+        assert first.round()["latest"] == before, "evidence alone calls for no further round"
+        assert run(["verify", "--state", str(first.state), "--trust", str(tmp_path / "fleet.trust")]) == 0
+        said = capsys.readouterr().out
+        assert "witnessing    pass" in said
+        assert f"2 of 3 witnesses of the trust file cosigned the first {before['size']} entries" in said
+        assert run(["mesh", "status", "--state", str(first.mesh)]) == 0
+        assert "running" in (said := capsys.readouterr().out)
+        assert "2 of 2 cosigned" in said
+        assert run(["mesh", "peers", "--state", str(first.mesh)]) == 0
+        assert "acme/arm-1/" in capsys.readouterr().out
+        assert [one.stop_mesh() for one in platforms] == [0, 0, 0]
+        assert run(["mesh", "status", "--state", str(first.mesh)]) == 0
+        assert "not running" in capsys.readouterr().out
+
+
+def test_four_platforms_cosign_each_other(four: list[Platform]) -> None:
+    """Three of four are a quorum, and all three others sign."""
+    cosigned_by_all(four)
+
+
+def test_a_witness_that_lost_what_it_held_is_noticed(four: list[Platform]) -> None:
+    """It answers 409 with 0; it gets its proof and cosigns, and that it forgot is told."""
+    first, wiped = four[0], four[3]
+    first.mark()
+    assert first.round()["latest"]["cosigned"] == 3
+    held = {one["name"]: one["forgot"] for one in first.status()["peers"]}
+    assert set(held.values()) == {None}
+    assert wiped.stop_mesh() == 0
+    shutil.rmtree(wiped.mesh / "standings")
+    wiped.begin_mesh()
+    wiped.await_mesh()
+    first.mark()
+    status = first.round()
+    assert status["latest"]["cosigned"] == 3
+    assert "then 0" in peer_of(status, wiped)["forgot"]
+
+
+def test_a_mesh_that_starts_again_goes_on(four: list[Platform]) -> None:
+    """What was held is read back: its first proof is from the size that the witnesses hold, and they cosign."""
+    first = four[0]
+    assert first.stop_mesh() == 0
+    first.begin_mesh(by_command=True)
+    first.await_mesh()
+    first.mark()
+    assert first.round()["latest"]["cosigned"] == 3
+    assert {one["forgot"] for one in first.status()["peers"]} == {None}
+
+
+def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys: pytest.CaptureFixture[str]) -> None:
+    """Behind what was cosigned it is told so (409); at the same size with another history it is a fork, which peers keep (422)."""
+    first, peer = four[1], four[0]
+    first.mark()
+    first.round()
+    first.stop_recorder()
+    image = first.state.parent / "image"
+    shutil.copytree(first.state, image, symlinks=True)
+    first.start_recorder()
+    first.mark(20)
+    ahead = first.round()["latest"]["size"]
+    first.stop_recorder()
+    shutil.rmtree(first.state)
+    image.rename(first.state)
+    first.start_recorder()
+
+    status = first.round()
+    assert status["trouble"] is None
+    assert status["latest"]["size"] < ahead
+    assert status["latest"]["cosigned"] == 0
+    assert all(f"holds {ahead} entries" in one["last"] for one in status["peers"]), status["peers"]
+
+    first.mark(ahead - first.size())
+    status = first.round()
+    assert (status["latest"]["size"], status["latest"]["cosigned"]) == (ahead, 0)
+    assert all("422 consistency_proof" in one["last"] for one in status["peers"]), status["peers"]
+    capsys.readouterr()
+    assert run(["mesh", "forks", "--state", str(peer.mesh)]) == 1
+    said = capsys.readouterr().out
+    assert "FORK of acme/arm-1/" in said
+    assert f"{ahead} entries" in said
+
+
+def test_a_recorder_that_was_wiped_is_refused(four: list[Platform]) -> None:
+    """The same key without its log begins an incarnation that names none: it is asked to show itself, and has nothing to show."""
+    wiped = four[2]
+    wiped.mark()
+    assert wiped.round()["latest"]["cosigned"] == 3
+    wiped.stop_recorder()
+    shutil.rmtree(wiped.state / "lineages")
+    (wiped.state / "lineages").mkdir()
+    (wiped.state / "current").unlink()
+    wiped.start_recorder()
+    wiped.mark()
+    status = wiped.round()
+    assert status["latest"]["cosigned"] == 0
+    assert all("incarnation_unproved" in one["last"] for one in status["peers"]), status["peers"]
+
+
+def test_an_incarnation_that_names_the_old_one_is_cosigned(four: list[Platform]) -> None:
+    """A damaged store goes on as a new incarnation from its last head: shown by add-incarnation, and the old one is over."""
+    first, peer = four[3], four[0]
+    first.mark()
+    assert first.round()["latest"]["cosigned"] == 3
+    first.stop_recorder(kill=True)
+    old = read_current(first.state)
+    assert old is not None
+    with (first.state / "lineages" / old / "segments" / "00000001" / "data.mdb").open("r+b") as file:
+        file.write(bytes(64 * 1024))
+    assert run(["recover", "--state", str(first.state), "--yes"]) == 0
+    first.start_recorder()
+    status = first.round()
+    assert status["latest"]["cosigned"] == 3, status["peers"]
+    assert old not in status["latest"]["origin"]
+    peer.round()
+    held = next(one for one in peer.status()["held"] if one["line"] == f"acme/{first.name}")
+    assert (held["origin"], held["retired"]) == (status["latest"]["origin"], 1)
+
+
+FORGED = """
+import urllib.request, urllib.error, base64
+for body in {bodies!r}:
+    try:
+        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=10).status)
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode().partition(":")[0])
+"""
+
+
+def test_forged_notes_are_refused(four: list[Platform]) -> None:
+    """A head that the log did not sign, a log that nobody trusts, and what is none at all; what is held stays as it was."""
+    peer = four[0]
+    held = peer.status()["held"]
+    origin = next(one["origin"] for one in held if one["line"] == "acme/arm-3")
+    thief = SeedSigner(bytes(32))
+    root = encode_base64(bytes(32))
+    notes = [
+        sign_checkpoint(parse_checkpoint(f"{name}\n99\n{root}\n"), thief).encode()
+        for name in (origin, "acme/cart-9/0123456789abcdef")
+    ]
+    assert parse_checkpoint(parse_note(notes[0]).text).size == 99
+    bodies = [encode_base64(body) for body in (b"old 0\n\n" + notes[0], b"old 0\n\n" + notes[1], b"nonsense")]
+    url = f"http://{peer.address}:{PORT}/add-checkpoint"
+    said = ask(four[1], FORGED.format(bodies=bodies, url=url))
+    assert said.split("\n")[:3] == ["403 note_signature", "404 origin_unknown", "400 add_checkpoint_malformed"]
+    peer.round()
+    assert peer.status()["held"] == held
