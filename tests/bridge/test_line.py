@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -207,3 +208,42 @@ def test_the_cable_is_pulled(device: Device) -> None:
     world.check()
     assert world.refused[1] == 12
     assert world.link.state is State.UP
+
+
+@pytest.mark.parametrize("seeds", [25, pytest.param(4000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_everything_at_once(device: Device, seeds: int) -> None:
+    """Frames lost, repeated, damaged and behind noise, reboots, new hosts and pulled cables, by chance and repeatably."""
+    for seed in range(seeds):
+        chance = random.Random(seed)
+        rate = chance.choice([0.02, 0.1, 0.3])
+        bad = [True]
+
+        def line(
+            _: int, frame: bytes, chance: random.Random = chance, rate: float = rate, bad: list[bool] = bad
+        ) -> list[bytes]:
+            drawn = chance.random() / rate if bad else 1.0
+            if drawn < 0.25:
+                return []
+            if drawn < 0.5:
+                return [frame, frame]
+            if drawn < 0.75:
+                at, bit = chance.randrange(len(frame)), chance.randrange(8)
+                return [frame[:at] + bytes((frame[at] ^ 1 << bit,)) + frame[at + 1 :]]
+            return [chance.randbytes(chance.randrange(1, 40)) + frame] if drawn < 1 else [frame]
+
+        world = World(device, line, line)
+        for commit in range(chance.randrange(20, 150)):
+            if chance.random() < 0.5:
+                world.confirm(commit)
+            drawn = chance.random()
+            if drawn > 0.99:
+                world.reboot()
+            elif drawn > 0.98:
+                world.new_host()
+            elif drawn > 0.97:
+                world.link.closed()
+                world.link.opened(world.now_us)
+            world.step()
+        bad.clear()
+        world.run(steps=600)
+        world.check()
