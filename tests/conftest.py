@@ -1,6 +1,8 @@
-"""The one flag that the suite adds, and Hypothesis without a clock."""
+"""The one flag that the suite adds, Hypothesis without a clock, and Ctrl-C for whoever was started without it."""
 
 from __future__ import annotations
+
+import signal
 
 import hypothesis
 import pytest
@@ -8,6 +10,10 @@ import pytest
 # A deadline would make a slow machine (a Pi, CI with coverage's tracer) fail what is right; pytest-timeout bounds all.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+# A shell's background job ignores SIGINT, and so would every process that it starts; tests interrupt some of these.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

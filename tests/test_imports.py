@@ -54,11 +54,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("recorder.store.keyfile", "recorder.store.layout"),
     ),
     "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.view"),
+    "firmware_bridge.line": ("recorder.core",),
     "hwsim": ("recorder.",),
 }
 # A room that is a part of another one: what may import the whole may import the part.
 PARTS = {
     "recorder.store.view": "recorder.store",
+    "firmware_bridge.line": "firmware_bridge",
     "recorder.store.keyfile": "recorder.store",
     "recorder.store.layout": "recorder.store",
     "recorder.cli.demo": "recorder.cli",
@@ -78,6 +80,7 @@ _EFFECTS = dict.fromkeys(
 BANNED: dict[str, dict[str, str]] = {
     "recorder.core": _EFFECTS,
     "mesh": _EFFECTS,
+    "firmware_bridge.line": _EFFECTS,
     **dict.fromkeys(
         (
             *("recorder.store", "recorder.store.view", "recorder.client", "recorder.writer"),
@@ -90,7 +93,11 @@ BANNED: dict[str, dict[str, str]] = {
     ),
 }
 # room -> the only packages from outside that it may import beside the standard library
-ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {"recorder.core": ("cbor2", "msgspec", "nacl"), "mesh": ("msgspec",)}
+ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {
+    "recorder.core": ("cbor2", "msgspec", "nacl"),
+    "mesh": ("msgspec",),
+    "firmware_bridge.line": ("msgspec",),
+}
 
 
 class Import(NamedTuple):
@@ -247,6 +254,12 @@ WRONG = [
     ("mesh/node/server.py", "from recorder.store.view import View"),
     ("firmware_bridge/frame.py", "from mesh import witness"),
     ("firmware_bridge/frame.py", "from recorder import daemon"),
+    ("firmware_bridge/line/link.py", "import serial"),
+    ("firmware_bridge/line/link.py", "from time import monotonic_ns"),
+    ("firmware_bridge/line/link.py", "from recorder.client import Recorder"),
+    ("firmware_bridge/line/link.py", "import nacl.signing"),
+    ("firmware_bridge/line/link.py", "from firmware_bridge import process"),
+    ("firmware_bridge/process.py", "from recorder.store import segment"),
     ("hwsim/arm.py", "from tests.doubles import clock"),
 ]
 RIGHT = [
@@ -263,6 +276,11 @@ RIGHT = [
     (
         "mesh/node/server.py",
         "import mesh.witness\nfrom recorder.store import keyfile\nfrom recorder.client import Recorder\nimport aiohttp",
+    ),
+    ("firmware_bridge/line/link.py", "import msgspec\nfrom zlib import crc32\nfrom recorder.core.entry import Entry"),
+    (
+        "firmware_bridge/process.py",
+        "import serial\nfrom firmware_bridge.line.link import Link\nfrom recorder.client import Recorder",
     ),
     ("hwsim/arm.py", "import numpy\nfrom recorder.client import Recorder"),
 ]

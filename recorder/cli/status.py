@@ -141,6 +141,7 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("origin", f"{get('origin')}"),
         ("entries", f"{get('entries', 0):,}, head {get('head')}, boot {get('boot')}"),
+        ("policy", f"{get('policy') or 'none signed: the configured classes'}"),
         ("open cycles", f"{get('cycles')}"),
         ("actuators", f"{get('actuators')}"),
         ("store", f"{get('segments')} segments, {get('live_free_bytes', 0) / 2**20:.1f} MiB free in the live one"),

@@ -41,7 +41,8 @@ REQUEST = Use("lineage/request/1\n", 2048, "request_malformed")
 REVOCATION = Use("lineage/revocation/1\n", 49_152, "revocation_malformed")
 OBSERVATION = Use("lineage/observation/1\n", 8192, "observation_malformed")
 GRANT = Use("lineage/grant/1\n", 8192, "grant_malformed")
-USES = (CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION, OBSERVATION, GRANT)
+CONFIRMATION = Use("lineage/confirmation/1\n", 512, "confirmation_malformed")
+USES = (CREDENTIAL, MATRIX, POLICY, REQUEST, REVOCATION, OBSERVATION, GRANT, CONFIRMATION)
 
 
 class Sign1(NamedTuple):

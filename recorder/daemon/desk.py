@@ -159,12 +159,13 @@ class Desk:
     def page(self) -> dict[str, Any]:
         """Status: plain values, also for the status page."""
         journal, store, tail = self._context.journal, self._context.journal.store, self._context.journal.tail
-        known = self.known
+        known, signed = self.known, self._context.table.signed
         return {
             "origin": tail.origin,
             "boot": tail.boot,
             "entries": tail.size,
             "head": str(entry_id(tail.head, tail.size - 1)) if tail.size else None,
+            "policy": None if signed is None else f"{signed.policy.name} version {signed.policy.version}",
             "cycles": len(tail.cycles),
             "actuators": len(tail.actuators),
             "segments": store.segments,

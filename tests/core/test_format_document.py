@@ -69,6 +69,7 @@ def test_errors_of_chains() -> None:
     of_policies = {f"policy_{what}" for what in ("signature", "scope", "early", "expired", "older")}
     of_grants = {f"grant_{what}" for what in ("signature", "origin", "os_boot", "expired", "beyond", "inputs")}
     alone = {"matrix_signature", "matrix_version", "request_signature", "observation_signature", "observation_entry"}
+    alone.add("confirmation_signature")
     done = {"delegation_missing", "delegation_holder", "delegation_uncovered", "budget_exceeded", "decision_missing"}
     done |= {"class_mixed", "cycle_decision", "verb_not_permitted", "beyond_contemplated"}  # of lineages alone
     assert rest == alone | of_policies | of_grants | done

@@ -324,6 +324,20 @@ def test_the_hour_counts_where_the_clock_tells_it(quality: int, errors: list[str
     assert found(lineage) == [(seq, error) for seq in (cycle.carrier, commit) for error in errors]
 
 
+@pytest.mark.parametrize(("late_ms", "rows_are_late"), [(-2, False), (0, False), (999, False), (1000, True)])
+def test_rows_that_waited_for_company_came_in_time(late_ms: int, rows_are_late: bool) -> None:
+    """They are admitted when they come and written up to a second later; a commit is written at once."""
+    end_s = BEGIN_S % DAY_S + 3
+    lineage = GatedBuilder().ready(scope=rescoped(SCOPE, times=frozenset({Times(0, end_s, 127)})))
+    cycle, schema = lineage.gated(valid_ms=10_000), lineage.schema()
+    until_ns = (BEGIN_S + 3) * NS + late_ms * MS - lineage.clock.utc_ns - MS  # the next entry is a millisecond later
+    lineage.clock.pass_ns(until_ns)
+    rows = lineage.rows(cycle, schema)
+    assert found(lineage) == [(rows, "delegation_uncovered")] * rows_are_late
+    commit = lineage.commit(cycle)
+    assert ((commit, "delegation_uncovered") in found(lineage)) == (late_ms >= 0)
+
+
 def test_decided_elsewhere_needs_a_grant() -> None:
     """The controller's word is none."""
     lineage = GatedBuilder().ready()

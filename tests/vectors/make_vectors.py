@@ -7,6 +7,7 @@ and `credential/broken/ERROR.json`: chains of credentials with what a verifier h
 `policy/policy.json`: a policy bundle with decisions; `policy/malformed.json`: bundles that are refused.
 `mesh/NAME.json`: a fleet list, datagrams, forks, what a new incarnation shows; `mesh/broken.json`: what is refused.
 `observation/NAME.json` and `observation/broken/ERROR.json`: signed observations, the key to check them with, what they say.
+`confirmation/NAME.json` and `confirmation/broken/ERROR.json`: signed batches, their frames, the key to check them with.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from recorder.core.merkle import root_of
 from recorder.core.verdict import FINDINGS
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
-from tests.vectors import credentials, mesh, observations
+from tests.vectors import confirmations, credentials, mesh, observations
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.policies import malformed_vector, policy_vector
 from tests.vectors.valid import VALID
@@ -103,6 +104,7 @@ def make() -> dict[str, str]:
     vectors["policy/malformed.json"] = malformed_vector()
     vectors |= observations.vectors()
     vectors |= mesh.vectors()
+    vectors |= confirmations.vectors()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 

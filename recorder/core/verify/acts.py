@@ -19,6 +19,7 @@ from recorder.core.verify.under import Acting
 Values = Mapping[str, Any]
 
 _JUDGED = frozenset({"committed", "mode", "target", "magnitude", "unit", "reversibility", "frame", "position_m"})
+ROWS_WAIT_NS = 1_000_000_000  # at most: they are admitted when they come, and written with those that follow
 _UNTIMED = "times: "  # how `scope.covers` begins what it says of the hour
 
 
@@ -60,10 +61,17 @@ def check_acts(header: Header, record: Mapping[int, Any], acting: Acting, found:
         what, where = disclosed("what", item[0]), disclosed("where", item[1])
         of = header.classes.action_class
         reasons = beyond(asked, what, where, granted, of, name, utc_ns, acting.deviate_to)
-        for reason in timely(reasons, is_timed=acting.is_timed):
+        is_timed = acting.is_timed and (isinstance(commit, Commit) or not _came_in_time(granted, header.time.utc_ns))
+        for reason in timely(reasons, is_timed=is_timed):
             error, _, detail = reason.partition(": ")
             found(error, header.seq, f"commit {index}: {detail}")
     return unjudged
+
+
+def _came_in_time(granted: Scope, utc_ns: int) -> bool:
+    """Whether rows that waited for company until this time had come within the hours of a scope."""
+    act = Act("", (), None, None, None, None, utc_ns - ROWS_WAIT_NS)
+    return not any(one.startswith(_UNTIMED) for one in scope.covers(granted, act))
 
 
 def _is_hidden(item: list[Any]) -> bool:

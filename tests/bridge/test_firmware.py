@@ -1,0 +1,261 @@
+"""The device's C part: what it writes is what our readers read, what it reads is bounded, and it fits a small core.
+
+Two tests need what a machine may lack.  clang with libFuzzer: Debian's clang and libclang-rt-dev.  Monocypher 4: the source
+package of pymonocypher has it (`pip download --no-deps --no-binary pymonocypher pymonocypher`, unpack it, and name the
+directory with monocypher.c in LINEAGE_MONOCYPHER).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.line import messages
+from firmware_bridge.line.framing import Unframer, frame, stuff
+from recorder.core import cbor, deviceframe
+from recorder.core.deviceframe import Confirmation, Dropped, Event, Fault, Observation
+from recorder.core.keys import SeedSigner
+from tests.bridge.device import C_DIR, HERE, SOURCE, Device, needs_gcc
+from tests.bridge.test_messages import EACH
+from tests.bridge.world import World
+from tests.c.building import C99, SANITIZERS, WARNINGS
+
+MONOCYPHER = os.environ.get("LINEAGE_MONOCYPHER", "")
+needs_monocypher = pytest.mark.skipif(not MONOCYPHER, reason="name a directory with monocypher.c in LINEAGE_MONOCYPHER")
+CODE_MAX_BYTES = 24 * 1024
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Device]:
+    """One process for all."""
+    found = Device()
+    yield found
+    found.end()
+
+
+def written(world: World) -> list[deviceframe.Body]:
+    """All that is in the entries."""
+    return [held.body for entry in world.entries for held in entry.frames]
+
+
+@needs_gcc
+@pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
+def test_c99_and_cxx_without_a_warning(tmp_path: Path, level: str) -> None:
+    """As an embedder would compile it; the header is for C++ too."""
+    subprocess.run(["gcc", *WARNINGS, *C99, level, "-c", str(SOURCE), "-o", str(tmp_path / "one.o")], check=True)
+    if shutil.which("g++") is not None and level == "-O0":
+        (tmp_path / "use.cc").write_text(
+            '#include "lineage_device.h"\nint main() { return sizeof(lineage_device) == 0; }\n'
+        )
+        options = ["-std=c++11", *WARNINGS, f"-I{C_DIR}"]
+        subprocess.run(["g++", *options, "-c", "use.cc"], cwd=tmp_path, check=True)
+
+
+@needs_gcc
+def test_the_example_compiles(tmp_path: Path) -> None:
+    """What README.md shows is C that an embedder can begin with."""
+    (example,) = re.findall(r"```c\n(.*?)```", (C_DIR / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "main.c").write_text(example)
+    subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", "main.c"], cwd=tmp_path, check=True)
+
+
+@needs_gcc
+def test_every_frame(device: Device) -> None:
+    """Each call makes the frame that it says, of whatever outcome and sign."""
+    world = World(device)
+    device.do("event 1 8:23.5")
+    device.do("fault 3 -2147483648")
+    device.do("fault 64 2147483647")
+    device.do("observe")
+    for outcome in range(1, 7):
+        device.do(f"confirm {2**63 + outcome} {outcome} 0")
+        world.run(lambda: world.link.state.value == "up" and not device.do("full 0"))
+    world.run(lambda: len(written(world)) == 10)
+    bodies = written(world)
+    assert bodies[:4] == [Event(1, [(8, 23.5)]), Fault(3, -(2**31)), Fault(64, 2**31 - 1), Observation([])]
+    confirmed = [body for body in bodies if isinstance(body, Confirmation)]
+    assert [body.outcome for body in confirmed] == list(range(1, 7))
+    assert confirmed[0].commit.seq == 2**63 + 1
+
+
+@needs_gcc
+def test_every_float_is_written_as_short_as_it_goes(device: Device) -> None:
+    """Halves, subnormal halves, singles and what lies just beside them: our reader takes the shortest spelling alone."""
+    chosen = random.Random(3)
+    values = [0.0, -0.0, 1.0, 65504.0, 65536.0, 65520.0, 6.103515625e-05, 5.960464477539063e-08, 2.98e-8, 1e-45, 3.4e38]
+    values += [struct.unpack("<f", struct.pack("<I", 0x33800000 + (step << 12)))[0] for step in range(0, 0x8000, 61)]
+    values += [struct.unpack("<e", struct.pack("<H", half))[0] for half in range(0, 0x7C00, 97)]
+    values += [struct.unpack("<f", struct.pack("<I", chosen.getrandbits(32) & 0xBF7FFFFF))[0] for _ in range(100)]
+    world = World(device)
+    world.run()
+    for at in range(0, len(values), 8):
+        device.do("observe " + " ".join(f"1:{value.hex()}" for value in values[at : at + 8]))
+        world.run(lambda: len(written(world)) == at // 8 + 1)  # noqa: B023 -- it runs within this turn
+    told = [value for body in written(world) if isinstance(body, Observation) for _, value in body.values]
+    singles = [struct.unpack("<f", struct.pack("<f", value))[0] for value in values]
+    assert [cbor.pack(value) for value in told] == [cbor.pack(value) for value in singles]
+    assert not world.troubles
+
+
+@needs_gcc
+def test_what_cannot_be_said_is_counted(device: Device) -> None:
+    """A NaN, an infinity, code 0, nine values: no frame, and the lineage hears of it."""
+    world = World(device)
+    world.run()
+    for command in ("observe 1:nan", "observe 1:-inf", "event 0", "observe 0:1", "observe" + " 1:1" * 9):
+        assert device.do(command) == 0
+    world.run(lambda: sum(body.frames for body in written(world) if isinstance(body, Dropped)) == 5)
+    assert {type(body) for body in written(world)} == {Dropped}
+
+
+@needs_gcc
+def test_a_line_without_room_loses_nothing(device: Device) -> None:
+    """A UART whose buffer is full: what it refused goes out later, in order."""
+    world = World(device)
+    world.run()
+    device.do("full 1")
+    for commit in (1, 2, 3):
+        world.confirm(commit)
+    for _ in range(3):
+        world.step()
+    assert not world.entries
+    device.do("full 0")
+    world.run()
+    world.check()
+
+
+@needs_gcc
+def test_acks_that_cannot_be(device: Device) -> None:
+    """Of frames that are gone, or were never made, or with numbers that fall: nothing is sent for them, nothing forgotten."""
+    world = World(device)
+    world.confirm(1)
+    world.run()
+    world.step()  # the ack that empties the ring
+    world.confirm(2)
+    for numbers in ((0, 0, 0), (3, 3, 3), (1, 2, 1), (2, 1, 2), (2**64 - 1, 1, 1)):
+        for resend in messages.Resend:
+            device.received(frame(messages.make(messages.Ack(world.link.session, *numbers, resend))))
+    sent = [messages.read(raw) for raw in Unframer().feed(b"".join(device.poll(world.now_us)))]
+    assert [made.seq for made in sent if isinstance(made, deviceframe.Frame)] == [1]
+    world.run()
+
+
+@needs_gcc
+def test_messages_that_are_none(device: Device) -> None:
+    """Every message of the host with every byte another, cut short and prolonged; noise: no crash, and the next one is read."""
+    chosen = random.Random(5)
+    device.boot(1)
+    line = bytearray()
+    for message in EACH:
+        raw = messages.make(message)
+        for at in range(len(raw)):
+            line += frame(raw[:at] + bytes((raw[at] ^ chosen.randrange(1, 256),)) + raw[at + 1 :])
+            line += frame(raw[: at + 1]) + frame(raw + raw[:at] + b"\1")
+    line += chosen.randbytes(50_000)
+    for at in range(0, len(line), 20_000):
+        device.received(bytes(line[at : at + 20_000]))
+    device.poll(0)
+    hello = messages.make(EACH[0])
+    noise = device.received(b"\0")
+    assert device.received(stuff(hello + bytes(4)) + b"\0") == noise + 1, "a message that is whole, and its CRC not"
+    assert device.poll(0) == []
+    device.received(b"\0" + frame(messages.make(EACH[0])))
+    (answer,) = Unframer().feed(b"".join(device.poll(1)))
+    assert isinstance(messages.read(answer), messages.Here)
+
+
+@pytest.mark.parametrize("runs", [5_000, pytest.param(20_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+def test_fuzzed(tmp_path: Path, runs: int) -> None:
+    """What libFuzzer finds within so many runs, from one message of each type on: nothing."""
+    clang = shutil.which("clang") or shutil.which("clang-14")
+    if clang is None:
+        pytest.skip("clang is not here")
+    (tmp_path / "corpus").mkdir()
+    hello = messages.make(EACH[0])
+    session = messages.session_of(
+        bytes(16), bytes.fromhex("66687aadf862bd77"), 1
+    )  # of the fuzzed device's key, 32 zeros
+    for number, message in enumerate(EACH):
+        raw = messages.make(message._replace(session=session) if "session" in message._fields else message)  # type: ignore[call-arg]
+        ack = messages.make(messages.Ack(session, 0, 0, 0, messages.Resend.NOTHING))
+        seed = b"\0" + b"".join(bytes((len(each),)) + each for each in (hello, ack, raw))
+        (tmp_path / "corpus" / str(number)).write_bytes(seed)
+    options = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-DLINEAGE_RING=8"]
+    built = subprocess.run(
+        [clang, *C99, *options, f"-I{C_DIR}", HERE / "fuzz.c", SOURCE, "-o", tmp_path / "fuzz"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "libclang_rt.fuzzer" in built.stderr:
+        pytest.skip("this clang has no libFuzzer")
+    assert built.returncode == 0, built.stderr
+    limits = [f"-runs={runs}", "-seed=1", "-max_len=600", "-timeout=5"]
+    done = subprocess.run(
+        [tmp_path / "fuzz", *limits, tmp_path / "corpus"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@needs_gcc
+@needs_monocypher
+def test_monocypher_signs_as_ed25519_says(tmp_path: Path) -> None:
+    """Keys and signatures are those of another library, for messages around each block's end."""
+    sources = [HERE / "monocypher.c", C_DIR / "lineage_ed25519.c"]
+    subprocess.run(["gcc", *C99, "-O1", "-c", f"{MONOCYPHER}/monocypher.c", "-o", tmp_path / "m.o"], check=True)
+    command = ["gcc", *WARNINGS, *C99, "-O1", *SANITIZERS["asan"], f"-I{C_DIR}", f"-I{MONOCYPHER}"]
+    subprocess.run([*command, *sources, tmp_path / "m.o", "-o", tmp_path / "signs"], check=True)
+    seed = bytes(range(32))
+    texts = [bytes(size) for size in (1, 47, 48, 63, 64, 79, 80, 81, 111, 112, 127, 128, 240, 320)]
+    asked = "".join(text.hex() + "\n" for text in texts)
+    said = subprocess.run([tmp_path / "signs", seed.hex()], input=asked, capture_output=True, text=True, check=True)
+    signer = SeedSigner(seed)
+    assert said.stdout.split() == [signer.public_key.hex(), *(signer.sign(text).hex() for text in texts)]
+
+
+@needs_monocypher
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="gcc-arm-none-eabi is not here")
+def test_it_fits_a_cortex_m3(tmp_path: Path) -> None:
+    """All of it, with Ed25519, under 24 KB of code and constants."""
+    (tmp_path / "main.c").write_text(
+        '#include "lineage_device.h"\n#include "lineage_ed25519.h"\n'
+        "static uint8_t seed[32], key[32];\n"
+        "static void sign(void *user, uint8_t s[64], const uint8_t *m, size_t n)\n"
+        "{ (void)user; lineage_ed25519_sign(s, seed, key, m, n); }\n"
+        "int main(void) { static lineage_device d; static lineage_hooks h; lineage_commit c = {0}; lineage_value v = {1, 1};\n"
+        "  lineage_grant g = {0}; uint64_t n; h.sign = sign; lineage_ed25519_key(key, seed); lineage_init(&d, &h, key, 1);\n"
+        "  lineage_receive(&d, key, 32); lineage_poll(&d); lineage_confirm(&d, &c, LINEAGE_REACHED, &v, 1, true);\n"
+        "  lineage_request(&d, &g, &v, 1, 1, 1, &n); lineage_event(&d, 1, &v, 1, true); lineage_observe(&d, &v, 1);\n"
+        "  return lineage_fault(&d, 1, -1); }\n"
+    )
+    target = [
+        "arm-none-eabi-gcc",
+        "-mcpu=cortex-m3",
+        "-mthumb",
+        "-Os",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-std=c99",
+    ]
+    linked = [
+        "-Wl,--gc-sections",
+        "-nostartfiles",
+        "-Wl,-e,main",
+        "-specs=nosys.specs",
+        f"-I{C_DIR}",
+        f"-I{MONOCYPHER}",
+    ]
+    sources: list[str | Path] = [tmp_path / "main.c", SOURCE, C_DIR / "lineage_ed25519.c", f"{MONOCYPHER}/monocypher.c"]
+    subprocess.run([*target, *linked, *sources, "-o", tmp_path / "firmware"], check=True, capture_output=True)
+    sizes = subprocess.run(
+        ["arm-none-eabi-size", tmp_path / "firmware"], capture_output=True, text=True, check=True
+    ).stdout
+    text, data, bss = map(int, re.findall(r"\d+", sizes)[:3])
+    print(f"Cortex-M3: {text + data} bytes of code and constants, {bss} of RAM")
+    assert text + data <= CODE_MAX_BYTES

@@ -1,0 +1,249 @@
+"""Host and device over a bad line: whatever it does, nothing unsigned is believed and nothing is lost without a word."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from firmware_bridge.line.happenings import Condition
+from firmware_bridge.line.states import State
+from tests.bridge.device import Device, needs_gcc
+from tests.bridge.world import Line, World, sound
+
+pytestmark = needs_gcc
+
+COMMITS = (5, 6, 7, 8, 9, 10)
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Device]:
+    """One process for all: `World` boots it anew."""
+    found = Device()
+    yield found
+    found.end()
+
+
+def story(device: Device, up: Line = sound, down: Line = sound) -> World:
+    """Six confirmations, two of them before there is a session, over this line."""
+    world = World(device, up, down)
+    world.confirm(COMMITS[0])
+    world.confirm(COMMITS[1])
+    for commit in COMMITS[2:]:
+        world.step()
+        world.confirm(commit)
+    world.run()
+    world.check()
+    return world
+
+
+def test_a_sound_line(device: Device) -> None:
+    """All is signed in order, in batches of four, at the latest after the time that the host named."""
+    world = story(device)
+    assert [made.commit.seq for entry in world.entries for made in entry.confirmations] == list(COMMITS)
+    assert world.troubles == []
+    assert world.gaps == []
+    assert max(len(entry.frames) for entry in world.entries) <= 4
+
+
+def test_split_at_every_byte(device: Device) -> None:
+    """Bytes one at a time are the same as frames at a time."""
+
+    def split(_: int, frame: bytes) -> list[bytes]:
+        return [frame[at : at + 1] for at in range(len(frame))]
+
+    assert story(device, split, split).troubles == []
+
+
+def faulty(number: int, bad: list[bytes]) -> Line:
+    """A line that gives this in place of the frame of a number."""
+    return lambda at, frame: bad if at == number else [frame]
+
+
+def kept(frames: list[bytes]) -> Line:
+    """A sound line that keeps a copy."""
+
+    def line(_: int, frame: bytes) -> list[bytes]:
+        frames.append(frame)
+        return [frame]
+
+    return line
+
+
+def lines(device: Device) -> tuple[list[bytes], list[bytes]]:
+    """What goes up and down over a sound line."""
+    up: list[bytes] = []
+    down: list[bytes] = []
+    story(device, kept(up), kept(down))
+    return up, down
+
+
+def test_every_frame_dropped_or_repeated(device: Device) -> None:
+    """In both directions."""
+    up, down = lines(device)
+    for number, frame in enumerate(up):
+        for bad in ([], [frame, frame]):
+            story(device, up=faulty(number, bad))
+    for number, frame in enumerate(down):
+        for bad in ([], [frame, frame]):
+            story(device, down=faulty(number, bad))
+
+
+def test_every_two_frames_swapped(device: Device) -> None:
+    """One frame is overtaken by the next, in both directions."""
+
+    def swapping(number: int) -> Line:
+        late: list[bytes] = []
+
+        def line(at: int, frame: bytes) -> list[bytes]:
+            if at == number:
+                late.append(frame)
+                return []
+            return [frame, *late] if at == number + 1 else [frame]
+
+        return line
+
+    up, down = lines(device)
+    for number in range(len(up)):
+        story(device, up=swapping(number))
+    for number in range(len(down)):
+        story(device, down=swapping(number))
+
+
+def flips(device: Device, step: int) -> None:
+    """One bit of the whole traffic is another, every so many bits."""
+    for upwards, frames in zip((True, False), lines(device), strict=True):
+        for bit in range(0, sum(map(len, frames)) * 8, step):
+            number, left = 0, bit
+            while left >= len(frames[number]) * 8:
+                left -= len(frames[number]) * 8
+                number += 1
+            bad = bytearray(frames[number])
+            bad[left // 8] ^= 1 << left % 8
+            line = faulty(number, [bytes(bad)])
+            story(device, *((line, sound) if upwards else (sound, line)))
+
+
+def test_flipped_bits(device: Device) -> None:
+    """Bits all over the traffic, in turn each bit of a byte."""
+    flips(device, 8 * 5 + 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_bit_flipped(device: Device) -> None:
+    """The long form."""
+    flips(device, 1)
+
+
+@pytest.mark.parametrize("who", ["host", "device"])
+def test_power_loss_at_every_point(device: Device, who: str) -> None:
+    """Either side loses its power after each step, before, in and after the handshake, and each frame of it half sent."""
+    for at in range(14):
+        world = World(device)
+        world.confirm(5)
+        for _ in range(at):
+            world.step()
+        if who == "host":
+            world.new_host()
+        else:
+            world.device.out.clear()
+            world.reboot()
+            world.confirm(20)
+        world.confirm(21)
+        world.run()
+        world.check()
+        # A boot that no host has heard of is a gap too: its number says that it was there.
+        assert [gap.reason for gap in world.gaps] in (
+            [["device_rebooted"], ["boots_unseen"]] if who == "device" else [[]]
+        )
+
+
+def test_the_bridge_dies_before_it_has_recorded(device: Device) -> None:
+    """What it had received, and even signed, is still with the device, and comes again under another nonce."""
+    world = World(device)
+    world.recording = False
+    for commit in COMMITS:
+        world.confirm(commit)
+        world.step()
+    for _ in range(20):
+        world.step()
+    assert world.link.state is State.UP
+    assert not world.entries
+    world.recording = True
+    world.new_host()
+    world.run()
+    world.check()
+    assert world.gaps == []
+    assert world.refused[1] == 0
+
+
+def test_a_frame_cut_off_by_a_reboot(device: Device) -> None:
+    """Half a frame and then a boot message: at most what is glued together is lost, and the gap is told."""
+    world = story(device)
+    world.confirm(30)
+    frames = world.device.poll(world.now_us)
+    world._take(world.link.received(frames[0][:20], world.now_us))
+    world.reboot()
+    world.confirm(31)
+    world.run()
+    world.check()
+    assert [(gap.boot, gap.first, gap.frames, gap.reason) for gap in world.gaps] == [(1, 6, None, "device_rebooted")]
+    assert Condition.NOISE in {trouble.condition for trouble in world.troubles}
+
+
+def test_the_cable_is_pulled(device: Device) -> None:
+    """What the ring holds comes later, what it does not is counted, and the count is signed."""
+    world = story(device)
+    world.step()  # the acknowledgement that empties the ring
+    world.link.closed()
+    for commit in range(100, 120):
+        world.confirm(commit)
+        world.device.poll(world.now_us)
+    world.link.opened(world.now_us)
+    world.run()
+    world.confirm(120)
+    world.run()
+    world.check()
+    assert world.refused[1] == 12
+    assert world.link.state is State.UP
+
+
+@pytest.mark.parametrize("seeds", [25, pytest.param(4000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_everything_at_once(device: Device, seeds: int) -> None:
+    """Frames lost, repeated, damaged and behind noise, reboots, new hosts and pulled cables, by chance and repeatably."""
+    for seed in range(seeds):
+        chance = random.Random(seed)
+        rate = chance.choice([0.02, 0.1, 0.3])
+        bad = [True]
+
+        def line(
+            _: int, frame: bytes, chance: random.Random = chance, rate: float = rate, bad: list[bool] = bad
+        ) -> list[bytes]:
+            drawn = chance.random() / rate if bad else 1.0
+            if drawn < 0.25:
+                return []
+            if drawn < 0.5:
+                return [frame, frame]
+            if drawn < 0.75:
+                at, bit = chance.randrange(len(frame)), chance.randrange(8)
+                return [frame[:at] + bytes((frame[at] ^ 1 << bit,)) + frame[at + 1 :]]
+            return [chance.randbytes(chance.randrange(1, 40)) + frame] if drawn < 1 else [frame]
+
+        world = World(device, line, line)
+        for commit in range(chance.randrange(20, 150)):
+            if chance.random() < 0.5:
+                world.confirm(commit)
+            drawn = chance.random()
+            if drawn > 0.99:
+                world.reboot()
+            elif drawn > 0.98:
+                world.new_host()
+            elif drawn > 0.97:
+                world.link.closed()
+                world.link.opened(world.now_us)
+            world.step()
+        bad.clear()
+        world.run(steps=600)
+        world.check()
