@@ -221,14 +221,16 @@ class Authorities:
             standing = standings[since] = delegation.stand(chain, revoked, moment)
         return standing
 
-    def revoked(self, hash_: bytes) -> frozenset[bytes]:
-        """The links of a chain that are revoked; to be asked of what is in use whenever something was installed.
+    def revoked(self, hash_: bytes) -> Mapping[bytes, int]:
+        """The links of a chain that are revoked, each with the seq from which it is.
+
+        To be asked of what is in use whenever something was installed.
 
         Raises:
             FormatError: parent_unknown: no such credential is here.
 
         """
-        return frozenset(self._trace(hash_).revoked)
+        return self._trace(hash_).revoked
 
     def _trace(self, hash_: bytes) -> _Traced:
         traced = self._traced.get(hash_)

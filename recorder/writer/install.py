@@ -51,8 +51,10 @@ def _policy(context: Context, raw: bytes) -> Answer:
     held = context.table.signed
     if held is not None:
         policy.require_newer(read.policy, held.policy)
-    known = context.authorities
-    issued = policy_issue.judge(read, known.pool, known.matrix, known.roots, known.revocations, context.journal.moment)
+    known, issuer = context.authorities, read.policy.issuer
+    # Also by a list that came before the credential.
+    revoked = known.revoked(issuer) if issuer is not None and issuer in known.pool else {}
+    issued = policy_issue.judge(read, known.pool, known.matrix, known.roots, revoked, context.journal.moment)
     if issued.verdict == "invalid":
         raise FormatError(issued.reasons[0].error, "; ".join(reason.detail for reason in issued.reasons))
     try:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.client import NotRecorded, Recorder, Refused
-from recorder.core import grant, observation, revocation
+from recorder.core import grant, observation, policy, revocation
 from recorder.core.credential import Credential
 from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind, RefType, Stage
@@ -174,6 +175,21 @@ def test_a_revocation_ends_what_rests_on_it_and_survives_a_restart(running: Runn
         running.restart()
     ends = [one.control for one in headers(running) if one.kind == Kind.CYCLE_END]
     assert [end.reason for end in ends] == [f"credential_revoked: {delegation.hash.hex()[:8]}"]
+
+
+def test_a_policy_of_an_issuer_who_was_revoked_beforehand_is_refused(running: Running, recorder: Recorder) -> None:
+    """The list came before the credential that it revokes, by an authority above it: it acts all the same, as in verify."""
+    now = int(time.time())
+    times: dict[str, Any] = {"not_before_s": now - 3600, "expires_s": now + 3600, "issued_s": now}
+    chief = builder.from_root("chief", role="authority", scope=builder.EVERYTHING, **times)
+    site = builder.delegated(chief, "site", role="authority", **times)
+    said = replace(policy.read(fleet.bundle()).policy, issuer=site.hash)
+    fleet.install(recorder, credential=chief.signed.raw)
+    listed = revocation.make(1, [revocation.Revoked(site.hash, 0, "left the fleet")], builder.signer("chief"))
+    fleet.install(recorder, revocation=listed)
+    fleet.install(recorder, credential=site.signed.raw)
+    with pytest.raises(NotRecorded, match="credential_revoked"):
+        fleet.install(recorder, kind=Kind.POLICY, bundle=policy.sign(said, builder.signer("site")))
 
 
 def test_a_policy_is_followed_by_a_newer_one_and_by_nothing_else(running: Running, recorder: Recorder) -> None:
