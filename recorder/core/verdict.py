@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from recorder.core.shownfork import ShownFork
+
 Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
 LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
@@ -197,6 +199,7 @@ class Report:
     notes: dict[str, int] = field(default_factory=dict)  # what could not be checked, by name, with counts
     deleted: list[Deleted] = field(default_factory=list)  # the first 1,000; notes["deletions"] counts all
     roots: list[str] = field(default_factory=list)  # keys by which credentials were judged, as a trust file names them
+    forks: list[ShownFork] = field(default_factory=list)  # brought by the verifier, then those of evidence entries
 
     def exit_status(self) -> int:
         """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" and "indeterminate" never change it."""
@@ -221,6 +224,7 @@ class Report:
             "notes": self.notes,
             "deleted": [item._asdict() for item in self.deleted],
             "roots": self.roots,
+            "forks": [one.to_json() for one in self.forks],
         }
 
 
