@@ -1,11 +1,7 @@
-"""Real platforms for tests: a recorder and a mesh process each, every mesh in a network namespace of its own.
-
-A bridge in one more namespace joins them; nothing outside these namespaces is reached.
-"""
+"""Real platforms for tests: a recorder and a mesh process each, every mesh in a network namespace of its own."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -26,10 +22,10 @@ from recorder.core.kinds import Kind
 from recorder.core.note import ED25519, VerifierKey
 from recorder.daemon import identity
 from tests.mesh.fleet import ROOT, ROOT_KEY
+from tests.node.networks import address_of, networks
 from tests.running import Running, make_state, wait_until
 
 PORT = 7171
-_NUMBERS = itertools.count()
 _RUN = "import sys; from pathlib import Path; from mesh.node.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 _COMMAND = "from recorder.cli import main; main()"
 
@@ -38,43 +34,12 @@ needs_namespaces = pytest.mark.skipif(
 )
 
 
-def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no network namespaces here: ip {' '.join(arguments)}: {done.stderr.strip()}")
-
-
-@contextmanager
-def networks(count: int) -> Iterator[list[str]]:
-    """So many namespaces, with addresses 10.77.0.1 and up, on one bridge."""
-    prefix = f"lineage-{os.getpid()}-{next(_NUMBERS)}"
-    hub = f"{prefix}-hub"
-    with ExitStack() as undo:
-
-        def make(name: str) -> None:
-            _ip("netns", "add", name)
-            undo.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
-
-        make(hub)
-        _ip("-n", hub, "link", "add", "bridge0", "type", "bridge")
-        _ip("-n", hub, "link", "set", "bridge0", "up")
-        names = [f"{prefix}-{at}" for at in range(count)]
-        for at, name in enumerate(names):
-            make(name)
-            _ip("-n", hub, "link", "add", f"port{at}", "type", "veth", "peer", "name", "eth0", "netns", name)
-            _ip("-n", hub, "link", "set", f"port{at}", "master", "bridge0", "up")
-            _ip("-n", name, "address", "add", f"10.77.0.{at + 1}/24", "dev", "eth0")
-            _ip("-n", name, "link", "set", "eth0", "up")
-            _ip("-n", name, "link", "set", "lo", "up")
-        yield names
-
-
 class Platform:
     """A recorder and its mesh; rounds are made when a test asks for one, never by themselves."""
 
     def __init__(self, directory: Path, at: int, network: str) -> None:
         self.name = f"arm-{at}"
-        self.address = f"10.77.0.{at + 1}"
+        self.address = address_of(at)
         self.network = network
         self.state = make_state(directory / self.name, append='["mark", "evidence"]')
         config = self.state / "recorder.toml"
