@@ -43,6 +43,7 @@ class Platform:
     """A recorder and its mesh; rounds are made when a test asks for one, never by themselves."""
 
     def __init__(self, directory: Path, at: int, network: str, timeout_s: float = 5.0) -> None:
+        self.at = at
         self.name = f"arm-{at}"
         self.address = address_of(at)
         self.network = network

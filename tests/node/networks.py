@@ -80,6 +80,10 @@ class SwitchProcess:
         counts: dict[str, Any] = self._order({"counts": True})
         return counts
 
+    def lost(self, why: str) -> int:
+        """Frames that did not arrive; why: loss, cut or queue."""
+        return int(self.counts()["lost"].get(why, 0))
+
     def close(self) -> None:
         """End it, and with it the devices."""
         assert self._process.stdin is not None
