@@ -27,6 +27,13 @@ clock = "kernel"
 interval_s = 60.0                 # a checkpoint goes to the witnesses at least this often, where anything was recorded
 timeout_s = 10.0                  # for one witness and checkpoint, retries included
 
+[archive]
+per_peer_mib = 64.0               # hashes of one platform's entries that are kept, 32 bytes each; then the oldest go
+total_mib = 1024.0                # of all platforms together
+save_s = 60.0                     # made durable at least this often; a card wears by it
+interval_s = 60.0                 # between comparisons of histories with all peers
+pulls = 4                         # at a time
+
 [limits]
 connections = 64                  # that peers may have open
 per_address = 4                   # of them from one address
@@ -52,6 +59,16 @@ class Submit(Struct, forbid_unknown_fields=True, frozen=True):
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
 
 
+class Archiving(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is kept of peers' logs, and how often histories are compared."""
+
+    per_peer_mib: Annotated[float, Meta(ge=0.01, le=65_536)] = 64.0
+    total_mib: Annotated[float, Meta(ge=0.01, le=1_048_576)] = 1_024.0
+    save_s: Annotated[float, Meta(ge=0.1, le=3_600)] = 60.0
+    interval_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
+    pulls: Annotated[int, Meta(ge=1, le=64)] = 4
+
+
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """What peers may take of this process."""
 
@@ -65,6 +82,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
 
     witness: Witness
     submit: Submit = Submit()
+    archive: Archiving = Archiving()
     limits: Limits = Limits()
 
 
