@@ -22,8 +22,8 @@ class Wire:
         """What arrives once this frame was sent."""
         faults = self._faults
         if faults.wrong_baud:
-            # Another rate reads bits at the wrong places: what arrives has another length, nothing of what was sent, and
-            # zeros where a stop bit was missing.
+            # Another rate reads bits at the wrong places: what arrives has another length, nothing of what was sent,
+            # and zeros where a stop bit was missing.
             return self._chance.randbytes(self._chance.randrange(len(frame)) + 1) + b"\0"
         before, self._late = self._late, b""
         if self._falls(faults.noise):
