@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 from mesh.archive import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof
 from mesh.histories import Told, told_of
 from mesh.node.archivestore import ArchiveStore, Summary
 from mesh.node.aside import Aside
 from mesh.node.forkbook import ForkBook
 from mesh.node.places import NotKeptError
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof
 
 QUEUE_MAX = 1_024  # digests that wait for the thread; more are dropped, and what they said is pulled
 _Got = TypeVar("_Got")

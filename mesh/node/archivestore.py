@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
 from mesh.node.forkbook import ForkBook
@@ -22,6 +21,7 @@ from mesh.node.places import DamagedError, NotKeptError
 from mesh.ranges import Range
 from mesh.standing import RETIRED_MAX
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.forks import ForkProof
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import empty_root
 

@@ -10,9 +10,9 @@ from threading import Lock
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof, parse_fork, verify_fork
 from mesh.node.forkfiles import FORKS_MAX, keep_fork
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof, parse_fork, verify_fork
 
 PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
 PER_ORIGIN_MAX = 4
