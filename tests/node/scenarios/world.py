@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -18,9 +19,11 @@ from recorder.client import Recorder
 from recorder.core.entry import entry_hash
 from recorder.core.merkle import root_of
 from recorder.core.verdict import Report
-from tests.node.meshes import Platform, checked, rounds, start, write_list
-from tests.node.networks import SwitchProcess, address_of, switched
+from tests.node.meshes import PORT, Platform, checked, rounds, start, write_list
+from tests.node.networks import DEVICE, SwitchProcess, switched
 
+OUTSIDER = "tests.node.scenarios.outsider"
+FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
 TIMEOUT_S = 2.0  # for one witness and checkpoint: the scenarios wait for nobody longer
 
 
@@ -70,19 +73,39 @@ class World:
                 return made
         raise AssertionError(f"after {at_most} rounds some hold less than {wanted}")
 
-    def attack(self, program: str, *arguments: str, stdin: str = "") -> str:
-        """Run a program in the outsider's namespace; what it prints."""
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.outside, sys.executable, "-c", program, *arguments],
-            input=stdin, capture_output=True, text=True, check=False, timeout=100,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def add_outside(self, count: int) -> None:
+        """Give the outsider so many addresses more."""
+        for number in range(count):
+            address = f"10.77.0.{FIRST_OUTSIDE + number}/24"
+            subprocess.run(["ip", "-n", self.outside, "address", "add", address, "dev", DEVICE], check=True)
 
-    @property
-    def outsider(self) -> str:
-        """Address of the outsider."""
-        return address_of(len(self.platforms))
+    @contextmanager
+    def under_attack(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run `outsider` with these arguments in the outsider's namespace, until the block ends or it does."""
+        attack = subprocess.Popen(
+            ["ip", "netns", "exec", self.outside, sys.executable, "-m", OUTSIDER, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with attack:
+            try:
+                yield attack
+            except BaseException:
+                attack.kill()
+                raise
+
+    def attack(self, *arguments: str, stdin: str = "") -> list[str]:
+        """Run `outsider` to its end; the lines that it prints."""
+        with self.under_attack(*arguments) as attack:
+            said, _ = attack.communicate(stdin, timeout=100)
+        assert attack.returncode == 0, said
+        return said.splitlines()
+
+    def post(self, platform: Platform, bodies: Sequence[bytes], path: str = "add-checkpoint") -> list[str]:
+        """What a platform answers the outsider: status and name of the error of each body."""
+        lines = "\n".join(base64.b64encode(body).decode() for body in bodies)
+        return self.attack("post", f"http://{platform.address}:{PORT}/{path}", stdin=lines)
 
 
 def _signed(status: dict[str, Any]) -> set[str]:
