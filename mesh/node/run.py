@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mesh.account import Account, account_of
 from mesh.exchange import OK, TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.config import Config, load
@@ -36,6 +37,7 @@ from recorder.store.layout import StateLock
 EXIT_OK, EXIT_FAILED = 0, 1
 NS = 1_000_000_000
 STATUS_EVERY_S = 1.0
+_PLATFORM_PATH = re.compile(r"/platform/(?P<platform>[^/]+/[^/]+)")
 _LOG_PATH = re.compile(r"/log/(?P<origin>.+)/(?P<what>checkpoint|tile/.+)")
 _BINARY = "application/octet-stream"
 
@@ -131,6 +133,8 @@ class _Node:
                 return await self._aside(self._desk.held)
             if path == "/fleet":
                 return Answer(OK, TEXT_TYPE, self._fleet.note)
+            if found := _PLATFORM_PATH.fullmatch(path):
+                return await self._aside(self._of_platform, found["platform"])
             if found := _LOG_PATH.fullmatch(path):
                 return await self._of_log(found["origin"], found["what"])
         except StoreFailedError as error:
@@ -138,6 +142,19 @@ class _Node:
             self._stop.set()
             return refused(500, FormatError("witness_failed", "a write failed here; nothing is answered any more"))
         return refused(404, FormatError("path_unknown", f"no {method} {path[:200]!r} here"))
+
+    def _of_platform(self, platform: str) -> Answer:
+        """What is held here of a platform, of our own too; on the thread of the witness."""
+        if platform not in (log.name for log in self._fleet.trust.logs):
+            return refused(
+                404, FormatError("platform_unknown", f"no platform {platform[:200]!r} in the fleet list here")
+            )
+        parts = [self._desk.account(platform)]
+        latest = self._rounds.latest
+        if latest is not None and latest.origin.rpartition("/")[0] == platform:
+            notes = [] if self._rounds.note is None else [self._rounds.note]
+            parts.insert(0, Account(platform, {latest.origin: latest.size}, [], notes))
+        return Answer(OK, TEXT_TYPE, account_of(platform, *parts).encode())
 
     async def _of_log(self, origin: str, what: str) -> Answer:
         latest = self._rounds.latest
@@ -191,6 +208,7 @@ class _Node:
                     "cosigned": one.cosigned,
                     "failures": one.failures,
                     "forgot": one.forgot,
+                    "version": one.version,
                 }
                 for one in rounds.witnesses
             ],
@@ -199,6 +217,7 @@ class _Node:
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self._desk.answers.items())},
+            "other_versions": self._server.versions.seen,
             "connections": {
                 "open": self._server.doors.open.total(),
                 "turned_away": self._server.doors.turned_away,

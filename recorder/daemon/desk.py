@@ -154,7 +154,7 @@ class Desk:
         """Start pushing heads to a reader."""
         connection.subscribed = True
         tail = self._context.journal.tail
-        return Answer(Status.OK, Head(tail.size, [], 0))
+        return Answer(Status.OK, Head(tail.size, [], 0).sent())
 
     def page(self) -> dict[str, Any]:
         """Status: plain values, also for the status page."""
