@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from recorder.client import Recorder
 from recorder.core.entry import entry_hash
 from recorder.core.merkle import root_of
 from recorder.core.verdict import Report
+from tests.faults.clocks import Offsets
 from tests.node.meshes import PORT, Platform, checked, rounds, start, write_list
 from tests.node.networks import DEVICE, SwitchProcess, switched
 
@@ -42,6 +43,7 @@ class World:
         self.switch = switch
         self.platforms = platforms
         self.outside = switch.names[-1]
+        self.clock: Offsets | None = None  # of the last platform, where the scenario asked for one
         self.halves = (platforms[: len(platforms) // 2], platforms[len(platforms) // 2 :])
 
     def part(self) -> None:
@@ -166,9 +168,7 @@ def held_by_all(
         report = verified(peer)
         assert report.notes["witnesses"] >= others, f"{peer.name}: {report.notes}"
     fork = f"the fork of {', '.join(forked)} and no other" if forked else "no fork"
-    return (
-        f"each of {len(honest)}: the latest head of all {others} others, {fork}; its lineage verifies, cosigned by them"
-    )
+    return f"each of {len(honest)}: the latest head of every other one, {fork}; its lineage verifies, cosigned by all {others} of them"
 
 
 def verified(platform: Platform) -> Report:
@@ -180,15 +180,34 @@ def verified(platform: Platform) -> Report:
     return report
 
 
+class Scenario(NamedTuple):
+    """What happens, and what has to be done before the platforms start."""
+
+    act: Callable[[World], Told]
+    prepare: Callable[[World], None] | None = None
+
+    def play(self, directory: Path, count: int) -> Told:
+        """With so many platforms; what it tells."""
+        with world(directory, count, prepare=self.prepare) as here:
+            return self.act(here)
+
+    @property
+    def name(self) -> str:
+        return self.act.__name__
+
+
 @contextmanager
-def world(directory: Path, count: int, *, seed: int = 5, prepare: Any = None) -> Iterator[World]:
-    """So many platforms that run, and an outsider; `prepare` is called with the platforms before they start."""
+def world(
+    directory: Path, count: int, *, seed: int = 5, prepare: Callable[[World], None] | None = None
+) -> Iterator[World]:
+    """So many platforms that run, and an outsider; `prepare` is called before they start."""
     with switched(count + 1, seed) as switch, ExitStack() as undo:
         platforms = [Platform(directory, at, name, TIMEOUT_S) for at, name in enumerate(switch.names[:-1])]
         for one in platforms:
             undo.callback(one.stop)
         write_list(platforms, needed=max(1, count // 2))
+        here = World(directory, switch, platforms)
         if prepare is not None:
-            prepare(platforms)
+            prepare(here)
         start(platforms)
-        yield World(directory, switch, platforms)
+        yield here

@@ -1,0 +1,17 @@
+"""Every scenario, in the order of the table."""
+
+from __future__ import annotations
+
+from tests.node.scenarios import attacks, clocks, networks
+from tests.node.scenarios.world import Scenario
+
+SCENARIOS = [
+    Scenario(networks.rough),
+    Scenario(networks.parted),
+    Scenario(networks.flapping),
+    Scenario(clocks.day_off, clocks.own_clock),
+    Scenario(clocks.untrusted, clocks.own_clock),
+    Scenario(attacks.forged),
+    Scenario(attacks.oversized),
+    Scenario(attacks.besieged),
+]
