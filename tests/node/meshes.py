@@ -53,8 +53,9 @@ class Platform:
         config.write_text(config.read_text().replace('"arm-7"', f'"{self.name}"'))
         self.mesh = directory / f"{self.name}-mesh"
         trust = f"root {ROOT_KEY}\nquorum none\n".encode()
-        self.key = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
-        self.configure(clock='"operator"', interval_s=3600.0, timeout_s=timeout_s)
+        self.keys = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
+        self.configure("witness", clock='"operator"')
+        self.configure("submit", interval_s=3600.0, timeout_s=timeout_s)
         self.environment: dict[str, str] = {}  # of both processes, beside ours
         self.recorder: Running | None = None
         self.process: subprocess.Popen[str] | None = None
@@ -65,14 +66,15 @@ class Platform:
         key = VerifierKey.derive(f"acme/{self.name}", ED25519, identity.load(self.state).public_key)
         return f"log {key}"
 
-    def configure(self, **values: object) -> None:
-        """Set keys of mesh.toml, in TOML's spelling."""
+    def configure(self, section: str, **values: object) -> None:
+        """Set keys of a section of mesh.toml, in TOML's spelling."""
         settings = self.mesh / "mesh.toml"
-        text = settings.read_text()
+        before, head, text = settings.read_text().partition(f"[{section}]\n")
+        text, bracket, after = text.partition("\n[")
         for key, value in values.items():
-            text, found = re.subn(rf"^{key} = [^#\n]*", f"{key} = {value}", text, flags=re.MULTILINE)
-            assert found == 1, f"{key} stands {found} times in {settings}"
-        settings.write_text(text)
+            text, found = re.subn(rf"^{key} = [^#\n]*", f"{key} = {value}  ", text, flags=re.MULTILINE)
+            assert found == 1, f"{key} stands {found} times in [{section}] of {settings}"
+        settings.write_text(before + head + text + bracket + after)
 
     def start_recorder(self) -> None:
         self.recorder = Running(self.state, env=self.environment)
@@ -188,9 +190,10 @@ def peer_of(status: dict[str, Any], platform: Platform) -> dict[str, Any]:
 def write_list(platforms: Sequence[Platform], needed: int) -> None:
     """Give all of them the list of all of them; `needed` witnesses are a quorum."""
     policy = [one.log_line for one in platforms]
-    policy += [f"witness {one.name} {one.key} http://{one.address}:{PORT}/" for one in platforms]
+    policy += [f"witness {one.name} {one.keys.witness} http://{one.address}:{PORT}/" for one in platforms]
     policy += [f"group all {needed} {' '.join(one.name for one in platforms)}", "quorum all", ""]
-    note = make_fleet_list("acme", 1, "\n".join(policy), ROOT_KEY.name, ROOT)
+    keys = [f"mesh {one.keys.mesh}" for one in platforms]
+    note = make_fleet_list("acme", 1, "\n".join([*keys, *policy]), ROOT_KEY.name, ROOT)
     for one in platforms:
         (one.state.parent / "fleet.trust").write_text("\n".join(policy))
         (one.mesh / "fleet").write_bytes(note)

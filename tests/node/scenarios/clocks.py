@@ -20,7 +20,7 @@ def own_clock(world: World) -> None:
     world.clock.jump(is_synchronised=True)
     *_, platform = world.platforms
     platform.environment |= world.clock.environment
-    platform.configure(clock='"kernel"')
+    platform.configure("witness", clock='"kernel"')
 
 
 def day_off(world: World) -> Told:
