@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.node.scenarios import attacks, clocks, networks
+from tests.node.scenarios import attacks, clocks, histories, losses, networks
 from tests.node.scenarios.world import Scenario
 
 SCENARIOS = [
@@ -11,6 +11,9 @@ SCENARIOS = [
     Scenario(networks.flapping),
     Scenario(clocks.day_off, clocks.own_clock),
     Scenario(clocks.untrusted, clocks.own_clock),
+    Scenario(losses.wiped),
+    Scenario(losses.restored),
+    Scenario(histories.two_histories, histories.compare_often, dishonest=1),
     Scenario(attacks.forged),
     Scenario(attacks.oversized),
     Scenario(attacks.besieged),
