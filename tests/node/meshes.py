@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -53,13 +54,8 @@ class Platform:
         self.mesh = directory / f"{self.name}-mesh"
         trust = f"root {ROOT_KEY}\nquorum none\n".encode()
         self.keys = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
-        settings = self.mesh / "mesh.toml"
-        settings.write_text(
-            settings.read_text()
-            .replace('clock = "kernel"', 'clock = "operator"')
-            .replace("interval_s = 60.0", "interval_s = 3600.0")
-            .replace("timeout_s = 10.0", f"timeout_s = {timeout_s}")
-        )
+        self.configure("witness", clock='"operator"')
+        self.configure("submit", interval_s=3600.0, timeout_s=timeout_s)
         self.environment: dict[str, str] = {}  # of both processes, beside ours
         self.recorder: Running | None = None
         self.process: subprocess.Popen[str] | None = None
@@ -69,6 +65,16 @@ class Platform:
         """Its line in a policy."""
         key = VerifierKey.derive(f"acme/{self.name}", ED25519, identity.load(self.state).public_key)
         return f"log {key}"
+
+    def configure(self, section: str, **values: object) -> None:
+        """Set keys of a section of mesh.toml, in TOML's spelling."""
+        settings = self.mesh / "mesh.toml"
+        before, head, text = settings.read_text().partition(f"[{section}]\n")
+        text, bracket, after = text.partition("\n[")
+        for key, value in values.items():
+            text, found = re.subn(rf"^{key} = [^#\n]*", f"{key} = {value}  ", text, flags=re.MULTILINE)
+            assert found == 1, f"{key} stands {found} times in [{section}] of {settings}"
+        settings.write_text(before + head + text + bracket + after)
 
     def start_recorder(self) -> None:
         self.recorder = Running(self.state, env=self.environment)

@@ -128,6 +128,8 @@ def _namespaces(count: int, undo: ExitStack) -> list[str]:
 
 
 def _set_up(name: str, at: int) -> None:
+    # A link-local address of IPv6 is usable at once where nobody is asked whether it is taken.
+    _ip("netns", "exec", name, "sysctl", "-q", "-w", f"net.ipv6.conf.{DEVICE}.accept_dad=0")
     _ip("-n", name, "link", "set", DEVICE, "address", f"02:00:00:00:00:{at + 1:02x}")
     _ip("-n", name, "address", "add", f"{address_of(at)}/24", "dev", DEVICE)
     _ip("-n", name, "link", "set", DEVICE, "up")
