@@ -16,12 +16,15 @@ import pytest
 
 from tests.bridge.device import C_DIR
 
-MONOCYPHER = os.environ.get("LINEAGE_MONOCYPHER", "")
+ROOT = C_DIR.parent.parent
+MONOCYPHER = Path(os.environ.get("LINEAGE_MONOCYPHER") or ROOT / "build" / "monocypher")
 EXAMPLE = C_DIR / "example"
 MACHINE = ["qemu-system-arm", "-machine", "mps2-an385", "-display", "none", "-monitor", "none"]
 SEMIHOSTING = ["-semihosting-config", "enable=on,target=native"]
 
-needs_monocypher = pytest.mark.skipif(not MONOCYPHER, reason="name a directory with monocypher.c in LINEAGE_MONOCYPHER")
+needs_monocypher = pytest.mark.skipif(
+    not (MONOCYPHER / "monocypher.c").exists(), reason="Monocypher's source is not here: sh configs/firmware.sh"
+)
 needs_arm = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="gcc-arm-none-eabi is not here")
 needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not here")
 
