@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from firmware_bridge.line.confirmations import Signed
-from firmware_bridge.line.happenings import Arrived, Gap, Happening, Trouble
+from firmware_bridge.line.happenings import Arrived, Happening, Trouble
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.messages import Receipt, Verdict
 from firmware_bridge.line.states import State
 from recorder.core import confirmation
 from recorder.core.deviceframe import CommitRef, CommitRequest, Frame
+from recorder.core.devicegap import Missing
 from tests.frames import ORIGIN
 
 
@@ -44,7 +45,7 @@ class Port:
     @property
     def gaps(self) -> list[str]:
         """Why frames will never come."""
-        return [happened.reason for happened in self.happened if isinstance(happened, Gap)]
+        return [happened.reason for happened in self.happened if isinstance(happened, Missing)]
 
     @property
     def troubles(self) -> list[str]:

@@ -176,7 +176,7 @@ def test_a_frame_cut_off_by_a_reboot(device: Peer) -> None:
     world.confirm(31)
     world.run()
     world.check()
-    assert [(gap.boot, gap.first, gap.frames, gap.reason) for gap in world.gaps] == [(1, 6, None, "device_rebooted")]
+    assert [(gap.since, gap.frames, gap.reason) for gap in world.gaps] == [((1, 6), None, "device_rebooted")]
     assert Condition.NOISE in {trouble.condition for trouble in world.troubles}
 
 
