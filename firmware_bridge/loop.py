@@ -188,8 +188,8 @@ class Loop:
             "next": memory.front.next if memory.front is not None else 0,
             "frames": desk.recorded_frames,
             "entries": desk.recorded_entries,
-            "conditions": desk.conditions,
-            "answers": asking.answers if asking is not None else {},
+            "conditions": dict(desk.conditions),
+            "answers": dict(asking.answers) if asking is not None else {},
             "trouble": desk.trouble or (asking.trouble if asking is not None else None),
             "recorder_trouble": self._recorder_trouble,
         }

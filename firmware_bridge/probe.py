@@ -20,7 +20,6 @@ from recorder.core.errors import FormatError
 ORIGIN = "lineage/enrolment"  # of no log: what a device signs for it is no confirmation
 AGAIN_MS = 200
 _FORMAT = "lineage/device-proof/1"
-PROOF_MAX_BYTES = 1024
 
 
 class Shown(NamedTuple):

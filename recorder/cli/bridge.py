@@ -206,8 +206,12 @@ def status(*, state: Path, as_json: bool) -> None:
     if found["conditions"]:
         listed = ", ".join(f"{count} x {name}" for name, count in found["conditions"].items())
         output.line(f"conditions since the start: {listed}")
-    if found["recorder_trouble"]:
-        output.line(f"trouble: {found['recorder_trouble']}")
+    if any(found["answers"].values()):
+        listed = ", ".join(f"{count} {name}" for name, count in found["answers"].items() if count)
+        output.line(f"its requests: {listed}")
+    for trouble in (found["recorder_trouble"], found["trouble"]):
+        if trouble:
+            output.line(f"trouble: {trouble}")
 
 
 def _session(found: dict[str, Any]) -> str:
