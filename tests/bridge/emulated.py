@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Self
 import pytest
 
 from tests.bridge.device import C_DIR
+from tests.frames import NAME
 
 ROOT = C_DIR.parent.parent
 MONOCYPHER = Path(os.environ.get("LINEAGE_MONOCYPHER") or ROOT / "build" / "monocypher")
@@ -41,11 +43,12 @@ def image(source: Path = EXAMPLE / "main.c") -> Path:
 
 
 class Emulated:
-    """One board; `port` leads to its UART, `directory` has the file that stands for its flash."""
+    """One board with the key of `tests.frames`; `port` leads to its UART, what stands for its flash stays."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = directory / "tty-qemu"
+        (directory / "flash.bin").write_bytes(sha256(NAME.encode()).digest() + bytes(4))
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
