@@ -88,6 +88,7 @@ class Platform:
             .replace('clock = "kernel"', 'clock = "operator"')
             .replace("interval_s = 60.0", "interval_s = 3600.0")
             .replace("timeout_s = 10.0", "timeout_s = 5.0")
+            .replace("interval_s = 5.0 ", "interval_s = 0.2 ")
         )
         self.recorder: Running | None = None
         self.process: subprocess.Popen[str] | None = None
