@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
-from collections.abc import Collection
-from ipaddress import ip_address
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 import ifaddr
@@ -23,6 +23,7 @@ class Interface(NamedTuple):
     number: int  # its index, as the kernel counts
     ipv4: tuple[str, ...]
     ipv6: tuple[str, ...]  # without scope
+    networks: tuple[IPv4Network | IPv6Network, ...]  # that these addresses lie in
 
 
 def interfaces_up(names: Collection[str]) -> tuple[Interface, ...]:
@@ -40,8 +41,15 @@ def interfaces_up(names: Collection[str]) -> tuple[Interface, ...]:
             usable = [one for one in adapter.ips if not ip_address(_bare(one)).is_loopback]
             ipv4, ipv6 = (tuple(sorted(_bare(one) for one in usable if one.is_IPv4 is four)) for four in (True, False))
             if ipv4 or ipv6:
-                found.append(Interface(adapter.name, adapter.index, ipv4, ipv6))
+                networks = {ip_network(f"{_bare(one)}/{one.network_prefix}", strict=False) for one in usable}
+                found.append(Interface(adapter.name, adapter.index, ipv4, ipv6, tuple(sorted(networks, key=str))))
     return tuple(sorted(found, key=lambda one: one.number))
+
+
+def is_near(address: str, interfaces: Iterable[Interface]) -> bool:
+    """Whether an address, of which a scope is cut off, lies in a network of these interfaces."""
+    at = ip_address(address.partition("%")[0])
+    return any(at in network for one in interfaces for network in one.networks if network.version == at.version)
 
 
 def _bare(address: ifaddr.IP) -> str:

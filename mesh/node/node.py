@@ -16,6 +16,7 @@ from mesh.node.aside import Aside
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
+from mesh.node.discovery import Discovery
 from mesh.node.forkfiles import count_forks
 from mesh.node.ownlog import OwnLog
 from mesh.node.peering import present_of
@@ -140,8 +141,14 @@ class Node:
 
     def _make_parts(self) -> list[Part]:
         """What runs beside the rounds."""
-        if not self._config.digest.enabled:
-            return []
+        parts: list[Part] = []
+        if self._config.discovery.enabled:
+            parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
+        if self._config.digest.enabled:
+            parts += self._digests()
+        return parts
+
+    def _digests(self) -> list[Part]:
         rounds, desk = self._rounds, self._desk
         signer = self._signers.mesh
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
@@ -170,6 +177,7 @@ class Node:
             for part in self._parts:
                 status |= part.status()
             now_s = time.monotonic()
+            self._present.age(now_s)
             if status != written or now_s >= live_at_s:
                 live = self._present.status(now_s)
                 for part in self._parts:
