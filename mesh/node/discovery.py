@@ -269,4 +269,5 @@ def _addresses(found: Iterable[Interface]) -> list[str]:
 
 
 def _in_url(host: str) -> str:
-    return f"[{host.replace('%', '%25')}]" if ":" in host else host
+    """A host as a URL has it; the scope of a link-local address with a bare %, as aiohttp takes it."""
+    return f"[{host}]" if ":" in host else host

@@ -45,8 +45,8 @@ def _ip(*arguments: str) -> None:
 
 
 @contextmanager
-def networks(count: int) -> Iterator[list[str]]:
-    """So many namespaces, with addresses 10.77.0.1 and up, on one bridge."""
+def networks(count: int, family: int = 4) -> Iterator[list[str]]:
+    """So many namespaces on one bridge, with addresses 10.77.0.1 and up, or with none but IPv6's of the link."""
     prefix = f"lineage-{os.getpid()}-{next(_NUMBERS)}"
     hub = f"{prefix}-hub"
     with ExitStack() as undo:
@@ -56,23 +56,46 @@ def networks(count: int) -> Iterator[list[str]]:
             undo.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
 
         make(hub)
-        _ip("-n", hub, "link", "add", "bridge0", "type", "bridge")
-        _ip("-n", hub, "link", "set", "bridge0", "up")
+        add_bridge(hub, 0)
         names = [f"{prefix}-{at}" for at in range(count)]
         for at, name in enumerate(names):
             make(name)
-            _ip("-n", hub, "link", "add", f"port{at}", "type", "veth", "peer", "name", "eth0", "netns", name)
-            _ip("-n", hub, "link", "set", f"port{at}", "master", "bridge0", "up")
-            _ip("-n", name, "address", "add", f"10.77.0.{at + 1}/24", "dev", "eth0")
-            _ip("-n", name, "link", "set", "eth0", "up")
+            join(name, hub, at, family)
             _ip("-n", name, "link", "set", "lo", "up")
         yield names
+
+
+def join(name: str, hub: str, at: int, family: int = 4, device: str = "eth0", net: int = 0) -> None:
+    """Connect a namespace to the bridge of a hub by one more interface."""
+    # A link-local address is usable at once where nobody is asked whether it is taken.
+    _ip("netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.default.accept_dad=0")
+    _ip("-n", hub, "link", "add", f"port{net}-{at}", "type", "veth", "peer", "name", device, "netns", name)
+    _ip("-n", hub, "link", "set", f"port{net}-{at}", "master", f"bridge{net}", "up")
+    if family == 4:
+        _ip("-n", name, "address", "add", f"10.77.{net}.{at + 1}/24", "dev", device)
+    _ip("-n", name, "link", "set", device, "up")
+
+
+def hub_of(name: str) -> str:
+    """The namespace with the bridge that this one is on."""
+    return f"{name.rpartition('-')[0]}-hub"
+
+
+def take_down(name: str, device: str) -> None:
+    """Take an interface of a namespace down."""
+    _ip("-n", name, "link", "set", device, "down")
+
+
+def add_bridge(hub: str, net: int) -> None:
+    """One more network."""
+    _ip("-n", hub, "link", "add", f"bridge{net}", "type", "bridge")
+    _ip("-n", hub, "link", "set", f"bridge{net}", "up")
 
 
 class Platform:
     """A recorder and its mesh; rounds are made when a test asks for one, never by themselves."""
 
-    def __init__(self, directory: Path, at: int, network: str) -> None:
+    def __init__(self, directory: Path, at: int, network: str, listen: str = "0.0.0.0") -> None:
         self.name = f"arm-{at}"
         self.address = f"10.77.0.{at + 1}"
         self.network = network
@@ -81,7 +104,7 @@ class Platform:
         config.write_text(config.read_text().replace('"arm-7"', f'"{self.name}"'))
         self.mesh = directory / f"{self.name}-mesh"
         trust = f"root {ROOT_KEY}\nquorum none\n".encode()
-        self.keys = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
+        self.keys = found(self.mesh, f"{self.name}.acme", [f"{listen}:{PORT}"], trust)
         settings = self.mesh / "mesh.toml"
         settings.write_text(
             settings.read_text()
@@ -93,6 +116,11 @@ class Platform:
         self.recorder: Running | None = None
         self.process: subprocess.Popen[str] | None = None
         self.rounds = 0
+
+    @property
+    def url(self) -> str:
+        """Where its mesh answers."""
+        return f"http://{self.address}:{PORT}/"
 
     @property
     def log_line(self) -> str:
@@ -189,12 +217,26 @@ def peer_of(status: dict[str, Any], platform: Platform) -> dict[str, Any]:
 
 
 @contextmanager
-def fleet(directory: Path, count: int, needed: int) -> Iterator[list[Platform]]:
-    """Platforms that run, each with a first round behind it; `needed` witnesses are a quorum."""
-    with networks(count) as names, ExitStack() as undo:
-        platforms = [Platform(directory, at, name) for at, name in enumerate(names)]
+def fleet(
+    directory: Path, count: int, needed: int, *, family: int = 4, has_urls: bool = True, settings: str = ""
+) -> Iterator[list[Platform]]:
+    """Platforms that run, each with a first round behind it; `needed` witnesses are a quorum.
+
+    `family` is 4 or 6, without URLs the list names no address, and `settings` replaces the sections of mesh.toml about
+    discovery and digests, with {peers} for the URLs of all.
+    """
+    listen = "0.0.0.0" if family == 4 else "[::]"
+    with networks(count, family) as names, ExitStack() as undo:
+        platforms = [Platform(directory, at, name, listen) for at, name in enumerate(names)]
+        for one in platforms if settings else ():
+            peers = ", ".join(f'"{other.url}"' for other in platforms if other is not one)
+            text = (one.mesh / "mesh.toml").read_text()
+            before, _, rest = text.partition("[discovery]")
+            (one.mesh / "mesh.toml").write_text(
+                before + settings.format(peers=peers) + "\n[limits]" + rest.partition("[limits]")[2]
+            )
         policy = [one.log_line for one in platforms]
-        policy += [f"witness {one.name} {one.keys.witness} http://{one.address}:{PORT}/" for one in platforms]
+        policy += [f"witness {one.name} {one.keys.witness}{' ' * has_urls}{one.url * has_urls}" for one in platforms]
         policy += [f"group all {needed} {' '.join(one.name for one in platforms)}", "quorum all", ""]
         (directory / "fleet.trust").write_text("\n".join(policy))
         keys = [f"mesh {one.keys.mesh}" for one in platforms]
