@@ -157,8 +157,7 @@ class Archives:
         return bool(learned.unproved)
 
     def _proved(self, proofs: list[ForkProof], source: str) -> bool:
-        kept = [self._forks.keep(one, source) for one in proofs if self._forks.has_room(_origin_of(one))]
-        return any(kept)
+        return sum(self._forks.keep(one, source) for one in proofs if self._forks.is_wanted(one)) > 0
 
     def _take_all(self, batch: list[tuple[Digest, bytes | None]]) -> list[Behind]:
         behind: dict[str, Behind] = {}
@@ -212,7 +211,3 @@ class Archives:
         if trouble is not None and trouble != self.trouble:
             self._say(trouble)
         self.trouble = trouble
-
-
-def _origin_of(proof: ForkProof) -> str:
-    return told_of(proof.first).head.origin

@@ -101,11 +101,16 @@ class ArchiveStore:
         known = self._known.get(origin)
         return Checkpoint(origin, 0, empty_root()) if known is None or known.told is None else known.told.head
 
-    def note_held(self, origin: str) -> bytes:
-        """The note of that head; raises NotKeptError."""
+    def note_held(self, origin: str, size: int) -> bytes:
+        """The note of that head.
+
+        Raises:
+            NotKeptError: it is of another size by now.
+
+        """
         rung = self.get(origin).archive.proved
-        if rung is None:
-            raise NotKeptError(f"nothing of {origin} is proved here")
+        if rung is None or rung.head.size != size:
+            raise NotKeptError(f"{size} entries of {origin} are no longer what is proved here")
         return rung.note
 
     def gaps(self, origin: str) -> list[Range]:
@@ -140,10 +145,16 @@ class ArchiveStore:
         self._noted(log)
         return learned
 
-    def jump(self, origin: str, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
-        """As `Archive.jump`; durable at once, since the tiles that it saves pulling are many."""
-        if not self.may_follow(origin):
-            return
+    def jump(self, origin: str, old: int, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
+        """As `Archive.jump` from `old` entries; durable at once, since the hashes that it saves pulling are many.
+
+        Raises:
+            NotKeptError: more than that is proved by now, or no more of this log is taken.
+            FormatError: as `Archive.jump`.
+
+        """
+        if not self.may_follow(origin) or self.size(origin) != old:
+            raise NotKeptError(f"{old} entries of {origin} are no longer what is proved here")
         log = self._opened(origin)
         log.jump(note, proof, partial)
         log.keep()

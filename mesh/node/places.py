@@ -1,7 +1,9 @@
 """Names below the mesh's state directory, and its errors.
 
 STATE/mesh.toml          configuration
-STATE/witness.key        0600
+STATE/witness.key        0600: cosigns
+STATE/mesh.key           0600: signs digests
+STATE/run                how often the process was started, as digests number it
 STATE/trust              the device's own trust file: whose fleet lists count (core.trust, `root` lines)
 STATE/fleet              the fleet list as it was brought here; read at start
 STATE/fleet.held         the one in force: its version never falls
@@ -19,6 +21,8 @@ from recorder.core.errors import LineageError
 
 CONFIG = "mesh.toml"
 WITNESS_KEY = "witness.key"
+MESH_KEY = "mesh.key"
+RUN = "run"
 TRUST = "trust"
 FLEET = "fleet"
 FLEET_HELD = "fleet.held"

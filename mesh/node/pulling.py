@@ -112,8 +112,8 @@ class Pulling:
                 except FormatError as error:
                     reason = str(error)
                     self._conduct.wrong(url, f"{origin} at {told.head.size}: {error}")
-                except OSError:
-                    return False  # said by `Archives`
+                except (NotKeptError, OSError):
+                    return False  # it has moved on meanwhile, or an error of the disk that `Archives` says
             self.counts["failed"] += 1
             await self._suspect(told, note, asked, reason)
             return False
@@ -152,14 +152,15 @@ class Pulling:
             shown = await source.proof(head.origin, held.size, head.size)
             verify_consistency(held.size, shown.root, head.size, head.root, shown.hashes)
             if shown.root != held.root:
-                held_note = await self._archives.call(self._archives.store.note_held, head.origin)
+                held_note = await self._archives.call(self._archives.store.note_held, head.origin, held.size)
                 proof = ForkProof(held_note, note, shown.root, shown.hashes)
                 await self._archives.prove([proof], f"by comparing with {source.url}")
                 return True
         if is_near:
             raise FormatError("hashes_unproved", f"its hashes do not lead to the head of {head.size} entries")
         partial = await source.partial(head.origin, head.size)
-        await self._archives.call(self._archives.store.jump, head.origin, note, list(shown.hashes), partial)
+        jump = self._archives.store.jump
+        await self._archives.call(jump, head.origin, held.size, note, list(shown.hashes), partial)
         self.counts["jumps"] += 1
         return True
 

@@ -6,14 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
+from mesh.node.aside import Aside
 from mesh.node.config import Submit
 from mesh.node.ownlog import Head, OwnLog
+from mesh.node.peering import platform_of
 from mesh.node.places import MeshError
 from mesh.node.post import Post
+from mesh.node.present import Present
 from mesh.node.proofs import OwnProofs
 from mesh.node.submitting import Submission, Witness, cosignature_by
 from mesh.submission import with_cosignatures
@@ -39,7 +41,13 @@ class Rounds:
     """The submitting side, on the event loop; what waits for recorder or disk runs on a thread of its own."""
 
     def __init__(
-        self, own: OwnLog, fleet: FleetList, ours: VerifierKey | None, submit: Submit, say: Callable[[str], None]
+        self,
+        own: OwnLog,
+        fleet: FleetList,
+        ours: VerifierKey | None,
+        present: Present,
+        submit: Submit,
+        say: Callable[[str], None],
     ) -> None:
         """Make it inside the event loop.
 
@@ -47,24 +55,27 @@ class Rounds:
             own: the platform's log.
             fleet: names the witnesses.
             ours: the witness key of this platform, which does not cosign its own log.
+            present: what witnesses announce that they hold.
             submit: intervals.
             say: tells a person.
 
         """
         self.witnesses = [
-            Witness(name, key, fleet.trust.urls[name])
+            Witness(name, key, fleet.trust.urls[name], platform_of(key, fleet))
             for name, key in fleet.trust.witnesses.items()
             if key != ours and name in fleet.trust.urls
         ]
         self.count = 0  # rounds begun since the start that have ended, however
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
+        self.head: Head | None = None  # the own head as last read, cosigned or not
         self.trouble: str | None = None
         self._own = own
         self._fleet = fleet
+        self._present = present
         self._submit = submit
         self._say = say
-        self._thread = ThreadPoolExecutor(1, "own-log")
+        self._thread = Aside("own-log")
         self._post = Post(submit.timeout_s)
         self._wanted = asyncio.Event()
 
@@ -98,21 +109,23 @@ class Rounds:
         """Let go of the recorder and of connections."""
         await self._post.close()
         await self.aside(self._own.close)
-        self._thread.shutdown()
+        self._thread.close()
 
     async def aside(self, call: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `call` takes
         """Call what may wait, on the thread of the own log."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        return await self._thread(call, *arguments)
 
     async def _round(self) -> None:
         latest: Head = await self.aside(self._own.latest)
-        head = latest.head
+        self.head, head = latest, latest.head
         if not self._own.is_news(head):
             return
         begun_s = time.monotonic()
         proofs = OwnProofs(self._own, latest)
         submission = Submission(head, proofs, self._post, self.aside, random.random)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s]
+        for one in asked:
+            one.announced(head, None if one.platform is None else self._present.held_size(one.platform, head.origin))
         until_s = begun_s + self._submit.timeout_s
         results = await asyncio.gather(*(cosignature_by(one, submission, until_s) for one in asked))
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]

@@ -68,12 +68,21 @@ class Witness:
     name: str
     key: VerifierKey
     url: str
+    platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
     failures: int = 0  # in a row
     not_before_s: float = 0.0  # time.monotonic
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
+
+    def announced(self, head: Checkpoint, size: int | None) -> None:
+        """Note what a digest of its platform said that it holds, so that the first proof begins there.
+
+        The larger counts: a digest may be older than what it answered, and an answer may have been lost.
+        """
+        if size is not None and size <= head.size:
+            self.sizes[head.origin] = max(size, self.sizes.get(head.origin, 0))
 
 
 class Submission(NamedTuple):

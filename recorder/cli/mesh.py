@@ -13,13 +13,14 @@ from mesh.fleetlist import make_fleet_list
 from mesh.node.config import PORT
 from mesh.node.fleetfile import fleet_held
 from mesh.node.forkfiles import forks_in
-from mesh.node.founding import found
+from mesh.node.founding import add_mesh_key, found
 from mesh.node.places import FORKS, MeshError
 from mesh.node.status import read_status
 from recorder.authority import directory
 from recorder.cli import output
 from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option
+from recorder.core.note import VerifierKey
 from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.store.layout import create_file
 
@@ -47,21 +48,39 @@ def command() -> None:
 @state_option
 @click.option("--name", required=True, help="Of the witness key, such as arm-7.acme.")
 @click.option(
+    "--platform", metavar="FLEET/NAME", help="Which platform this is; left out, the name says it: acme/arm-7."
+)
+@click.option(
     "--trust", type=_PATH, required=True, metavar="FILE", help="Its `root` lines say who may sign fleet lists."
 )
 @click.option("--listen", multiple=True, metavar="ADDRESS:PORT", help=f"0.0.0.0:{PORT} if left out; may be repeated.")
 @json_option
-def init(*, state: Path, name: str, trust: Path, listen: tuple[str, ...], as_json: bool) -> None:
-    """Make a state directory: configuration, witness key, the roots whose fleet lists count."""
-    key = found(state, name, listen or (f"0.0.0.0:{PORT}",), read_bounded(trust, TRUST_MAX_BYTES))
+def init(*, state: Path, name: str, platform: str | None, trust: Path, listen: tuple[str, ...], as_json: bool) -> None:
+    """Make a state directory: configuration, witness key, mesh key, the roots whose fleet lists count."""
+    keys = found(state, name, listen or (f"0.0.0.0:{PORT}",), read_bounded(trust, TRUST_MAX_BYTES), platform)
     if as_json:
-        output.json_text({"state": str(state), "witness_key": str(key)})
+        output.json_text({"state": str(state), "witness_key": str(keys.witness), "mesh_key": str(keys.mesh)})
         return
-    output.say(f"{state}: configuration mesh.toml, witness key witness.key (0600), trust")
-    output.say("The fleet's policy, and the trust file of whoever verifies, need this line:")
-    output.say(f"  witness {name} {key} http://ADDRESS:{PORT}/")
+    output.say(f"{state}: configuration mesh.toml, witness.key and mesh.key (0600), trust")
+    output.say("The fleet's policy needs these lines, beside the `log` line that `lineage init` printed;")
+    output.say("the trust file of whoever verifies needs the first of them too:")
+    output.say(f"  witness {name} {keys.witness} http://ADDRESS:{PORT}/")
+    output.say(f"  {_mesh_line(keys.mesh)}")
     output.say(f"next: the fleet list, signed by `lineage mesh list`, becomes {state / 'fleet'}; then")
     output.say(f"  lineage mesh run --state {state} --socket /run/lineage/recorder.sock")
+
+
+@command.command("key", epilog="Example: lineage mesh key --state /var/lib/lineage-mesh --platform acme/arm-7")
+@state_option
+@click.option("--platform", required=True, metavar="FLEET/NAME", help="Which platform this is, as its `log` line.")
+@json_option
+def key(*, state: Path, platform: str, as_json: bool) -> None:
+    """Show the mesh line of a state, which signs datagrams; a state without a mesh key gets one."""
+    found_key = add_mesh_key(state, platform)
+    if as_json:
+        output.json_text({"state": str(state), "mesh_key": str(found_key)})
+        return
+    output.line(_mesh_line(found_key))
 
 
 @command.command(
@@ -170,6 +189,10 @@ def forks(ctx: click.Context, *, state: Path, as_json: bool) -> None:
         if not found:
             output.say("no fork was seen")
     ctx.exit(1 if found else 0)
+
+
+def _mesh_line(key: VerifierKey) -> str:
+    return f"mesh {key} http://ADDRESS:{PORT}/"
 
 
 def _round(latest: dict[str, Any] | None) -> str:

@@ -81,7 +81,7 @@ class Platform:
         config.write_text(config.read_text().replace('"arm-7"', f'"{self.name}"'))
         self.mesh = directory / f"{self.name}-mesh"
         trust = f"root {ROOT_KEY}\nquorum none\n".encode()
-        self.key = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
+        self.keys = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
         settings = self.mesh / "mesh.toml"
         settings.write_text(
             settings.read_text()
@@ -193,10 +193,11 @@ def fleet(directory: Path, count: int, needed: int) -> Iterator[list[Platform]]:
     with networks(count) as names, ExitStack() as undo:
         platforms = [Platform(directory, at, name) for at, name in enumerate(names)]
         policy = [one.log_line for one in platforms]
-        policy += [f"witness {one.name} {one.key} http://{one.address}:{PORT}/" for one in platforms]
+        policy += [f"witness {one.name} {one.keys.witness} http://{one.address}:{PORT}/" for one in platforms]
         policy += [f"group all {needed} {' '.join(one.name for one in platforms)}", "quorum all", ""]
         (directory / "fleet.trust").write_text("\n".join(policy))
-        note = make_fleet_list("acme", 1, "\n".join(policy), ROOT_KEY.name, ROOT)
+        keys = [f"mesh {one.keys.mesh}" for one in platforms]
+        note = make_fleet_list("acme", 1, "\n".join([*keys, *policy]), ROOT_KEY.name, ROOT)
         for one in platforms:
             undo.callback(one.stop)
             (one.mesh / "fleet").write_bytes(note)
