@@ -55,11 +55,11 @@ class Following:
         self.archives.own = own[0]
         self._post = Post(REQUEST_S)
         self._conduct = Conduct(time.monotonic)
-        self._pulling = Pulling(self.archives, fleet, forks, peers, self._conduct, self._source, settings.pulls)
-        self.archives.behind = self._pulling.behind
+        self.pulling = Pulling(self.archives, fleet, forks, peers, self._conduct, self._source, settings.pulls)
+        self.archives.behind = self.pulling.behind
         self.gossip = Gossip(
             self.archives,
-            self._pulling,
+            self.pulling,
             fleet,
             forks,
             peers,
@@ -83,7 +83,7 @@ class Following:
 
     async def run(self) -> None:
         """Work until cancelled, then make all durable."""
-        works = (self.archives.run(), self._pulling.run(), self.gossip.run(), self.gossip.spread(), self._look())
+        works = (self.archives.run(), self.pulling.run(), self.gossip.run(), self.gossip.spread(), self._look())
         try:
             await asyncio.gather(*works)
         finally:
@@ -98,12 +98,12 @@ class Following:
             "suspicions": [
                 {
                     "origin": origin,
-                    "held": one.held.size,
-                    "offered": one.offered.size,
-                    "peer": one.peer,
-                    "reason": one.reason,
+                    "held": one.what.held.size,
+                    "offered": one.what.offered.size,
+                    "peer": one.what.peer,
+                    "reason": one.what.reason,
                 }
-                for origin, one in self._pulling.suspicions.items()
+                for origin, one in self.pulling.suspicions.items()
             ],
             **{key: value for key, value in self._kept.items() if key != "archives"},
         }
@@ -112,7 +112,7 @@ class Following:
         """What changes as entries come."""
         return {
             "archives": self._kept.get("archives", []),
-            "pulls": dict(self._pulling.counts),
+            "pulls": dict(self.pulling.counts),
             "comparisons": dict(self.gossip.counts),
         }
 

@@ -117,10 +117,11 @@ class Gossip:
                 await self._with(url)
 
         await asyncio.gather(*(ask(url) for url in self._peers.all_urls() if self._conduct.may_ask(url)))
+        await self._pulling.settle()
         with suppress(OSError):  # said by `Archives`
             for one in await self._archives.call(self._archives.store.summaries):
                 if one.missing and not self._forks.is_forked(one.origin):
-                    await self._pulling.fill(one.origin, [])
+                    await self._pulling.fill(one.origin)
         self.rounds += 1
 
     async def _with(self, url: str) -> None:
