@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -142,3 +142,18 @@ def meet(*several: Node) -> None:
     """Have these know each other, and nobody else."""
     for one in several:
         one.table.urls = [other.url for other in several if other is not one]
+
+
+def together(story: Callable[[list[Node]], Awaitable[None]], several: list[Node]) -> None:
+    """Run a story over peers that are up."""
+
+    async def run() -> None:
+        for one in several:
+            await one.start()
+        try:
+            await story(several)
+        finally:
+            for one in several:
+                await one.stop()
+
+    asyncio.run(run())
