@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mesh.forks import ForkProof, fork_of
 from mesh.ladder import Ladder, Rung
 from mesh.ranges import Range, with_range, without_range
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import NodeReader, empty_root, root_of, verify_consistency
 from recorder.core.tiles import TILE_BITS, Tile, TileTree

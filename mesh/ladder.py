@@ -10,9 +10,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mesh.forks import ForkProof, fork_of
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint
 from recorder.core.errors import Misuse
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.note import parse_note
 
 NEWEST_KEPT = 32

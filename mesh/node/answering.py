@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
+from mesh.account import Account, account_of
 from mesh.exchange import OK, TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.aside import Aside
 from mesh.node.desk import WitnessDesk
 from mesh.node.places import StoreFailedError
+from mesh.node.rounds import Rounds
 from recorder.core.errors import FormatError
 
 Get = Callable[[re.Match[str]], Awaitable[Answer]]  # from what the pattern found in the path
@@ -62,3 +64,29 @@ def add_witness(table: Answering, desk: WitnessDesk, aside: Aside, fleet: FleetL
         return Answer(OK, TEXT_TYPE, fleet.note)
 
     table.get("/fleet", listed)
+
+
+def add_platforms(
+    table: Answering,
+    rounds: Rounds,
+    desk: WitnessDesk,
+    aside: Aside,
+    fleet: FleetList,
+    archived: Callable[[str], Awaitable[Account]],
+) -> None:
+    """What is held here of a platform, of our own too; `archived`: of it in archives."""
+
+    async def account(found: re.Match[str]) -> Answer:
+        platform = found["platform"]
+        if platform not in (log.name for log in fleet.trust.logs):
+            return refused(
+                404, FormatError("platform_unknown", f"no platform {platform[:200]!r} in the fleet list here")
+            )
+        parts = [await aside(desk.account, platform), await archived(platform)]
+        latest = rounds.latest
+        if latest is not None and latest.origin.rpartition("/")[0] == platform:
+            notes = [] if rounds.note is None else [rounds.note]
+            parts.insert(0, Account(platform, {latest.origin: latest.size}, [], notes))
+        return Answer(OK, TEXT_TYPE, account_of(platform, *parts).encode())
+
+    table.get("/platform/(?P<platform>[^/]+/[^/]+)", account)

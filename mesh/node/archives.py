@@ -9,16 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
+from mesh.account import Account
 from mesh.archive import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof
 from mesh.histories import Told, told_of
 from mesh.node.archivestore import ArchiveStore, Summary
 from mesh.node.aside import Aside
 from mesh.node.forkbook import ForkBook
 from mesh.node.places import NotKeptError
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof
 
 QUEUE_MAX = 1_024  # digests that wait for the thread; more are dropped, and what they said is pulled
 _Got = TypeVar("_Got")
@@ -129,6 +130,10 @@ class Archives:
         except OSError as error:
             self._told(f"archives: {error}")
         self._aside.close()
+
+    async def account(self, platform: str) -> Account:
+        """What is archived of a platform, the incarnation that was begun last first."""
+        return await self.call(self._store.account, platform)
 
     async def status(self) -> dict[str, Any]:
         """What a person is shown."""

@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from mesh.account import Account
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
 from mesh.node.forkbook import ForkBook
@@ -22,6 +22,7 @@ from mesh.node.places import DamagedError, NotKeptError
 from mesh.ranges import Range
 from mesh.standing import RETIRED_MAX
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.forks import ForkProof
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import empty_root
 
@@ -29,6 +30,7 @@ MIB = 1 << 20
 OPEN_MAX = 64  # archives in memory, some 100 KB each; the others are read again when they are asked for
 CLAIMED_MAX = 32_768  # hashes that wait in all archives together, 4 MB of Python objects
 GAPS_MAX = 256
+TOLD_MAX = 32  # incarnations of one platform of which the archives are told
 NOTHING = Learned(moved=False, unproved=[], forks=[])
 
 
@@ -132,6 +134,13 @@ class ArchiveStore:
         """Entries of a log that are proved here."""
         known = self._known.get(origin)
         return 0 if known is None else known.size
+
+    def account(self, platform: str) -> Account:
+        """What is archived of a platform: sizes, and the head of each that is proved; the latest incarnations first."""
+        several = sorted((one for one in self._known.values() if one.line == platform), key=lambda one: -one.ordinal)
+        several = [one for one in several if one.told is not None][:TOLD_MAX]
+        notes = [self.note_held(one.origin, one.size) for one in several]
+        return Account(platform, {one.origin: one.size for one in several}, [], notes)
 
     # --- Growing
 

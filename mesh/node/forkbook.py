@@ -10,10 +10,9 @@ from threading import Lock
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof, parse_fork, verify_fork
-from mesh.histories import told_of
 from mesh.node.forkfiles import FORKS_MAX, keep_fork
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof, origin_of, parse_fork, verify_fork
 
 PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
 PER_ORIGIN_MAX = 4
@@ -70,7 +69,7 @@ class ForkBook:
     def is_wanted(self, proof: ForkProof) -> bool:
         """Whether a proof is new and would be kept if it holds; costs no verification."""
         name = sha256(proof.encode()).hexdigest()
-        return name not in self._known and self.has_room(told_of(proof.first).head.origin)
+        return name not in self._known and self.has_room(origin_of(proof))
 
     def has_room(self, origin: str) -> bool:
         """Whether a further proof about this log would be kept; asked before anything is verified."""

@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from mesh.exchange import OK, Answer
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof
 from mesh.histories import Told
 from mesh.node.archives import Archives
 from mesh.node.forkbook import ForkBook
@@ -22,6 +21,7 @@ from mesh.node.post import Unreachable, below
 from mesh.node.pulling import Pulling
 from mesh.node.sources import Source
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof
 
 NOTES_MAX = 64  # signatures of heads that are verified for one peer and round
 FORKS_MAX = 8  # proofs that are verified for one peer and round

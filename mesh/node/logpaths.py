@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 from mesh.exchange import OK, TEXT_TYPE, Answer, refused
-from mesh.forks import parse_fork
 from mesh.histories import Told, encode_heads, told_of
 from mesh.node import serving
 from mesh.node.answering import Answering
@@ -17,6 +16,7 @@ from mesh.node.ownlog import OwnLog
 from mesh.node.places import NotKeptError
 from mesh.node.rounds import Rounds
 from recorder.core.errors import FormatError
+from recorder.core.forks import parse_fork
 
 UNKNOWN = 404
 POSTS_A_MINUTE = 32  # proofs that are verified for whoever sends them

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from mesh.exchange import Answer
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof
 from mesh.histories import Told
-from mesh.node.answering import Answering, add_witness
+from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
@@ -30,6 +29,7 @@ from mesh.node.standings import StandingFiles
 from mesh.node.status import write_status
 from mesh.standing import Standing
 from mesh.witness import Cosigner
+from recorder.core.forks import ForkProof
 from recorder.core.keys import SeedSigner
 from recorder.core.note import VerifierKey
 
@@ -116,6 +116,8 @@ class Node:
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
         parts = self._parts = self._make_parts(table)
+        archived = self._following.archives.account
+        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
         loop = asyncio.get_running_loop()
@@ -224,6 +226,7 @@ class Node:
                     "cosigned": one.cosigned,
                     "failures": one.failures,
                     "forgot": one.forgot,
+                    "version": one.version,
                 }
                 for one in rounds.witnesses
             ],
@@ -232,6 +235,7 @@ class Node:
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self._desk.answers.items())},
+            "other_versions": self._server.versions.seen,
             "connections": {
                 "open": self._server.doors.open.total(),
                 "turned_away": self._server.doors.turned_away,

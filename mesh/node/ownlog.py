@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList, Log
-from mesh.forks import ForkProof, fork_of
 from mesh.histories import Told
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
@@ -19,6 +18,7 @@ from recorder.client import Recorder
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_at
 from recorder.core.note import parse_note

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh.archive import Archive
-from mesh.forks import ForkProof, fork_of
 from mesh.histories import Told, told_of
 from mesh.node.archivefiles import ArchiveFiles, Kept
 from mesh.node.places import DamagedError, NotKeptError
 from mesh.node.serving import hashes_of
 from mesh.ranges import Range
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import root_at, root_of
 from recorder.core.tiles import TILE_BITS, TileReader, partial_widths, tile_path

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from mesh.archive import AHEAD_MAX
 from mesh.fleetlist import FleetList
-from mesh.forks import ForkProof, NoProof
+from mesh.forks import NoProof
 from mesh.histories import Shown, Told
 from mesh.node.archives import Archives, Behind
 from mesh.node.forkbook import ForkBook
@@ -28,6 +28,7 @@ from mesh.node.serving import HASHES_MAX
 from mesh.node.sources import Source, split
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof
 from recorder.core.limits import TILE_WIDTH
 from recorder.core.merkle import empty_root, verify_consistency
 

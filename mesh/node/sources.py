@@ -6,10 +6,10 @@ from hashlib import sha256
 from typing import Protocol
 
 from mesh.exchange import OK, Answer
-from mesh.forks import FORK_MAX_BYTES, ForkProof, parse_fork
 from mesh.histories import Shown, Told, parse_heads, parse_shown
 from mesh.node.post import Unreachable, below
 from recorder.core.errors import FormatError
+from recorder.core.forks import FORK_MAX_BYTES, ForkProof, parse_fork
 from recorder.core.limits import HASH_BYTES
 from recorder.core.tiles import TILE_BITS, partial_widths, tile_path
 

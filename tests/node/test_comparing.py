@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mesh.exchange import Answer
-from mesh.forks import fork_of, parse_fork, verify_fork
 from mesh.node.post import Post, below
+from recorder.core.forks import fork_of, parse_fork, verify_fork
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, hashes, note_of, signer
 from tests.node.following import Node, meet, nodes, together
 
