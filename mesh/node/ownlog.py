@@ -6,7 +6,7 @@ urgent, and only those that came since.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,14 @@ from mesh.fleetlist import FleetList, Log
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
 from recorder.client import Recorder
+from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
 from recorder.core.kinds import Kind
+from recorder.core.messages import HEADS_MAX, Compared, Verb
 from recorder.core.note import parse_note
+from recorder.core.protocol import body_of
 
 CLIENT = "lineage mesh"
 TIMEOUT_MS = 5_000
@@ -30,6 +33,18 @@ class Head(NamedTuple):
     head: Checkpoint
     note: bytes
     log: Log
+
+
+class Run(NamedTuple):
+    """One start of the recorder."""
+
+    origin: str
+    boot: int
+
+    @property
+    def line(self) -> str:
+        """FLEET/PLATFORM."""
+        return self.origin.rpartition("/")[0]
 
 
 class OwnLog:
@@ -55,6 +70,32 @@ class OwnLog:
         self._trees: dict[str, LogTree] = {}
         self._brought: set[int] = set()  # seqs of our evidence entries, for `is_news`
         self._cosigned: Checkpoint | None = None
+
+    def run(self) -> Run:
+        """Ask which start of the recorder it is that answers."""
+        status = self._recorder.status()
+        return Run(status["origin"], status["boot"])
+
+    def greeted_by(self) -> Run:
+        """Which start it was that answered last."""
+        hello = self._recorder.hello
+        return Run(hello.origin, hello.boot)
+
+    def compare(self, heads: Sequence[tuple[str, bytes]]) -> bool:
+        """Bring heads of this platform as peers hold them: who holds each, and the note.
+
+        Returns:
+            True where the log does not lead to all of them: then the recorder goes on as another incarnation.
+
+        """
+        for at in range(0, len(heads), HEADS_MAX):
+            listed = [list(one) for one in heads[at : at + HEADS_MAX]]
+            compared: Compared = body_of(checked(self._recorder.query(Verb.HEADS, listed)), Compared)
+            for one in compared.ignored:
+                self._say(f"the recorder leaves a head aside: {one}")
+            if compared.behind:
+                return True
+        return False
 
     def latest(self) -> Head:
         """Ask for a checkpoint, and read what came up to it.

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
 from mesh.node.config import Submit
+from mesh.node.ownheads import OwnHeads, Peer, peers_of
 from mesh.node.ownlog import Head, OwnLog
 from mesh.node.places import MeshError
 from mesh.node.post import Post
@@ -67,6 +68,12 @@ class Rounds:
         self._thread = ThreadPoolExecutor(1, "own-log")
         self._post = Post(submit.timeout_s)
         self._wanted = asyncio.Event()
+        asked = [Peer(one.name, one.url) for one in self.witnesses]
+
+        def peers(platform: str) -> list[Peer]:
+            return peers_of(fleet, asked, platform)
+
+        self.own_heads = OwnHeads(own, fleet, peers, self._post, self.aside, say, self._wanted.set)
 
     def ask_now(self) -> None:
         """Begin the next round at once, and ask also those that are left alone after failures."""
@@ -96,6 +103,7 @@ class Rounds:
 
     async def close(self) -> None:
         """Let go of the recorder and of connections."""
+        await self.own_heads.close()
         await self._post.close()
         await self.aside(self._own.close)
         self._thread.shutdown()
@@ -105,7 +113,12 @@ class Rounds:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
     async def _round(self) -> None:
+        # First: the recorder may be behind what it signed, and then nothing that it offers now is to be seen.
+        await self.own_heads.learn()
         latest: Head = await self.aside(self._own.latest)
+        if not self.own_heads.is_current():
+            self._wanted.set()  # it started again just now
+            return
         head = latest.head
         if not self._own.is_news(head):
             return

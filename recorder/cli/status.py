@@ -149,6 +149,7 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
             "checkpoint",
             f"of {get('checkpoint_size', 0):,} entries, {get('checkpoint_age_s')} s ago; {_since(page)} since",
         ),
+        *_confirmed(page),
         ("clock", _clock(page)),
         ("at risk", f"at most {get('at_risk_rows')} rows, {get('at_risk_ms')} ms, of a stream"),
     ]
@@ -204,6 +205,12 @@ def until_full(room: dict[str, Any]) -> str:
 def size(count: int) -> str:
     """Bytes as people read them."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
+
+
+def _confirmed(page: dict[str, Any]) -> list[tuple[str, str]]:
+    """Since the start; before the mesh has asked there is nothing to say."""
+    size = page.get("confirmed_size")
+    return [] if size is None else [("confirmed", f"up to {size:,} entries by {', '.join(page['confirmed_by'])}")]
 
 
 def _since(page: dict[str, Any]) -> str:
