@@ -16,6 +16,7 @@ from recorder.writer.journal import Draft, Journal
 from recorder.writer.readings import Readings
 from recorder.writer.refusals import Refusals
 from recorder.writer.session import Answer, Session
+from recorder.writer.uncovered import Uncovered
 
 
 class Context:
@@ -29,6 +30,7 @@ class Context:
         *,
         authorities: Authorities,
         engine: Callable[[], Engine],
+        identity_key: bytes,
         require_policy: bool = False,
     ) -> None:
         """Begin with what is in force.
@@ -39,6 +41,7 @@ class Context:
             platform: `<fleet>/<name>`.
             authorities: whom this recorder recognises.
             engine: of conditions, made when a policy is installed.
+            identity_key: of this platform.
             require_policy: without a signed policy no cycle of a gated class is opened.
 
         """
@@ -50,6 +53,7 @@ class Context:
         self.require_policy = require_policy
         self.readings = Readings()
         self.refusals = Refusals(journal)
+        self.uncovered = Uncovered(journal.tail.origin, identity_key)
         self.names = {number: name for name, number in journal.tail.actuators.items()}
         self.halted: frozenset[str] = frozenset()  # classes whose cycles are refused since the disk was full
         self.groups: dict[tuple[int, str, int], Draft] = {}  # open drafts by cycle, class and decision

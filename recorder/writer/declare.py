@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from recorder.core import cbor, claims, observation, rows
+from recorder.core import cbor, claims, observation, peerheads, rows
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import RULES, Fact, Hold, Kind, Ref
@@ -126,6 +126,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     context.journal.draft(kind, fields, held)
     if kind == Kind.OBSERVATION and asked.body is not None:
         context.readings.note(seq, sum(map(len, held.values())), asked.body)
+    if asked.body is not None:
+        context.uncovered.appended(seq, kind, asked.body)
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
@@ -147,6 +149,7 @@ def _wrong_observation(body: dict[str, Any] | None, control: Fact | None) -> Ans
     try:
         if observation.CLAIM in opened:
             observation.read(opened[observation.CLAIM])
+        peerheads.notes_in(opened)
     except FormatError as error:
         return failed(error.error, error.detail)
     return None
