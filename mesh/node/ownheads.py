@@ -100,6 +100,11 @@ class OwnHeads:
         elif self._missing(run) and (self._later is None or self._later.done()):
             self._later = asyncio.create_task(self._ask_later(run))
 
+    @property
+    def line(self) -> str:
+        """FLEET/PLATFORM of the recorder that was asked last; empty before."""
+        return "" if self._run is None else self._run.line
+
     def is_current(self) -> bool:
         """Whether the recorder that answered last is the one that was told."""
         return self._own.greeted_by() == self._run

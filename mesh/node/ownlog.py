@@ -21,6 +21,7 @@ from recorder.core.entry import entry_hash
 from recorder.core.kinds import Kind
 from recorder.core.messages import HEADS_MAX, Compared, Verb
 from recorder.core.note import parse_note
+from recorder.core.peerheads import CLAIM as PEER_HEADS
 from recorder.core.protocol import body_of
 
 CLIENT = "lineage mesh"
@@ -68,7 +69,7 @@ class OwnLog:
         self._fleet = fleet
         self._say = say
         self._trees: dict[str, LogTree] = {}
-        self._brought: set[int] = set()  # seqs of our evidence entries, for `is_news`
+        self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
         self._cosigned: Checkpoint | None = None
 
     def run(self) -> Run:
@@ -144,6 +145,12 @@ class OwnLog:
         self._cosigned = head
         self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= head.size}
         return receipt.seq
+
+    def log_heads(self, notes: list[bytes]) -> None:
+        """Have heads of peers recorded as an observation, which is no news of this platform."""
+        receipt = self._recorder.append(Kind.OBSERVATION, body={PEER_HEADS: notes})
+        assert receipt.seq is not None, "an appended entry is durable"
+        self._brought.add(receipt.seq)
 
     def close(self) -> None:
         """Hang up."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
 from mesh.node.config import Submit
+from mesh.node.crosslog import CrossLog
 from mesh.node.ownheads import OwnHeads, Peer, peers_of
 from mesh.node.ownlog import Head, OwnLog
 from mesh.node.places import MeshError
 from mesh.node.post import Post
 from mesh.node.proofs import OwnProofs
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.standing import Standing
 from mesh.submission import with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.errors import FormatError
@@ -40,7 +42,13 @@ class Rounds:
     """The submitting side, on the event loop; what waits for recorder or disk runs on a thread of its own."""
 
     def __init__(
-        self, own: OwnLog, fleet: FleetList, ours: VerifierKey | None, submit: Submit, say: Callable[[str], None]
+        self,
+        own: OwnLog,
+        fleet: FleetList,
+        ours: VerifierKey | None,
+        standings: Callable[[], Awaitable[list[tuple[str, Standing]]]],
+        submit: Submit,
+        say: Callable[[str], None],
     ) -> None:
         """Make it inside the event loop.
 
@@ -48,6 +56,7 @@ class Rounds:
             own: the platform's log.
             fleet: names the witnesses.
             ours: the witness key of this platform, which does not cosign its own log.
+            standings: heads of peers that are cosigned here, by line of the fleet list.
             submit: intervals.
             say: tells a person.
 
@@ -73,6 +82,7 @@ class Rounds:
         def peers(platform: str) -> list[Peer]:
             return peers_of(fleet, asked, platform)
 
+        self._cross = CrossLog(own, fleet, standings, self.aside, say)
         self.own_heads = OwnHeads(own, fleet, peers, self._post, self.aside, say, self._wanted.set)
 
     def ask_now(self) -> None:
@@ -87,6 +97,7 @@ class Rounds:
             self._wanted.clear()
             try:
                 await self._round()
+                await self._cross.log(self.own_heads.line)
                 trouble = None
             except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
                 trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again

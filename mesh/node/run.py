@@ -97,7 +97,7 @@ class _Node:
         self._failed: StoreFailedError | None = None
 
     async def run(self) -> int:
-        self._rounds = Rounds(self._own, self._fleet, self._key, self._config.submit, _say)
+        self._rounds = Rounds(self._own, self._fleet, self._key, self._standings, self._config.submit, _say)
         self._server = HttpServer(self._config.limits, self._respond)
         await self._server.listen(self._config.witness.listen)
         loop = asyncio.get_running_loop()
@@ -177,10 +177,13 @@ class _Node:
         answer: Answer = await asyncio.get_running_loop().run_in_executor(self._desk_thread, call, *arguments)
         return answer
 
+    async def _standings(self) -> list[tuple[str, Standing]]:
+        return await asyncio.get_running_loop().run_in_executor(self._desk_thread, self._desk.standings)
+
     async def _write_often(self) -> None:
         written: dict[str, Any] | None = None
         while True:
-            standings = await asyncio.get_running_loop().run_in_executor(self._desk_thread, self._desk.standings)
+            standings = await self._standings()
             status = self._status(standings)
             if status != written:  # a card wears by writing
                 write_status(self._state, {**status, "utc_s": int(time.time())})

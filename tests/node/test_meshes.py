@@ -50,7 +50,7 @@ def cosigned_by_all(platforms: list[Platform]) -> None:
         assert (report.witnessing, report.integrity, report.exit_status()) == ("pass", "pass", 0)
         assert (report.notes["witnesses"], report.notes["witnesses_trusted"]) == (others, others + 1)
         assert report.notes["witnessed_entries"] == status["latest"]["size"]
-        assert report.unwitnessed.entries == 1, "the evidence itself"
+        assert report.unwitnessed.entries <= 2, "the evidence itself, and what peers were seen to have"
 
 
 def without_learning(platform: Platform) -> None:
