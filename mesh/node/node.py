@@ -117,7 +117,9 @@ class Node:
 
     async def run(self) -> int:
         """Serve until a signal, a failed write or a fault; return the exit status."""
-        rounds = self._rounds = Rounds(self._own, self._fleet, self._key, self._present, self._config.submit, self._say)
+        rounds = self._rounds = Rounds(
+            *(self._own, self._fleet, self._key, self._present, self._standings, self._config.submit, self._say)
+        )
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
         parts = self._parts = self._make_parts(table)
@@ -207,12 +209,15 @@ class Node:
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _standings(self) -> list[tuple[str, Standing]]:
+        return await self._witnessing(self._desk.standings)
+
     async def _write_often(self) -> None:
         """Keep the status file: where anything changed, and what is live every 10 s.  A card wears by writing."""
         written: dict[str, Any] | None = None
         live_at_s = 0.0
         while True:
-            status = self._status(await self._witnessing(self._desk.standings))
+            status = self._status(await self._standings())
             for part in self._parts:
                 status |= part.status()
             now_s = time.monotonic()
