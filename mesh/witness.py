@@ -20,12 +20,12 @@ from typing import NamedTuple, TypeAlias
 from mesh import exchange
 from mesh.exchange import Answer, conflict, cosigned, parse_request, refused
 from mesh.fleetlist import FleetList, Log
-from mesh.forks import ForkProof, fork_of
 from mesh.standing import RETIRED_MAX, Standing, StandingStore, signed_by_log
 from mesh.succession import UNPROVED, check_succession, parse_succession
 from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import cosign
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.keys import Signer
 from recorder.core.merkle import verify_consistency
 from recorder.core.note import parse_note

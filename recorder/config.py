@@ -22,7 +22,7 @@ APPENDABLE = {
     kind.name.lower(): kind
     for kind in (
         Kind.CONFIRMATION, Kind.OBSERVATION, Kind.CONTROL_TRANSITION, Kind.EVIDENCE, Kind.EXTRACTION, Kind.MARK,
-        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY,
+        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY, Kind.FAULT,
     )
 }  # fmt: skip
 
@@ -94,13 +94,14 @@ class ClassSettings(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Controller(Struct, forbid_unknown_fields=True, frozen=True):
-    """Which local users and groups may act for which actuators, append which kinds, and read."""
+    """Which local users and groups may act for which actuators, append which kinds, read, and speak as the mesh."""
 
     uids: list[int] = []
     gids: list[int] = []
     actuators: list[str] = []
     append: list[str] = []
     read: bool = False
+    mesh: bool = False  # may say who can witness, and what peers hold of this platform
 
 
 class Config(Struct, forbid_unknown_fields=True, frozen=True):

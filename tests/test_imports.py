@@ -48,12 +48,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.cli.demo": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     "recorder.cli.mesh": ("recorder.", "mesh."),
+    "recorder.cli.bridge": ("recorder.", "firmware_bridge."),
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
     "mesh.node": (  # the process around it
         *("mesh", "recorder.core", "recorder.client", "recorder.clock"),
         *("recorder.store.keyfile", "recorder.store.layout"),
     ),
-    "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.view"),
+    "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.layout"),
     "firmware_bridge.line": ("recorder.core",),
     "hwsim": ("recorder.",),
 }
@@ -65,6 +66,7 @@ PARTS = {
     "recorder.store.layout": "recorder.store",
     "recorder.cli.demo": "recorder.cli",
     "recorder.cli.mesh": "recorder.cli",
+    "recorder.cli.bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
 }
 

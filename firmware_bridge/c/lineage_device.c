@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RESEND_AFTER_US 300000u
+#define BOOTED_EVERY_US 500000u
 
 enum { DOWN, GREETED, UP };
 enum { HELLO = 1, HERE, ACK, BATCH, GRANT, RECEIPT, TAKEN, TIME, TIME_IS, BOOTED };
@@ -765,11 +766,16 @@ static void answer(lineage_device *d)
 {
     uint8_t room[LINEAGE_MESSAGE_MAX];
     writer w;
+    uint64_t now = tick(d);
+    /* While nobody calls it says so again: at another rate a host that calls hears noise, and not silence. */
+    if (d->state == DOWN && d->booted && now - d->booted_us >= BOOTED_EVERY_US)
+        d->booted = false;
     if (!d->booted) {
         w = begin_message(room, BOOTED, 2);
         put_string(&w, BYTES, d->kid, 8);
         put_head(&w, UINT, d->boot);
         d->booted = send_written(d, room, &w);
+        d->booted_us = now;
     }
     if (d->answer_hello)
         d->answer_hello = !send_here(d);
@@ -783,7 +789,7 @@ static void answer(lineage_device *d)
         w = begin_message(room, TIME_IS, 3);
         put_string(&w, BYTES, d->session, 4);
         put_head(&w, UINT, d->time_asked_us);
-        put_head(&w, UINT, tick(d));
+        put_head(&w, UINT, now);
         d->answer_time = !send_written(d, room, &w);
     }
 }

@@ -1,7 +1,7 @@
 """One port's link to one device, without the port: bytes and clocks in, bytes and happenings out.
 
 The law: what `Signed` has was signed by the expected key, for this log, this session and this boot, frame by frame in
-order; and of each boot that was ever seen, every seq is in one `Signed`, in one `Gap`, or still to come.
+order; and of each boot that was ever seen, every seq is in one `Signed`, in one `Missing`, or still to come.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class Link:
                 Condition.BOOT_REUSED,
                 f"boot {here.boot} with {here.next} frames, after boot {known.boot} with {known.next}",
             )
-        found: list[Happening] = [*gaps(known, here.boot, here.oldest)]
+        found: list[Happening] = [*gaps(kid(self._key), known, here.boot, here.oldest)]
         same_boot = known is not None and known.boot == here.boot
         start = known if known is not None and same_boot and known.next >= here.oldest else None
         self._chain = Chain(self._key, start if start is not None else Known(here.boot, here.oldest, None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
+from mesh.account import Account, account_of
 from mesh.exchange import OK, TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.aside import Aside
@@ -67,6 +68,24 @@ def add_witness(table: Answering, desk: WitnessDesk, aside: Aside, fleet: FleetL
         return Answer(OK, TEXT_TYPE, fleet.note)
 
     table.get("/fleet", listed)
+
+
+def add_platforms(table: Answering, rounds: Rounds, desk: WitnessDesk, aside: Aside, fleet: FleetList) -> None:
+    """What is held here of a platform, of our own too."""
+
+    def account(platform: str) -> Answer:
+        if platform not in (log.name for log in fleet.trust.logs):
+            return refused(
+                404, FormatError("platform_unknown", f"no platform {platform[:200]!r} in the fleet list here")
+            )
+        parts = [desk.account(platform)]
+        latest = rounds.latest
+        if latest is not None and latest.origin.rpartition("/")[0] == platform:
+            notes = [] if rounds.note is None else [rounds.note]
+            parts.insert(0, Account(platform, {latest.origin: latest.size}, [], notes))
+        return Answer(OK, TEXT_TYPE, account_of(platform, *parts).encode())
+
+    table.get("/platform/(?P<platform>[^/]+/[^/]+)", lambda found: aside(account, found["platform"]))
 
 
 def add_logs(table: Answering, own: OwnLog, rounds: Rounds, desk: WitnessDesk, aside: Aside) -> None:

@@ -46,6 +46,13 @@ interval_s = 5.0                  # one at least this often, also at rest
 per_s = 10.0                      # at most so many on average; else only heads and the latest hashes go
 burst = 20
 
+[archive]
+per_peer_mib = 64.0               # hashes of one platform's entries that are kept, 32 bytes each; then the oldest go
+total_mib = 1024.0                # of all platforms together
+save_s = 60.0                     # made durable at least this often; a card wears by it
+interval_s = 60.0                 # between comparisons of histories with all peers
+pulls = 4                         # at a time
+
 [limits]
 connections = 64                  # that peers may have open
 per_address = 4                   # of them from one address
@@ -69,6 +76,16 @@ class Submit(Struct, forbid_unknown_fields=True, frozen=True):
 
     interval_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+
+
+class Archiving(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is kept of peers' logs, and how often histories are compared."""
+
+    per_peer_mib: Annotated[float, Meta(ge=0.01, le=65_536)] = 64.0
+    total_mib: Annotated[float, Meta(ge=0.01, le=1_048_576)] = 1_024.0
+    save_s: Annotated[float, Meta(ge=0.1, le=3_600)] = 60.0
+    interval_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
+    pulls: Annotated[int, Meta(ge=1, le=64)] = 4
 
 
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
@@ -107,6 +124,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     submit: Submit = Submit()
     discovery: Discovery = Discovery()
     digest: Digests = Digests()
+    archive: Archiving = Archiving()
     limits: Limits = Limits()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh import exchange, witness
+from mesh.account import Account
 from mesh.exchange import TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.forkfiles import keep_fork
@@ -91,15 +92,34 @@ class WitnessDesk:
             return _DAMAGED
         if log is None or standing is None or standing.head.origin != origin:
             return refused(404, FormatError("origin_unknown", f"nothing of {origin!r} was cosigned here"))
-        latest = self._latest.get(log.line)
+        note = self._cosigned_note(log.line, standing)
+        if note is None:
+            return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
+        return Answer(exchange.OK, TEXT_TYPE, note)
+
+    def account(self, platform: str) -> Account:
+        """What this witness holds of a platform; StoreFailedError passes through."""
+        try:
+            standing = self._store.held(platform)
+        except DamagedError as error:
+            self._say(str(error))
+            standing = None
+        if standing is None:
+            return Account(platform, {}, [], [])
+        note = self._cosigned_note(platform, standing)
+        return Account(platform, {}, list(standing.retired), [standing.note if note is None else note])
+
+    def _cosigned_note(self, line: str, standing: Standing) -> bytes | None:
+        """The head that is held, with our cosignature; None without a time to cosign at."""
+        latest = self._latest.get(line)
         if latest is None or latest.note != standing.note:
             time_s = self._clock()
             if time_s is None or self._cosigner is None:
-                return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
+                return None
             # After a restart: that it is the largest tree seen is as true now as it was then.
-            line = cosign(standing.head, self._cosigner.name, self._cosigner.signer, time_s)
-            latest = self._latest[log.line] = _Latest(standing.note, line)
-        return Answer(exchange.OK, TEXT_TYPE, with_cosignatures(latest.note, [latest.line]))
+            cosignature = cosign(standing.head, self._cosigner.name, self._cosigner.signer, time_s)
+            latest = self._latest[line] = _Latest(standing.note, cosignature)
+        return with_cosignatures(latest.note, [latest.line])
 
     def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
         answer = self._answered(judge, body)

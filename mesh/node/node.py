@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from mesh.fleetlist import FleetList
-from mesh.node.answering import Answering, add_logs, add_witness
+from mesh.node.answering import Answering, add_logs, add_platforms, add_witness
 from mesh.node.aside import Aside
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
@@ -114,6 +114,7 @@ class Node:
         rounds = self._rounds = Rounds(self._own, self._fleet, self._key, self._present, self._config.submit, self._say)
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
+        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet)
         add_logs(table, self._own, rounds, self._desk, self._witnessing)
         parts = self._parts = self._make_parts()
         self._server = HttpServer(self._config.limits, table.respond)
@@ -208,6 +209,7 @@ class Node:
                     "cosigned": one.cosigned,
                     "failures": one.failures,
                     "forgot": one.forgot,
+                    "version": one.version,
                 }
                 for one in rounds.witnesses
             ],
@@ -216,6 +218,7 @@ class Node:
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self._desk.answers.items())},
+            "other_versions": self._server.versions.seen,
             "connections": {
                 "open": self._server.doors.open.total(),
                 "turned_away": self._server.doors.turned_away,

@@ -13,7 +13,14 @@ from typing import Any
 
 from aiohttp import web
 
-from mesh.exchange import REQUEST_MAX_BYTES, Answer, refused
+from mesh.exchange import (
+    REQUEST_MAX_BYTES,
+    VERSION,
+    VERSION_HEADER,
+    Answer,
+    refused,
+    version_fault,
+)
 from mesh.node.config import Limits, address
 from mesh.node.places import MeshError
 from mesh.succession import SUCCESSION_MAX_BYTES
@@ -22,6 +29,7 @@ from recorder.core.errors import FormatError
 POSTS = {"/add-checkpoint": REQUEST_MAX_BYTES, "/add-incarnation": SUCCESSION_MAX_BYTES}  # bodies, in bytes
 LINGER_S = 1.0  # for what a client still sends after it was refused, so that it can read why
 STOP_S = 2.0
+VERSIONS_MAX = 16
 
 Respond = Callable[[str, str, bytes], Awaitable[Answer]]  # method, path, body
 
@@ -46,6 +54,20 @@ class Doors:
         self.open[peer] -= 1
         if not self.open[peer]:
             del self.open[peer]
+
+
+class Versions:
+    """Who speaks another version of the mesh protocol, by address: the latest few."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+
+    def note(self, peer: str, fault: FormatError) -> None:
+        """Keep one; a flood drives out others of the same kind and nothing else."""
+        self.seen.pop(peer, None)
+        self.seen[peer] = fault.detail
+        if len(self.seen) > VERSIONS_MAX:
+            self.seen.pop(next(iter(self.seen)))
 
 
 class _Connection(web.RequestHandler):
@@ -90,6 +112,7 @@ class HttpServer:
 
         """
         self.doors = Doors(limits)
+        self.versions = Versions()
         self._respond = respond
         self._server = web.Server(self._handle)
         self._listeners: list[asyncio.Server] = []
@@ -133,6 +156,9 @@ class HttpServer:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
+        if (other := version_fault(request.headers.get(VERSION_HEADER))) is not None:
+            self.versions.note(request.remote or "", other)
+            return refused(400, other)
         method, path = request.method, request.path
         most = POSTS.get(path)
         if method not in {"GET", "POST"} or (method == "POST") != (most is not None):
@@ -147,7 +173,8 @@ class HttpServer:
 
 
 def _headers(answer: Answer) -> dict[str, str]:
-    return {"Content-Type": answer.content_type, "Server": "lineage"}  # whose version is nobody's business
+    # Which release of this program it is is nobody's business.
+    return {"Content-Type": answer.content_type, "Server": "lineage", VERSION_HEADER: VERSION}
 
 
 async def _body(request: web.BaseRequest, most: int) -> bytes | None:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from mesh.exchange import OK, Answer
+from mesh.exchange import OK, VERSION_ERROR, Answer
 from mesh.node.heldsizes import PATH as HELD
 from mesh.node.heldsizes import parse_held
-from mesh.node.post import Unreachable, below
+from mesh.node.post import OtherVersion, Unreachable, below
 from mesh.submission import (
     Again,
     Attempt,
@@ -28,6 +28,7 @@ from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
 from recorder.core.note import VerifierKey
 
+OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date
 TRIES_MAX = 3  # for one checkpoint, where a witness cannot be reached or says that it cannot now
 TEXT, CBOR = "text/plain; charset=utf-8", "application/cbor"
 
@@ -75,6 +76,7 @@ class Witness:
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
+    version: str | None = None  # of the mesh protocol, as it last stated; None of a witness that does not speak it
 
     @property
     def url(self) -> str | None:
@@ -114,6 +116,9 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
         try:
             async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
                 step = await _asked(witness, submission)
+        except OtherVersion as error:
+            witness.version = error.version
+            step = Failed(0, VERSION_ERROR, str(error))
         except Unreachable as error:
             step = Later(str(error))
         except TimeoutError:
@@ -129,6 +134,8 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
     witness.last = _told(step, submission.head)
     if not isinstance(step, Later):
         witness.failures = 0
+    if isinstance(step, Failed) and step.error == VERSION_ERROR:
+        witness.not_before_s = time.monotonic() + OTHER_VERSION_S
     if isinstance(step, Done):
         witness.cosigned += 1
         return step
@@ -168,6 +175,7 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
             case _:
                 return step
         answer = await submission.send.send(below(url, path), body, form)
+        witness.version = answer.version
         step = after(attempt, answer, head, witness.key, int(time.time()))
 
 

@@ -12,6 +12,7 @@ from recorder.core.keys import Signer
 from recorder.core.limits import REQUEST_MAX_BYTES
 from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Status
 from recorder.daemon.connection import Connection
+from recorder.daemon.peerheads import PeerHeads
 from recorder.daemon.room import Room
 from recorder.store import head as heads
 from recorder.store.errors import StoreError, SyncFailedError
@@ -23,9 +24,16 @@ class Desk:
     """Answers about the lineage, and its checkpoints."""
 
     def __init__(
-        self, context: Context, config: Config, identity: Signer, known: Checkpoint | None, room: Room
+        self,
+        context: Context,
+        config: Config,
+        identity: Signer,
+        known: Checkpoint | None,
+        room: Room,
+        peer_heads: PeerHeads,
     ) -> None:
         self._context = context
+        self.peer_heads = peer_heads
         self._room = room
         self._config = config
         self._identity = identity
@@ -154,7 +162,7 @@ class Desk:
         """Start pushing heads to a reader."""
         connection.subscribed = True
         tail = self._context.journal.tail
-        return Answer(Status.OK, Head(tail.size, [], 0))
+        return Answer(Status.OK, Head(tail.size, [], 0).sent())
 
     def page(self) -> dict[str, Any]:
         """Status: plain values, also for the status page."""
@@ -178,6 +186,8 @@ class Desk:
             "uncheckpointed_entries": tail.size - (known.size if known else 0),
             "checkpoint_age_s": round(time.monotonic() - self.checkpointed_s, 1),
             "checkpoint_failure": self.checkpoint_failure,
+            "confirmed_size": self.peer_heads.confirmed,
+            "confirmed_by": self.peer_heads.confirmed_by,
             "transactions": self._writes,
             "last_transaction_ms": round(self._last_write_s * 1e3, 3),
             "worst_transaction_ms": round(self._worst_write_s * 1e3, 3),

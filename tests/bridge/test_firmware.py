@@ -13,7 +13,6 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,23 +21,16 @@ from firmware_bridge.line import messages
 from firmware_bridge.line.framing import Unframer, frame, stuff
 from recorder.core import cbor, deviceframe
 from recorder.core.deviceframe import Confirmation, Dropped, Event, Fault, Observation
-from recorder.core.keys import SeedSigner
-from tests.bridge.device import C_DIR, HERE, SOURCE, Device, needs_gcc
+from recorder.core.keys import SeedSigner, kid
+from tests.bridge.device import C_DIR, HERE, SOURCE, needs_gcc
 from tests.bridge.test_messages import EACH
-from tests.bridge.world import World
+from tests.bridge.world import Peer, World
 from tests.c.building import C99, SANITIZERS, WARNINGS
+from tests.frames import DEVICE
 
 MONOCYPHER = os.environ.get("LINEAGE_MONOCYPHER", "")
 needs_monocypher = pytest.mark.skipif(not MONOCYPHER, reason="name a directory with monocypher.c in LINEAGE_MONOCYPHER")
 CODE_MAX_BYTES = 24 * 1024
-
-
-@pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
-    """One process for all."""
-    found = Device()
-    yield found
-    found.end()
 
 
 def written(world: World) -> list[deviceframe.Body]:
@@ -67,8 +59,7 @@ def test_the_example_compiles(tmp_path: Path) -> None:
     subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", "main.c"], cwd=tmp_path, check=True)
 
 
-@needs_gcc
-def test_every_frame(device: Device) -> None:
+def test_every_frame(device: Peer) -> None:
     """Each call makes the frame that it says, of whatever outcome and sign."""
     world = World(device)
     device.do("event 1 8:23.5")
@@ -86,8 +77,7 @@ def test_every_frame(device: Device) -> None:
     assert confirmed[0].commit.seq == 2**63 + 1
 
 
-@needs_gcc
-def test_every_float_is_written_as_short_as_it_goes(device: Device) -> None:
+def test_every_float_is_written_as_short_as_it_goes(device: Peer) -> None:
     """Halves, subnormal halves, singles and what lies just beside them: our reader takes the shortest spelling alone."""
     chosen = random.Random(3)
     values = [0.0, -0.0, 1.0, 65504.0, 65536.0, 65520.0, 6.103515625e-05, 5.960464477539063e-08, 2.98e-8, 1e-45, 3.4e38]
@@ -105,8 +95,7 @@ def test_every_float_is_written_as_short_as_it_goes(device: Device) -> None:
     assert not world.troubles
 
 
-@needs_gcc
-def test_what_cannot_be_said_is_counted(device: Device) -> None:
+def test_what_cannot_be_said_is_counted(device: Peer) -> None:
     """A NaN, an infinity, code 0, nine values: no frame, and the lineage hears of it."""
     world = World(device)
     world.run()
@@ -116,8 +105,7 @@ def test_what_cannot_be_said_is_counted(device: Device) -> None:
     assert {type(body) for body in written(world)} == {Dropped}
 
 
-@needs_gcc
-def test_a_line_without_room_loses_nothing(device: Device) -> None:
+def test_a_line_without_room_loses_nothing(device: Peer) -> None:
     """A UART whose buffer is full: what it refused goes out later, in order."""
     world = World(device)
     world.run()
@@ -132,8 +120,7 @@ def test_a_line_without_room_loses_nothing(device: Device) -> None:
     world.check()
 
 
-@needs_gcc
-def test_acks_that_cannot_be(device: Device) -> None:
+def test_acks_that_cannot_be(device: Peer) -> None:
     """Of frames that are gone, or were never made, or with numbers that fall: nothing is sent for them, nothing forgotten."""
     world = World(device)
     world.confirm(1)
@@ -148,8 +135,7 @@ def test_acks_that_cannot_be(device: Device) -> None:
     world.run()
 
 
-@needs_gcc
-def test_messages_that_are_none(device: Device) -> None:
+def test_messages_that_are_none(device: Peer) -> None:
     """Every message of the host with every byte another, cut short and prolonged; noise: no crash, and the next one is read."""
     chosen = random.Random(5)
     device.boot(1)
@@ -170,6 +156,18 @@ def test_messages_that_are_none(device: Device) -> None:
     device.received(b"\0" + frame(messages.make(EACH[0])))
     (answer,) = Unframer().feed(b"".join(device.poll(1)))
     assert isinstance(messages.read(answer), messages.Here)
+
+
+def test_it_calls_until_somebody_does(device: Peer) -> None:
+    """Twice a second, so that a host at another rate hears noise and not silence; then no more."""
+    device.boot(3)
+    said = [Unframer().feed(b"".join(device.poll(now_us))) for now_us in (0, 499_999, 500_000, 999_999, 1_000_000)]
+    assert [[messages.read(raw) for raw in one] for one in said] == [
+        [messages.Booted(kid(DEVICE.public_key), 3)] if heard else [] for heard in (True, False, True, False, True)
+    ]
+    device.received(frame(messages.make(EACH[0])))
+    assert len(device.poll(1_500_000)) == 1, "its answer"
+    assert device.poll(9_000_000) == []
 
 
 @pytest.mark.parametrize("runs", [5_000, pytest.param(20_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
