@@ -15,14 +15,17 @@ from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
+from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
+from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.logpaths import LogPaths
 from mesh.node.ownlog import OwnLog
 from mesh.node.peering import present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
+from mesh.node.pushes import Pushes
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
@@ -92,6 +95,8 @@ class Node:
         self._state = state
         self._config = config
         self._fleet = fleet
+        self._socket = socket
+        self._signers = signers
         self._clock = clock
         self._say = say
         self._key = _listed(signers.witness, fleet.trust.witnesses.values())
@@ -143,7 +148,22 @@ class Node:
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
-        return [self._follow(table)]
+        parts: list[Part] = [self._follow(table)]
+        if self._config.discovery.enabled:
+            parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
+        if self._config.digest.enabled:
+            parts += self._digests()
+        return parts
+
+    def _digests(self) -> list[Part]:
+        rounds, desk = self._rounds, self._desk
+        signer = self._signers.mesh
+        speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
+        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
+        broadcast = Broadcast(
+            self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
+        )
+        return [broadcast, Pushes(self._socket, [broadcast.pushed])]
 
     def _follow(self, table: Answering) -> Following:
         """What is kept of peers' logs."""
@@ -196,6 +216,7 @@ class Node:
             for part in self._parts:
                 status |= part.status()
             now_s = time.monotonic()
+            self._present.age(now_s)
             if status != written or now_s >= live_at_s:
                 live = self._present.status(now_s)
                 for part in self._parts:
