@@ -170,7 +170,7 @@ class ArchiveStore:
         self._noted(log)
 
     def fill(self, origin: str, tiles: Iterable[tuple[int, int, Sequence[bytes]]]) -> int:
-        """Take tiles as (level, index, hashes); return how many were taken before there was no more room.
+        """Take tiles as (level, index, hashes), and let older ones go where there is no room; return how many came.
 
         Raises:
             FormatError: one leads to no node above it.
@@ -179,26 +179,24 @@ class ArchiveStore:
         log, taken = self.get(origin), 0
         try:
             for level, index, hashes in tiles:
-                if level == 0 and self.room(origin) < TILE_WIDTH:
-                    break
                 log.fill(level, index, hashes)
-                self._noted(log, shed=False)
                 taken += 1
         finally:
-            self._noted(log, shed=False)
+            self._noted(log)
         return taken
 
-    def room(self, origin: str) -> int:
-        """Hashes that may still be filled in."""
+    def allowed(self, origin: str) -> int:
+        """Hashes in full tiles that a log may have: what others of its platform leave, at least half for the latest."""
         known = self._known[origin]
-        of_line = sum(one.holds for one in self._known.values() if one.line == known.line)
-        of_all = sum(one.holds for one in self._known.values())
-        return min(self._per_line - of_line, self._total - of_all)
+        others = [one for one in self._known.values() if one.line == known.line and one.origin != origin]
+        left = self._per_line - sum(one.holds for one in others)
+        if all(one.ordinal < known.ordinal for one in others):
+            left = max(left, self._per_line // 2)
+        return min(left, known.holds + self._total - sum(one.holds for one in self._known.values()))
 
     def wanted(self, origin: str, most: int) -> list[tuple[int, int]]:
         """Tiles to pull next; see `PeerLog.wanted`."""
-        log = self.get(origin)
-        return log.wanted(most, self.room(origin))
+        return self.get(origin).wanted(most, self.allowed(origin))
 
     def keep(self) -> None:
         """Make durable what is here."""
