@@ -89,6 +89,21 @@ class Archive:
         return len(self._ahead)
 
     @property
+    def proved(self) -> Rung | None:
+        """The head that the tree stands on; None where nothing is proved."""
+        return self._ladder.at(self.size) if self.size else None
+
+    @property
+    def partial(self) -> list[bytes]:
+        """Hashes of the partial tile of each level, as `jump` takes them."""
+        return self._tree.snapshot()
+
+    @property
+    def holds(self) -> int:
+        """Hashes in full tiles of level 0 that are held."""
+        return _tiles(self.size) - sum(end - first for first, end in self._missing)
+
+    @property
     def missing(self) -> list[Range]:
         """Below `size`: entries of which no hash is held, jumped over or dropped; whole tiles, in order."""
         return list(self._missing)
@@ -132,6 +147,15 @@ class Archive:
 
         """
         return self._ladder.add(note, keep=self.size)
+
+    def disregard(self, note: bytes) -> None:
+        """Let go of a head above `size` that nobody proves, so that it holds up no other.
+
+        Raises:
+            Misuse: no such head is kept, or it is proved.
+
+        """
+        self._ladder.remove(note, self.size)
 
     def contradiction(self, note: bytes, tree: NodeReader) -> ForkProof | None:
         """Hold a smaller head that the log signed against the proved tree; None where it is part of it.
@@ -215,7 +239,7 @@ class Archive:
 
         Tiles above level 0 stay: they prove heads and whole tiles, and take a 255th of the room.
         """
-        holds = _tiles(self.size) - sum(end - first for first, end in self._missing)
+        holds = self.holds
         going: list[int] = []
         for index in range(self.size // TILE_WIDTH):
             if holds <= hashes_max:
@@ -249,6 +273,31 @@ class Archive:
         if level == 0:
             self._missing = without_range(self._missing, (index * TILE_WIDTH, (index + 1) * TILE_WIDTH))
         return Tile(level, index, b"".join(hashes))
+
+    def lose(self, index: int) -> None:
+        """Note that a tile of hashes is not there any more: damaged, or gone.
+
+        Raises:
+            Misuse: the tree has no such full tile.
+
+        """
+        if not 0 <= index < self.size // TILE_WIDTH:
+            raise Misuse(f"no tile {index} of hashes in a tree of {self.size}")
+        self._missing = with_range(self._missing, (index * TILE_WIDTH, (index + 1) * TILE_WIDTH))
+
+    def ahead(self, first: int, end: int) -> list[bytes]:
+        """Claimed hashes from `first` on, as many as there are without a gap, before `end`."""
+        hashes = []
+        for seq in range(first, end):
+            value = self._ahead.get(seq)
+            if value is None:
+                break
+            hashes.append(value)
+        return hashes
+
+    def let_go(self) -> None:
+        """Forget the hashes that wait, to make room; they are pulled again."""
+        self._ahead.clear()
 
     @property
     def is_far_behind(self) -> bool:

@@ -80,6 +80,19 @@ class Ladder:
         self._thin(keep)
         return None
 
+    def remove(self, note: bytes, above: int) -> None:
+        """Drop a head of more than `above` entries, and count it.
+
+        Raises:
+            Misuse: there is none with this note.
+
+        """
+        kept = [rung for rung in self._rungs if rung.note != note or rung.head.size <= above]
+        if len(kept) == len(self._rungs):
+            raise Misuse(f"no such head of {self.origin} above {above} entries")
+        self._rungs = kept
+        self.dropped += 1
+
     def _thin(self, keep: int) -> None:
         newest = self._rungs[-1].head.size
         kept: list[Rung] = []

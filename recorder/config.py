@@ -22,7 +22,7 @@ APPENDABLE = {
     kind.name.lower(): kind
     for kind in (
         Kind.CONFIRMATION, Kind.OBSERVATION, Kind.CONTROL_TRANSITION, Kind.EVIDENCE, Kind.EXTRACTION, Kind.MARK,
-        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY,
+        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY, Kind.FAULT,
     )
 }  # fmt: skip
 

@@ -39,7 +39,7 @@ class Peer(NamedTuple):
     """Who may hold heads of ours."""
 
     name: str
-    url: str
+    urls: tuple[str, ...]  # where it may answer, the likeliest first
 
 
 class Holding(NamedTuple):
@@ -83,7 +83,7 @@ class OwnHeads:
         self._say = say
         self._changed = changed
         self._run: Run | None = None
-        self._answered: set[str] = set()  # URLs, since the recorder's last start
+        self._answered: set[str] = set()  # names, since the recorder's last start
         self._followed: dict[str, str] = {}  # by peer: the incarnation whose head it puts first
         self._later: asyncio.Task[None] | None = None
         self._is_permitted = True
@@ -114,7 +114,7 @@ class OwnHeads:
         await self._end_later()
 
     def _missing(self, run: Run) -> list[Peer]:
-        return [one for one in self._peers(run.line) if one.url not in self._answered]
+        return [one for one in self._peers(run.line) if one.name not in self._answered]
 
     async def _end_later(self) -> None:
         later, self._later = self._later, None
@@ -145,7 +145,7 @@ class OwnHeads:
             account = task.result()
             if account is None:
                 continue
-            heard.append(peer.url)
+            heard.append(peer.name)
             found += self._holdings(peer, account)
         await asyncio.gather(*asked, return_exceptions=True)
         self._note_contradiction()
@@ -154,16 +154,19 @@ class OwnHeads:
 
     async def _account(self, peer: Peer, line: str) -> Account | None:
         """What a peer holds of us; None where it did not say."""
-        try:
-            answer = await self._post.get(below(peer.url, f"{PATH}/{line}"))
-            if answer.status in _NOT_THERE:
+        for url in peer.urls:
+            try:
+                answer = await self._post.get(below(url, f"{PATH}/{line}"))
+                if answer.status in _NOT_THERE:
+                    return Account(line, {}, [], [])
+                if answer.status == OK:
+                    return parse_account(answer.body)
+            except Unreachable:
+                continue  # elsewhere; or it is asked again beside a later round
+            except FormatError as error:
+                self._say(f"what {peer.name} says of our heads cannot be read: {error}")
                 return Account(line, {}, [], [])
-            return parse_account(answer.body) if answer.status == OK else None
-        except Unreachable:
-            return None  # asked again beside a later round
-        except FormatError as error:
-            self._say(f"what {peer.name} says of our heads cannot be read: {error}")
-            return Account(line, {}, [], [])
+        return None
 
     def _holdings(self, peer: Peer, account: Account) -> list[Holding]:
         """The heads among its notes that our own key signed; others are nobody's business here."""
@@ -210,12 +213,3 @@ class OwnHeads:
             told = "" if before is None else f"{before.origin} lacks what peers hold of it; "
             self._say(f"{told}the recorder goes on as {self._run.origin}")
         self._say("peers hold ever more that the recorder lacks; a person has to look")
-
-
-def peers_of(fleet: FleetList, witnesses: Iterable[Peer], platform: str | None) -> list[Peer]:
-    """Whom the fleet list says how to reach: witnesses, and other platforms' mesh processes, each URL once."""
-    named = {one.url.rstrip("/"): one for one in witnesses}
-    for name, mesh in fleet.platforms.items():
-        if name != platform and mesh.url is not None:
-            named.setdefault(mesh.url.rstrip("/"), Peer(name, mesh.url))
-    return list(named.values())

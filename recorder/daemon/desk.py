@@ -163,7 +163,7 @@ class Desk:
         """Start pushing heads to a reader."""
         connection.subscribed = True
         tail = self._context.journal.tail
-        return Answer(Status.OK, Head(tail.size, [], 0))
+        return Answer(Status.OK, Head(tail.size, [], 0).sent())
 
     def unwitnessed(self) -> dict[str, Any]:
         """What no evidence covers, and a warning where that is more than the configuration lets be."""

@@ -14,7 +14,7 @@ from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import Flag, Head, Receipt, Status, Verb
+from recorder.core.messages import Asked, Flag, Head, Receipt, Status, Verb
 from recorder.core.protocol import decode_request, encode_reply
 from recorder.daemon.connection import MISTAKES_MAX, Connection
 from recorder.daemon.desk import Desk
@@ -25,6 +25,7 @@ from recorder.daemon.room import Room
 from recorder.daemon.seals import LOOK_S, Seals
 from recorder.daemon.upkeep import Upkeep
 from recorder.daemon.vitals import Vitals
+from recorder.daemon.witnessing import Witnessing
 from recorder.store.tail import Op
 from recorder.writer.context import Context, failed
 from recorder.writer.full import WRITING
@@ -71,7 +72,8 @@ class Loop:
         self._room = room
         self._writer = Writer(context)
         self._poller = Poller()
-        self._door = Door(listener, self._poller, config.controllers, own_uid)
+        self._witnessing = Witnessing(context)
+        self._door = Door(listener, self._poller, config.controllers, own_uid, self._witnessing.gone)
         self._reads = Reads(self._journal.store, self._poller, self._send)
         self._seals = Seals(self._journal.store, desk, self._send)
         self._peer_heads = desk.peer_heads
@@ -266,6 +268,8 @@ class Loop:
             return self._writer.handle(session, request, message)
         if verb == Verb.SUBSCRIBE:
             return self._desk.subscribe(connection)
+        if verb == Verb.WITNESSES:
+            return self._witnessing.tell(connection, request)
         if verb == Verb.STATUS:
             return Answer(Status.OK, self._desk.page())
         self._settle()
@@ -303,9 +307,10 @@ class Loop:
                 late = deadline is not None and now_ns > deadline
                 self._send(connection, counter, self._filled(answer, written, late=late))
         self._poller.answered()
+        asks = tuple(one.told() for one in written.asks)
         for connection in self._door.all():
             if connection.subscribed:
-                self._push(connection, written)
+                self._push(connection, written, asks)
         if self._context.table is not self._table:
             self._table = self._context.table
             for connection in self._door.all():  # what hello said of the classes is no longer so: they say it again
@@ -325,9 +330,9 @@ class Loop:
             return Answer(answer.status, Receipt(body.seq, body.index, found, body.decision, flags))
         return Answer(answer.status, body._replace(entry_hash=found, flags=flags))
 
-    def _push(self, connection: Connection, written: Written) -> None:
-        head = Head(written.first, written.hashes, connection.pushes_dropped)
-        connection.push(encode_reply(Status.PUSH, 0, head))
+    def _push(self, connection: Connection, written: Written, asks: tuple[Asked, ...]) -> None:
+        head = Head(written.first, written.hashes, connection.pushes_dropped, asks)
+        connection.push(encode_reply(Status.PUSH, 0, head.sent()))
 
     def _send(self, connection: Connection, counter: int, answer: Answer) -> None:
         if connection.closed:

@@ -9,7 +9,7 @@ from msgspec import ValidationError, convert
 from recorder.core import cbor, claims, observation, peerheads, rows
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
-from recorder.core.kinds import RULES, Fact, Hold, Kind, Ref
+from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
 from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
 from recorder.core.required import CONTROL_BODY, missing
@@ -20,6 +20,7 @@ from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, Stream, receipt
 
 STREAMS_MAX = 256  # a connection
+REPORTED = frozenset({"bridge"})  # faults that others may append; all other names are the recorder's own words
 SCHEMA_MAX_BYTES = 16 * 1024
 SCHEMAS_MAX = 4096  # an origin: each stays in memory and in every snapshot
 SCHEMAS_MAX_BYTES = 512 * 1024  # of them all: a snapshot fits the smallest segment
@@ -114,6 +115,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
             holds.check(context, control, asked.refs)
     except (ValidationError, StoreError) as error:
         return failed("header_value", f"{kind.name.lower()}: {error}")
+    if isinstance(control, Fault) and control.fault not in REPORTED:
+        return failed("not_permitted", f"a fault that is appended is one of {', '.join(sorted(REPORTED))}")
     if kind == Kind.OBSERVATION and (wrong := _wrong_observation(asked.body, control)):
         return wrong
     if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(asked.body))):
@@ -126,8 +129,7 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     context.journal.draft(kind, fields, held)
     if kind == Kind.OBSERVATION and asked.body is not None:
         context.readings.note(seq, sum(map(len, held.values())), asked.body)
-    if asked.body is not None:
-        context.uncovered.appended(seq, kind, asked.body)
+    context.uncovered.appended(seq, kind, asked.body or {})
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)

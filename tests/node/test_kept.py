@@ -240,8 +240,8 @@ def test_the_fleet_list_only_grows(tmp_path: Path) -> None:
 
 def test_a_state_is_made_once(tmp_path: Path) -> None:
     """The key is printed, kept for its owner alone, and never replaced."""
-    key = found(tmp_path, "arm-7.acme", ["127.0.0.1:7171", "[::1]:7171"], TRUST)
-    assert witness_key(tmp_path).public_key == key.public_key
+    keys = found(tmp_path, "arm-7.acme", ["127.0.0.1:7171", "[::1]:7171"], TRUST)
+    assert witness_key(tmp_path).public_key == keys.witness.public_key
     assert load(tmp_path / "mesh.toml").witness.listen == ["127.0.0.1:7171", "[::1]:7171"]
     with pytest.raises(MeshError, match="there already"):
         found(tmp_path, "arm-7.acme", ["127.0.0.1:7171"], TRUST)

@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.audit.check import check_source
-from recorder.audit.opening import open_source
 from recorder.cli import run
 from recorder.core.checkpoint import parse_checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
 from recorder.core.note import encode_base64, parse_note
-from recorder.core.trust import parse_trust
-from recorder.core.verdict import Report
 from recorder.store.layout import read_current
-from tests.node.meshes import PORT, Platform, ask, fleet, needs_namespaces, peer_of
+from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of
 
 pytestmark = needs_namespaces
 
@@ -26,16 +22,6 @@ pytestmark = needs_namespaces
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("four"), 4, needed=3) as platforms:
         yield platforms
-
-
-def checked(platform: Platform) -> Report:
-    """Verification of a running recorder's lineage under the fleet's trust file."""
-    trust = parse_trust((platform.state.parent / "fleet.trust").read_bytes())
-    source = open_source(platform.state)
-    try:
-        return check_source(source, trust=trust, workers=1)
-    finally:
-        source.close()
 
 
 def cosigned_by_all(platforms: list[Platform]) -> None:
