@@ -7,7 +7,7 @@ again beside later rounds, so that an answer which comes late still counts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from mesh.account import PATH, Account, parse_account
@@ -15,7 +15,6 @@ from mesh.exchange import OK, Answer
 from mesh.fleetlist import FleetList
 from mesh.node.ownlog import OwnLog, Run
 from mesh.node.post import Unreachable, below
-from mesh.node.present import Present
 from mesh.standing import signed_by_log
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import open_checkpoint, parse_checkpoint
@@ -40,7 +39,7 @@ class Peer(NamedTuple):
     """Who may hold heads of ours."""
 
     name: str
-    url: str
+    urls: tuple[str, ...]  # where it may answer, the likeliest first
 
 
 class Holding(NamedTuple):
@@ -57,7 +56,7 @@ class OwnHeads:
         self,
         own: OwnLog,
         fleet: FleetList,
-        peers: Callable[[], Iterable[Peer]],
+        peers: Callable[[str], Iterable[Peer]],
         post: Getter,
         aside: Callable[..., Awaitable[Any]],
         say: Callable[[str], None],
@@ -68,7 +67,7 @@ class OwnHeads:
         Args:
             own: the recorder.
             fleet: names the key of our own log.
-            peers: whom to ask now.
+            peers: whom to ask now about a platform that is ours.
             post: sends.
             aside: calls what may wait for the recorder, with its arguments.
             say: tells a person.
@@ -84,7 +83,7 @@ class OwnHeads:
         self._say = say
         self._changed = changed
         self._run: Run | None = None
-        self._answered: set[str] = set()  # URLs, since the recorder's last start
+        self._answered: set[str] = set()  # names, since the recorder's last start
         self._followed: dict[str, str] = {}  # by peer: the incarnation whose head it puts first
         self._later: asyncio.Task[None] | None = None
         self._is_permitted = True
@@ -98,7 +97,7 @@ class OwnHeads:
             self._answered.clear()
             await self._end_later()
             await self._ask(run)
-        elif self._missing() and (self._later is None or self._later.done()):
+        elif self._missing(run) and (self._later is None or self._later.done()):
             self._later = asyncio.create_task(self._ask_later(run))
 
     @property
@@ -114,8 +113,8 @@ class OwnHeads:
         """End what runs beside the rounds."""
         await self._end_later()
 
-    def _missing(self) -> list[Peer]:
-        return [one for one in self._peers() if one.url not in self._answered]
+    def _missing(self, run: Run) -> list[Peer]:
+        return [one for one in self._peers(run.line) if one.name not in self._answered]
 
     async def _end_later(self) -> None:
         later, self._later = self._later, None
@@ -133,7 +132,7 @@ class OwnHeads:
 
     async def _ask(self, run: Run) -> None:
         """Ask whoever has not answered, and tell the recorder."""
-        missing = self._missing()
+        missing = self._missing(run)
         asked = [asyncio.create_task(self._account(one, run.line)) for one in missing]
         if asked:
             await asyncio.wait(asked, timeout=ASK_S)
@@ -146,7 +145,7 @@ class OwnHeads:
             account = task.result()
             if account is None:
                 continue
-            heard.append(peer.url)
+            heard.append(peer.name)
             found += self._holdings(peer, account)
         await asyncio.gather(*asked, return_exceptions=True)
         self._note_contradiction()
@@ -155,16 +154,19 @@ class OwnHeads:
 
     async def _account(self, peer: Peer, line: str) -> Account | None:
         """What a peer holds of us; None where it did not say."""
-        try:
-            answer = await self._post.get(below(peer.url, f"{PATH}/{line}"))
-            if answer.status in _NOT_THERE:
+        for url in peer.urls:
+            try:
+                answer = await self._post.get(below(url, f"{PATH}/{line}"))
+                if answer.status in _NOT_THERE:
+                    return Account(line, {}, [], [])
+                if answer.status == OK:
+                    return parse_account(answer.body)
+            except Unreachable:
+                continue  # elsewhere; or it is asked again beside a later round
+            except FormatError as error:
+                self._say(f"what {peer.name} says of our heads cannot be read: {error}")
                 return Account(line, {}, [], [])
-            return parse_account(answer.body) if answer.status == OK else None
-        except Unreachable:
-            return None  # asked again beside a later round
-        except FormatError as error:
-            self._say(f"what {peer.name} says of our heads cannot be read: {error}")
-            return Account(line, {}, [], [])
+        return None
 
     def _holdings(self, peer: Peer, account: Account) -> list[Holding]:
         """The heads among its notes that our own key signed; others are nobody's business here."""
@@ -211,13 +213,3 @@ class OwnHeads:
             told = "" if before is None else f"{before.origin} lacks what peers hold of it; "
             self._say(f"{told}the recorder goes on as {self._run.origin}")
         self._say("peers hold ever more that the recorder lacks; a person has to look")
-
-
-def peers_of(present: Present, witnesses: Mapping[str, Sequence[str]]) -> list[Peer]:
-    """Whom one can try: witnesses, platforms, and addresses of which no name is known; each URL once."""
-    named: dict[str, Peer] = {}
-    platforms = {name: present.urls_of(name) for name in present.peers}
-    for name, urls in (*witnesses.items(), *platforms.items(), *((url, [url]) for url in present.all_urls())):
-        for url in urls:
-            named.setdefault(url.rstrip("/"), Peer(name, url))
-    return list(named.values())

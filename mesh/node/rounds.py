@@ -12,7 +12,7 @@ from mesh.fleetlist import FleetList
 from mesh.node.aside import Aside
 from mesh.node.config import Submit
 from mesh.node.crosslog import CrossLog
-from mesh.node.ownheads import OwnHeads, Peer, peers_of
+from mesh.node.ownheads import OwnHeads, Peer
 from mesh.node.ownlog import Head, OwnLog
 from mesh.node.peering import platform_of
 from mesh.node.places import MeshError
@@ -83,13 +83,8 @@ class Rounds:
         self._thread = Aside("own-log")
         self._post = Post(submit.timeout_s)
         self._wanted = asyncio.Event()
-
-        def peers() -> list[Peer]:
-            witnesses = {one.name: self._urls_of(one) for one in self.witnesses}
-            return peers_of(present, witnesses)
-
         self._cross = CrossLog(own, fleet, standings, self.aside, say)
-        self.own_heads = OwnHeads(own, fleet, peers, self._post, self.aside, say, self._wanted.set)
+        self.own_heads = OwnHeads(own, fleet, self._peers, self._post, self.aside, say, self._wanted.set)
 
     def ask_now(self) -> None:
         """Begin the next round at once, and ask also those that are left alone after failures."""
@@ -134,6 +129,20 @@ class Rounds:
         listed = self._fleet.trust.urls.get(witness.name)
         known = [] if witness.platform is None else self._present.urls_of(witness.platform)
         return list(dict.fromkeys([*([] if listed is None else [listed]), *known]))
+
+    def _peers(self, platform: str) -> list[Peer]:
+        """Who may hold heads of this platform: witnesses, other platforms, and whoever answers where we are to try."""
+        found = {
+            one.platform or one.name: Peer(one.name, tuple(self._urls_of(one)))
+            for one in self.witnesses
+            if one.platform != platform
+        }
+        for name in self._present.peers:
+            if name != platform:
+                found.setdefault(name, Peer(name, tuple(self._present.urls_of(name))))
+        known = {url for one in found.values() for url in one.urls}
+        tried = [Peer(url, (url,)) for url in self._present.all_urls() if url not in known]
+        return [one for one in (*found.values(), *tried) if one.urls]
 
     async def _round(self) -> None:
         # First: the recorder may be behind what it signed, and then nothing that it offers now is to be seen.

@@ -125,8 +125,7 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     context.journal.draft(kind, fields, held)
     if kind == Kind.OBSERVATION and asked.body is not None:
         context.readings.note(seq, sum(map(len, held.values())), asked.body)
-    if asked.body is not None:
-        context.uncovered.appended(seq, kind, asked.body)
+    context.uncovered.appended(seq, kind, asked.body or {})
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
