@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -103,10 +102,12 @@ class Node:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
+        self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
 
     async def run(self) -> int:
-        """Serve until a signal, a failed write or a fault; return the exit status."""
+        """Serve until `stop`, a failed write or a fault; return the exit status."""
         rounds = self._rounds = Rounds(self._own, self._fleet, self._key, self._present, self._config.submit, self._say)
+        self.ask_now = rounds.ask_now
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
         add_platforms(table, rounds, self._desk, self._witnessing, self._fleet)
@@ -114,10 +115,6 @@ class Node:
         parts = self._parts = self._make_parts()
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR1, rounds.ask_now)
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
@@ -132,8 +129,11 @@ class Node:
         if self._failed is not None:
             self._say(f"{self._failed}; what is held is read back at the next start")
             return EXIT_FAILED
-        self._say("stopped")
         return EXIT_OK
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
 
     def _make_parts(self) -> list[Part]:
         """What runs beside the rounds."""
