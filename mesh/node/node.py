@@ -181,6 +181,7 @@ class Node:
             "clock_trusted": self._clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
                 {
