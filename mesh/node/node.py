@@ -12,12 +12,15 @@ from typing import Any, NamedTuple, Protocol
 from mesh.fleetlist import FleetList
 from mesh.node.answering import Answering, add_logs, add_platforms, add_witness
 from mesh.node.aside import Aside
+from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
+from mesh.node.discovery import Discovery
 from mesh.node.forkfiles import count_forks
 from mesh.node.ownlog import OwnLog
 from mesh.node.peering import present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
+from mesh.node.pushes import Pushes
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
@@ -86,6 +89,8 @@ class Node:
         self._state = state
         self._config = config
         self._fleet = fleet
+        self._socket = socket
+        self._signers = signers
         self._clock = clock
         self._say = say
         self._key = _listed(signers.witness, fleet.trust.witnesses.values())
@@ -137,7 +142,20 @@ class Node:
 
     def _make_parts(self) -> list[Part]:
         """What runs beside the rounds."""
-        return []
+        parts: list[Part] = []
+        if self._config.discovery.enabled:
+            parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
+        if self._config.digest.enabled:
+            parts += self._digests()
+        return parts
+
+    def _digests(self) -> list[Part]:
+        rounds, desk = self._rounds, self._desk
+        signer = self._signers.mesh
+        speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
+        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
+        broadcast = Broadcast(self._state, self._config, self._fleet, self._present, speaker, sources, None, self._say)
+        return [broadcast, Pushes(self._socket, [broadcast.pushed])]
 
     def _fail(self, error: StoreFailedError) -> None:
         self._failed = error
@@ -160,6 +178,7 @@ class Node:
             for part in self._parts:
                 status |= part.status()
             now_s = time.monotonic()
+            self._present.age(now_s)
             if status != written or now_s >= live_at_s:
                 live = self._present.status(now_s)
                 for part in self._parts:

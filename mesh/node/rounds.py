@@ -61,9 +61,9 @@ class Rounds:
 
         """
         self.witnesses = [
-            Witness(name, key, fleet.trust.urls[name], platform_of(key, fleet))
+            Witness(name, key, (), platform_of(key, fleet))
             for name, key in fleet.trust.witnesses.items()
-            if key != ours and name in fleet.trust.urls
+            if key != ours
         ]
         self.count = 0  # rounds begun since the start that have ended, however
         self.latest: Round | None = None
@@ -116,6 +116,12 @@ class Rounds:
         """Call what may wait, on the thread of the own log."""
         return await self._thread(call, *arguments)
 
+    def _urls_of(self, witness: Witness) -> list[str]:
+        """Where it may answer: as the list says of it, then as is known of its platform."""
+        listed = self._fleet.trust.urls.get(witness.name)
+        known = [] if witness.platform is None else self._present.urls_of(witness.platform)
+        return list(dict.fromkeys([*([] if listed is None else [listed]), *known]))
+
     async def _round(self) -> None:
         latest: Head = await self.aside(self._own.latest)
         self.head, head = latest, latest.head
@@ -124,7 +130,9 @@ class Rounds:
         begun_s = time.monotonic()
         proofs = OwnProofs(self._own, latest)
         submission = Submission(head, proofs, self._post, self.aside, random.random)
-        asked = [one for one in self.witnesses if one.not_before_s <= begun_s]
+        for one in self.witnesses:
+            one.urls = self._urls_of(one)
+        asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
         for one in asked:
             one.announced(head, None if one.platform is None else self._present.held_size(one.platform, head.origin))
         until_s = begun_s + self._submit.timeout_s

@@ -1,7 +1,8 @@
 """HTTP: which path is whose, and what a peer may take of this process.
 
 One request a connection, and a connection ends `request_s` after it began, whatever it was doing: so a slow client
-costs a descriptor for that long and nothing else, and keeps nobody waiting beyond its own address's share.
+costs a descriptor for that long and nothing else, and keeps nobody waiting beyond its own address's share. Many
+addresses together keep nobody out either (`Doors`).
 """
 
 from __future__ import annotations
@@ -35,25 +36,49 @@ Respond = Callable[[str, str, bytes], Awaitable[Answer]]  # method, path, body
 
 
 class Doors:
-    """Who is connected, counted by address."""
+    """Who is connected, by address.
+
+    In a full house one goes for each that comes: a request that is not whole yet, of the address that has most of them,
+    of these the oldest. To turn newcomers away instead would let whoever has addresses and patience keep all peers out.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.open: Counter[str] = Counter()
         self.turned_away = 0
+        self._inside: dict[_Connection, str] = {}  # in the order in which they came
 
-    def enter(self, peer: str) -> bool:
-        """Count a connection; whether there is room for it."""
-        has_room = self.open.total() < self.limits.connections and self.open[peer] < self.limits.per_address
-        self.turned_away += not has_room
+    def enter(self, one: _Connection, peer: str) -> bool:
+        """Take a connection in; whether there is room for it."""
+        has_room = self.open[peer] < self.limits.per_address
+        if has_room and len(self._inside) >= self.limits.connections:
+            has_room = self._make_room()
+        if not has_room:
+            self.turned_away += 1
+            return False
         self.open[peer] += 1
-        return has_room
+        self._inside[one] = peer
+        return True
 
-    def leave(self, peer: str) -> None:
-        """Count one that ended."""
+    def leave(self, one: _Connection) -> None:
+        """Forget a connection that ended, or never came in."""
+        peer = self._inside.pop(one, None)
+        if peer is None:
+            return
         self.open[peer] -= 1
         if not self.open[peer]:
             del self.open[peer]
+
+    def _make_room(self) -> bool:
+        waiting = [one for one in self._inside if not one.is_read]
+        if not waiting:
+            return False
+        # max() takes the first of equals, which is the oldest.
+        oldest = max(waiting, key=lambda one: self.open[self._inside[one]])
+        self.turned_away += 1
+        self.leave(oldest)
+        oldest.cut()
+        return True
 
 
 class Versions:
@@ -73,31 +98,36 @@ class Versions:
 class _Connection(web.RequestHandler):
     """A connection that is counted, and that ends in time."""
 
-    __slots__ = ("_doors", "_end", "_peer")
+    __slots__ = ("_doors", "_end", "_wire", "is_read")
 
     def __init__(self, doors: Doors, server: web.Server, **settings: Any) -> None:  # noqa: ANN401 -- aiohttp's
         super().__init__(server, **settings)
+        self.is_read = False  # the whole request is here: from now on it is we who take the time
         self._doors = doors
-        self._peer = ""
+        self._wire: asyncio.Transport | None = None
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "a stream's"
+        self._wire = transport
         name = transport.get_extra_info("peername")
-        self._peer = str(name[0]) if name else ""
-        has_room = self._doors.enter(self._peer)
+        has_room = self._doors.enter(self, str(name[0]) if name else "")
         super().connection_made(transport)
         if not has_room:
             transport.abort()
             return
-        loop = asyncio.get_running_loop()
-        self._end = loop.call_later(self._doors.limits.request_s, transport.abort)
+        self._end = asyncio.get_running_loop().call_later(self._doors.limits.request_s, transport.abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._end is not None:
             self._end.cancel()
-        self._doors.leave(self._peer)
+        self._doors.leave(self)
         super().connection_lost(exc)
+
+    def cut(self) -> None:
+        """End it now."""
+        assert self._wire is not None
+        self._wire.abort()
 
 
 class HttpServer:
@@ -169,6 +199,8 @@ class HttpServer:
             if taken is None:
                 return refused(413, FormatError("body_too_large", f"at most {most} bytes are taken here"))
             body = taken
+        assert isinstance(request.protocol, _Connection), "ours"
+        request.protocol.is_read = True
         return await self._respond(method, path, body)
 
 

@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
     "compare": Verb("recorder.cli.compare", "Whether the observations of two lineages agree; names contradictions."),
     "authority": Verb("recorder.cli.authority", "Issue, revoke and rotate a fleet's credentials."),
     "identity": Verb("recorder.cli.identity", "Ask for a credential for a key, or pass on a part of one."),
+    "bridge": Verb("recorder.cli.bridge", "Have a microcontroller with its own key take part, over a serial line."),
     "mesh": Verb("recorder.cli.mesh", "Have checkpoints cosigned by peers, and cosign theirs."),
     "bench": Verb("recorder.cli.bench", "Measure what this machine and its disk can do."),
     "doctor": Verb("recorder.cli.doctor", "Check this machine: sync time, clock, permissions, disk, identity."),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.node.meshes import needs_namespaces
-from tests.node.scenarios import networks
-from tests.node.scenarios.world import Told, World, world
+from tests.node.scenarios.all import SCENARIOS
+from tests.node.scenarios.world import Scenario
 
 pytestmark = [needs_namespaces, pytest.mark.alone]
 
@@ -17,9 +16,7 @@ COUNTS = [2, 8, pytest.param(32, marks=[pytest.mark.slow, pytest.mark.timeout(90
 
 
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("scenario", [networks.rough, networks.parted, networks.flapping])
-def test_scenario(scenario: Callable[[World], Told], count: int, tmp_path: Path) -> None:
-    """The scenario's own docstring says what happens; it asserts what every honest platform holds afterwards."""
-    with world(tmp_path, count) as here:
-        told = scenario(here)
-    print(f"| {count} | {told.done} | {told.held} |")
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[one.name for one in SCENARIOS])
+def test_scenario(scenario: Scenario, count: int, tmp_path: Path) -> None:
+    """Its own docstring says what happens; it asserts what every honest platform holds afterwards."""
+    assert scenario.play(tmp_path, count).held

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +19,13 @@ from recorder.client import Recorder
 from recorder.core.entry import entry_hash
 from recorder.core.merkle import root_of
 from recorder.core.verdict import Report
-from tests.node.meshes import Platform, checked, rounds, start, write_list
-from tests.node.networks import SwitchProcess, address_of, switched
+from tests.faults.clocks import Offsets
+from tests.node.meshes import PORT, Platform, checked, rounds, start, write_list
+from tests.node.networks import DEVICE, SwitchProcess, address_of, switched
 
+OUTSIDER = "tests.node.scenarios.outsider"
+FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
+DECLARED = 3  # exit status of `lineage verify`: nothing failed, and what was lost is declared
 TIMEOUT_S = 2.0  # for one witness and checkpoint: the scenarios wait for nobody longer
 
 
@@ -32,13 +37,15 @@ class Told(NamedTuple):
 
 
 class World:
-    """Platforms at the ports 0 and up of a switch; the port behind them is an outsider's."""
+    """Platforms at the ports 0 and up of a switch; behind them the outsider's port, and one that is free."""
 
     def __init__(self, directory: Path, switch: SwitchProcess, platforms: list[Platform]) -> None:
         self.directory = directory
         self.switch = switch
         self.platforms = platforms
-        self.outside = switch.names[-1]
+        self.outside, _ = switch.names[-2:]
+        self.last_address = address_of(len(switch.names) - 1)
+        self.clock: Offsets | None = None  # of the last platform, where the scenario asked for one
         self.halves = (platforms[: len(platforms) // 2], platforms[len(platforms) // 2 :])
 
     def part(self) -> None:
@@ -70,19 +77,39 @@ class World:
                 return made
         raise AssertionError(f"after {at_most} rounds some hold less than {wanted}")
 
-    def attack(self, program: str, *arguments: str, stdin: str = "") -> str:
-        """Run a program in the outsider's namespace; what it prints."""
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.outside, sys.executable, "-c", program, *arguments],
-            input=stdin, capture_output=True, text=True, check=False, timeout=100,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def add_outside(self, count: int) -> None:
+        """Give the outsider so many addresses more."""
+        for number in range(count):
+            address = f"10.77.0.{FIRST_OUTSIDE + number}/24"
+            subprocess.run(["ip", "-n", self.outside, "address", "add", address, "dev", DEVICE], check=True)
 
-    @property
-    def outsider(self) -> str:
-        """Address of the outsider."""
-        return address_of(len(self.platforms))
+    @contextmanager
+    def under_attack(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run `outsider` with these arguments in the outsider's namespace, until the block ends or it does."""
+        attack = subprocess.Popen(
+            ["ip", "netns", "exec", self.outside, sys.executable, "-m", OUTSIDER, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with attack:
+            try:
+                yield attack
+            except BaseException:
+                attack.kill()
+                raise
+
+    def attack(self, *arguments: str, stdin: str = "") -> list[str]:
+        """Run `outsider` to its end; the lines that it prints."""
+        with self.under_attack(*arguments) as attack:
+            said, _ = attack.communicate(stdin, timeout=100)
+        assert attack.returncode == 0, said
+        return said.splitlines()
+
+    def post(self, platform: Platform, bodies: Sequence[bytes], path: str = "add-checkpoint") -> list[str]:
+        """What a platform answers the outsider: status and name of the error of each body."""
+        lines = "\n".join(base64.b64encode(body).decode() for body in bodies)
+        return self.attack("post", f"http://{platform.address}:{PORT}/{path}", stdin=lines)
 
 
 def _signed(status: dict[str, Any]) -> set[str]:
@@ -119,15 +146,13 @@ def forks_of(platform: Platform) -> list[str]:
     return [fork.origin for _, fork in forks_in(platform.mesh / FORKS, fleet_held(platform.mesh))]
 
 
-def held_by_all(
-    honest: Sequence[Platform], *, logs: Sequence[Platform] | None = None, forked: Collection[str] = ()
-) -> str:
+def held_by_all(honest: Sequence[Platform], *, forked: Collection[str] = (), reborn: Collection[Platform] = ()) -> str:
     """Assert what every honest platform holds; a sentence that says it.
 
     Of each log the head that this log had cosigned last, and it is a head of what the recorder truly has; proofs of the
     forks named, and of none else; a lineage of its own that verifies, with every other one among the witnesses.
     """
-    truth = {one: leaves_of(one) for one in (honest if logs is None else logs)}
+    truth = {one: leaves_of(one) for one in honest}
     for peer in honest:
         standings = standings_of(peer)
         for one, leaves in truth.items():
@@ -140,32 +165,49 @@ def held_by_all(
         assert sorted(set(forks_of(peer))) == sorted(forked), peer.name
     others = len(truth) - 1
     for peer in honest:
-        report = verified(peer)
+        report = verified(peer, has_lost=peer in reborn)
         assert report.notes["witnesses"] >= others, f"{peer.name}: {report.notes}"
     fork = f"the fork of {', '.join(forked)} and no other" if forked else "no fork"
-    return (
-        f"each of {len(honest)}: the latest head of all {others} others, {fork}; its lineage verifies, cosigned by them"
-    )
+    return f"each of {len(honest)}: the latest head of every other one, {fork}; its lineage verifies, cosigned by all {others} of them"
 
 
-def verified(platform: Platform) -> Report:
-    """Verification of a running recorder's lineage, which has to pass."""
+def verified(platform: Platform, *, has_lost: bool) -> Report:
+    """Verification of a running recorder's lineage, which has to pass; a loss that it states is none of a check."""
     report = checked(platform)
-    assert (report.integrity, report.witnessing, report.exit_status()) == ("pass", "pass", 0), (
-        f"{platform.name}: {report}"
-    )
+    assert (report.integrity, report.witnessing) == ("pass", "pass"), f"{platform.name}: {report}"
+    assert report.exit_status() in ({0, DECLARED} if has_lost else {0}), f"{platform.name}: {report}"
     return report
 
 
+class Scenario(NamedTuple):
+    """What happens, and what has to be done before the platforms start."""
+
+    act: Callable[[World], Told]
+    prepare: Callable[[World], None] | None = None
+    dishonest: int = 0  # platforms beside those that are counted
+
+    def play(self, directory: Path, count: int) -> Told:
+        """With so many honest platforms; what it tells."""
+        with world(directory, count + self.dishonest, prepare=self.prepare) as here:
+            return self.act(here)
+
+    @property
+    def name(self) -> str:
+        return self.act.__name__
+
+
 @contextmanager
-def world(directory: Path, count: int, *, seed: int = 5, prepare: Any = None) -> Iterator[World]:
-    """So many platforms that run, and an outsider; `prepare` is called with the platforms before they start."""
-    with switched(count + 1, seed) as switch, ExitStack() as undo:
-        platforms = [Platform(directory, at, name, TIMEOUT_S) for at, name in enumerate(switch.names[:-1])]
+def world(
+    directory: Path, count: int, *, seed: int = 5, prepare: Callable[[World], None] | None = None
+) -> Iterator[World]:
+    """So many platforms that run, and an outsider; `prepare` is called before they start."""
+    with switched(count + 2, seed) as switch, ExitStack() as undo:
+        platforms = [Platform(directory, at, name, TIMEOUT_S) for at, name in enumerate(switch.names[:count])]
         for one in platforms:
             undo.callback(one.stop)
         write_list(platforms, needed=max(1, count // 2))
+        here = World(directory, switch, platforms)
         if prepare is not None:
-            prepare(platforms)
+            prepare(here)
         start(platforms)
-        yield World(directory, switch, platforms)
+        yield here
