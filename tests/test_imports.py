@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
-            *("recorder.cli.mesh_look", "recorder.cli.mesh_options"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
         ),
         ("recorder.", "mesh."),
     ),
@@ -74,7 +74,7 @@ PARTS = {
     **dict.fromkeys(
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
-            *("recorder.cli.mesh_look", "recorder.cli.mesh_options"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
         ),
         "recorder.cli",
     ),

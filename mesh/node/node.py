@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -114,9 +113,10 @@ class Node:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
+        self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
 
     async def run(self) -> int:
-        """Serve until a signal, a failed write or a fault; return the exit status."""
+        """Serve until `stop`, a failed write or a fault; return the exit status."""
         rounds = self._rounds = Rounds(
             *(self._own, self._fleet, self._key, self._present, self._standings, self._config.submit, self._say)
         )
@@ -127,10 +127,7 @@ class Node:
         add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR1, self._ask_now)
+        self.ask_now = self._ask_all_now
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
@@ -145,8 +142,11 @@ class Node:
         if self._failed is not None:
             self._say(f"{self._failed}; what is held is read back at the next start")
             return EXIT_FAILED
-        self._say("stopped")
         return EXIT_OK
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
@@ -193,7 +193,7 @@ class Node:
     async def _cosigned(self, origin: str) -> Answer:
         return await self._witnessing(self._desk.checkpoint, origin)
 
-    def _ask_now(self) -> None:
+    def _ask_all_now(self) -> None:
         self._rounds.ask_now()
         self._following.ask_now()
 
@@ -243,6 +243,7 @@ class Node:
             "clock_trusted": self._clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
                 {
