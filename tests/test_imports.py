@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     "recorder.cli.mesh": ("recorder.", "mesh."),
     "recorder.cli.bridge": ("recorder.", "firmware_bridge."),
@@ -67,6 +68,7 @@ PARTS = {
     "recorder.cli.demo": "recorder.cli",
     "recorder.cli.mesh": "recorder.cli",
     "recorder.cli.bridge": "recorder.cli",
+    "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
 }
 
