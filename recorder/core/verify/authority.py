@@ -134,9 +134,9 @@ class Authority:
         if who is not None and who[1] == seq and claims is not None:
             self._whos.note(seq, claims)
         if kind == _ACTUATION:
-            if self._policies.in_force is not None or self._holdings.by_kid:
-                self._acted(header, claims)
-            return self._use(header) if self._permits else None
+            # Of most entries nothing is asked: no cycle under a policy, and nobody who could confirm.
+            is_asked = self._permits or self._holdings.by_kid or self._policies.in_force is not None
+            return self._acted(header, claims) if is_asked else None
         if kind in _BATCHES:
             return self._batch(entry, claims)
         if kind == Kind.CYCLE:
@@ -163,11 +163,11 @@ class Authority:
         """Judge what waited for a later entry; only of a whole lineage."""
         self._effects.finish(self._mono_ns)
 
-    def _acted(self, header: Header, claims: bytes | None) -> None:
-        """Note what devices may confirm: asked only where a policy or a device's credential is known."""
+    def _acted(self, header: Header, claims: bytes | None) -> Acting | None:
         self._devices.acted(header)
         if is_due(header, bundle := self._under(header)):
             self._effects.acted(header, confirm_by_ms(claims), bundle)
+        return self._use(header) if self._permits else None
 
     def _never_came(self, header: Header) -> None:
         if header.kind == Kind.GAP:
