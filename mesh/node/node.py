@@ -227,6 +227,7 @@ class Node:
                 "open": self._server.doors.open.total(),
                 "turned_away": self._server.doors.turned_away,
             },
+            "own_heads": rounds.own_heads.status(),
             "forks": count_forks(self._state / FORKS),
         }
 
