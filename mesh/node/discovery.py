@@ -32,7 +32,7 @@ from recorder.core.keys import kid
 from recorder.core.note import VerifierKey, is_key_name
 
 LOOK_S = 5.0  # how soon an interface that came is used
-ASK_AFTER_S = (0.0, 1.0, 3.0, 9.0)  # questions after a start, and after interfaces came
+ASK_AFTER_S = (0.0, 1.0, 3.0, 9.0, 30.0, 90.0)  # questions after a start, and after interfaces came
 ASK_EVERY_S = 300.0  # beside them; what is found is forgotten after twice as long
 WANTED_MAX = 64  # instances that wait to be looked at; a flood takes the places of strangers, not those of the list
 RESOLVE_MS = 1_000
