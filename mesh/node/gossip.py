@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from mesh.exchange import OK, Answer
 from mesh.fleetlist import FleetList
-from mesh.histories import Told
+from mesh.histories import NAMES_MAX, Told
 from mesh.node.archives import Archives
 from mesh.node.forkbook import ForkBook
 from mesh.node.peers import Conduct, Peers
@@ -127,12 +127,12 @@ class Gossip:
     async def _with(self, url: str) -> None:
         source = self._source(url)
         try:
-            await self._forks_of(source)
-            told = await source.heads()
+            heads = await source.heads()
             self.counts["answered"] += 1
-            self.counts["heads"] += len(told)
+            self.counts["heads"] += len(heads.told)
+            await self._forks_of(source, heads.forks)
             notes = NOTES_MAX
-            for one in told:
+            for one in heads.told:
                 notes -= await self._compare(source, one)
                 if notes <= 0:
                     self.counts["put_off"] += 1
@@ -144,8 +144,10 @@ class Gossip:
         except OSError:
             return  # said by `Archives`
 
-    async def _forks_of(self, source: Source) -> None:
-        unknown = set(await source.forks()) - set(self._forks.names()) - self._seen.keys()
+    async def _forks_of(self, source: Source, names: list[str]) -> None:
+        if len(names) >= NAMES_MAX:
+            names = await source.forks()
+        unknown = set(names) - set(self._forks.names()) - self._seen.keys()
         for name in sorted(unknown)[:FORKS_MAX]:
             self._seen[name] = None
             if len(self._seen) > SEEN_MAX:

@@ -63,7 +63,7 @@ class LogPaths:
     async def _heads(self, _: re.Match[str]) -> Answer:
         told = [] if self._rounds.head is None else [told_of(self._rounds.head.note)]
         told += await self._archives.call(self._told)
-        return Answer(OK, TEXT_TYPE, encode_heads(told))
+        return Answer(OK, TEXT_TYPE, encode_heads(told, self._forks.names()))
 
     def _told(self) -> list[Told]:
         """Of all archives, those begun last first: what is over changes no more."""

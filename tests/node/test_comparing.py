@@ -118,7 +118,9 @@ def test_a_proof_that_proves_nothing_is_refused_and_its_bearer_left_alone(tmp_pa
         assert first.forks.names() == []
 
         def lies(path: str, answer: Answer) -> Answer:
-            return answer._replace(status=200, body=b"ab" * 32 + b"\n") if "/forks" in path else answer
+            if path == "/heads":
+                return answer._replace(body=b"fork " + b"ab" * 32 + b"\n" + answer.body)
+            return answer._replace(status=200, body=b"nonsense") if "/forks/" in path else answer
 
         second.lie = lies
         await first.compare()
