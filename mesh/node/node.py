@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -114,10 +113,13 @@ class Node:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
+        self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
 
     async def run(self) -> int:
-        """Serve until a signal, a failed write or a fault; return the exit status."""
-        rounds = self._rounds = Rounds(self._own, self._fleet, self._key, self._present, self._config.submit, self._say)
+        """Serve until `stop`, a failed write or a fault; return the exit status."""
+        rounds = self._rounds = Rounds(
+            *(self._own, self._fleet, self._key, self._present, self._standings, self._config.submit, self._say)
+        )
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
         parts = self._parts = self._make_parts(table)
@@ -125,10 +127,7 @@ class Node:
         add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR1, self._ask_now)
+        self.ask_now = self._ask_all_now
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
@@ -143,8 +142,11 @@ class Node:
         if self._failed is not None:
             self._say(f"{self._failed}; what is held is read back at the next start")
             return EXIT_FAILED
-        self._say("stopped")
         return EXIT_OK
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
@@ -191,7 +193,7 @@ class Node:
     async def _cosigned(self, origin: str) -> Answer:
         return await self._witnessing(self._desk.checkpoint, origin)
 
-    def _ask_now(self) -> None:
+    def _ask_all_now(self) -> None:
         self._rounds.ask_now()
         self._following.ask_now()
 
@@ -207,12 +209,15 @@ class Node:
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _standings(self) -> list[tuple[str, Standing]]:
+        return await self._witnessing(self._desk.standings)
+
     async def _write_often(self) -> None:
         """Keep the status file: where anything changed, and what is live every 10 s.  A card wears by writing."""
         written: dict[str, Any] | None = None
         live_at_s = 0.0
         while True:
-            status = self._status(await self._witnessing(self._desk.standings))
+            status = self._status(await self._standings())
             for part in self._parts:
                 status |= part.status()
             now_s = time.monotonic()
@@ -238,6 +243,7 @@ class Node:
             "clock_trusted": self._clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
                 {

@@ -21,6 +21,7 @@ from mesh.node.peerlog import PeerLog
 from mesh.node.places import FORKS, LOGS
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
+from mesh.standing import Standing
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.errors import FormatError
 from recorder.core.tiles import TileTree
@@ -75,7 +76,7 @@ class Node:
         self.following = Following(self.state, FLEET, self.forks, self.table, own, self._settings, self.said.append)
         log = OwnLog(self.state / "no-recorder.sock", self.state / LOGS, FLEET, self.said.append)
         present = present_of(FLEET, Discovery(), None)
-        self._rounds = Rounds(log, FLEET, None, present, Submit(), self.said.append)
+        self._rounds = Rounds(log, FLEET, None, present, _no_standings, Submit(), self.said.append)
         answering = Answering(lambda _: None)
         LogPaths(log, self._rounds, self.archives, self.forks, _not_cosigned).add_to(answering)
 
@@ -157,3 +158,7 @@ def together(story: Callable[[list[Node]], Awaitable[None]], several: list[Node]
                 await one.stop()
 
     asyncio.run(run())
+
+
+async def _no_standings() -> list[tuple[str, Standing]]:
+    return []
