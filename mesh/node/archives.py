@@ -92,16 +92,16 @@ class Archives:
                 if time.monotonic() - saved_s >= self._save_s:
                     saved_s = time.monotonic()
                     await self.call(self._store.keep)
-                self._told(None)
-            except OSError as error:
-                self._told(f"archives: {error}; they go on from what is durable")
-                await asyncio.sleep(self._save_s)  # a disk that is full is not asked again at once
+                    self.trouble = None
+            except OSError:
+                await asyncio.sleep(self._save_s)  # said by `call`; a disk that is full is not asked again at once
 
     async def call(self, use: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `use` takes
         """Use the store on its thread; after an error of the disk it goes on from what is durable."""
         try:
             return await self._aside(use, *arguments)
-        except OSError:
+        except OSError as error:
+            self._told(f"archives: {error}; they go on from what is durable")
             await self._aside(self._store.forget)
             raise
 
@@ -125,10 +125,8 @@ class Archives:
 
     async def close(self) -> None:
         """Make all durable and end."""
-        try:
+        with suppress(OSError):  # said by `call`
             await self.call(self._store.keep)
-        except OSError as error:
-            self._told(f"archives: {error}")
         self._aside.close()
 
     async def account(self, platform: str) -> Account:
@@ -152,8 +150,8 @@ class Archives:
                 for one in summaries
             ],
             "refused_incarnations": self._store.refused,
-            "digests": dict(self.counts),
-            "trouble": self.trouble,
+            "archive_digests": dict(self.counts),
+            "archive_trouble": self.trouble,
         }
 
     def _learned(self, origin: str, first: int, hashes: list[bytes], notes: list[bytes]) -> bool:
@@ -212,7 +210,7 @@ class Archives:
         size, root = says.head.size, says.head.root
         return any(rung.head.size == size and rung.head.root == root for rung in heads)
 
-    def _told(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self.trouble:
+    def _told(self, trouble: str) -> None:
+        if trouble != self.trouble:
             self._say(trouble)
         self.trouble = trouble

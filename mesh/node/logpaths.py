@@ -117,6 +117,8 @@ class LogPaths:
             await self._archives.prove([proof], "told by a peer")
         except FormatError as error:
             return refused(422, error)
+        except OSError:  # said by `Archives`
+            return refused(503, FormatError("forks_busy", "it could not be kept here"))
         return Answer(OK, TEXT_TYPE, b"kept\n")
 
     def _may_verify(self) -> bool:

@@ -136,7 +136,8 @@ class Pulling:
                 except (NotKeptError, OSError):
                     return False  # it has moved on meanwhile, or an error of the disk that `Archives` says
             self.counts["failed"] += 1
-            await self._suspect(told, note, asked, reason)
+            with suppress(OSError):
+                await self._suspect(told, note, asked, reason)
             return False
 
     async def fill(self, origin: str) -> None:
