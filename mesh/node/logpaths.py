@@ -80,7 +80,7 @@ class LogPaths:
         if cosigned.status != UNKNOWN:
             return cosigned
         try:
-            return Answer(OK, TEXT_TYPE, await self._archives.call(self._archives.store.note_held, origin))
+            return Answer(OK, TEXT_TYPE, await self._archives.call(self._archives.store.note, origin))
         except NotKeptError:
             return cosigned
 

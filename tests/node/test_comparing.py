@@ -52,7 +52,8 @@ def test_two_histories_are_found_by_every_peer_within_two_rounds(
                 assert verify_fork(parse_fork(text), FLEET.trust).origin == ORIGIN
             assert len([said for said in one.said if "FORK" in said]) == 1
         before = [one.log().size for one in peers]
-        await peers[0].archives.learn(ORIGIN, before[0], ONE[before[0] : 8_500], [note_of(ONE[:8_500])])
+        end = before[0] + 100
+        await peers[0].archives.learn(ORIGIN, before[0], ONE[before[0] : end], [note_of(ONE[:end])])
         await rounds(peers, 1)
         assert [one.log().size for one in peers] == before
         assert all(one.following.status()["answered_wrongly"] == [] for one in peers)
