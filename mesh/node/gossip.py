@@ -173,19 +173,23 @@ class Gossip:
         if told.head.size > held.size:
             await self._pulling.follow(told, told.note(log.key), [source.url])
             return 1
-        if not await self._archives.call(self._is_beside, told):
+        is_beside = await self._archives.call(self._is_beside, told)
+        if is_beside is None:  # what would be needed was dropped here: another peer has to show it
+            await self._pulling.follow(told, told.note(log.key), [])
+            return 1
+        if not is_beside:
             return 0
         found = await self._archives.call(self._archives.store.contradiction, told, told.note(log.key))
         await self._archives.prove([] if found is None else [found], f"by comparing with {source.url}")
         return 1
 
-    def _is_beside(self, told: Told) -> bool:
-        """On the thread of the archives: whether a head of at most the proved size is of another history."""
+    def _is_beside(self, told: Told) -> bool | None:
+        """On the thread of the archives: whether a head of no more than is proved is of another history; None: unknown."""
         try:
             return self._archives.store.get(told.head.origin).root_at(told.head.size) != told.head.root
         except NotKeptError:
-            self.counts["not_compared"] += 1  # what would be needed was dropped here; a peer that has it compares
-            return False
+            self.counts["not_kept"] += 1
+            return None
 
     async def _post(self, url: str, text: bytes) -> None:
         with suppress(Unreachable):
