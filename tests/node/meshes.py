@@ -48,7 +48,7 @@ class Platform:
         self.name = f"arm-{at}"
         self.address = address_of(at)
         self.network = network
-        self.state = make_state(directory / self.name, append='["mark", "evidence"]')
+        self.state = make_state(directory / self.name, append='["mark", "evidence", "observation"]', more="mesh = true")
         config = self.state / "recorder.toml"
         config.write_text(config.read_text().replace('"arm-7"', f'"{self.name}"'))
         self.mesh = directory / f"{self.name}-mesh"

@@ -118,6 +118,7 @@ def test_an_unknown_platform_is_listed_and_never_trusted(tmp_path: Path) -> None
         assert {each["name"] for each in status["strangers"]} == {f"acme/{stranger.name}"}
         assert [each["platform"] for each in status["present"]] == [f"acme/{second.name}"]
         assert status["digests"]["received"]["digest_stranger"] > 0
+        wait_until(lambda: row(stranger, first)["urls"])
         stranger.mark()
         assert stranger.round()["latest"]["cosigned"] == 0
         assert any("404 origin_unknown" in each["last"] for each in stranger.status()["peers"])

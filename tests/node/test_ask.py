@@ -66,7 +66,8 @@ def test_all_agree_on_what_a_platform_recorded(three: list[Platform]) -> None:
     size = first.status()["latest"]["size"]
     by_trust: tuple[str | Path, ...] = ("--trust", first.state.parent / "fleet.trust", *urls(three))
     log: dict[str, Any] = {}
-    for whom in ((*by_list(three), "--discover"), by_trust, ("--state", first.mesh, *urls(three))):
+    by_state: tuple[str | Path, ...] = ("--state", first.mesh, *urls(three))
+    for whom in ((*by_list(three), "--discover"), by_trust, by_state):
         told = parsed(three[1], "acme/arm-0", "--range", f"0-{size}", *whom)
         (log,) = told["logs"]
         (head,) = log["heads"]
