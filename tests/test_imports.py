@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     **dict.fromkeys(
         (
@@ -79,6 +80,7 @@ PARTS = {
         "recorder.cli",
     ),
     "recorder.cli.bridge": "recorder.cli",
+    "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
 }
 

@@ -23,6 +23,8 @@ from mesh.node.sources import Source
 
 REQUEST_S = 10.0
 STATUS_EVERY_S = 1.0
+AWAY_S = 30.0  # who was not heard for as long has appeared
+TOGETHER_S = 1.0  # in which others may appear too
 
 
 class Following:
@@ -72,10 +74,20 @@ class Following:
         loop = asyncio.get_running_loop()
         forks.tell(lambda: loop.call_soon_threadsafe(self.gossip.found))
         self._kept: dict[str, Any] = {}
+        self._heard: dict[str, float] = {}  # by platform of the fleet list, when its last digest came
+        self._appeared: asyncio.TimerHandle | None = None
 
     def take(self, says: Digest, note: bytes | None) -> None:
-        """Take a digest; see `Archives.take`."""
+        """Take a digest; see `Archives.take`.  With a platform that was away histories are compared at once."""
         self.archives.take(says, note)
+        platform, now_s = says.origin.rpartition("/")[0], time.monotonic()
+        if now_s - self._heard.get(platform, -AWAY_S) >= AWAY_S and self._appeared is None:
+            self._appeared = asyncio.get_running_loop().call_later(TOGETHER_S, self._compare)
+        self._heard[platform] = now_s
+
+    def _compare(self) -> None:
+        self._appeared = None
+        self.gossip.ask_now()
 
     def ask_now(self) -> None:
         """Compare with all peers at once."""
@@ -87,6 +99,8 @@ class Following:
         try:
             await asyncio.gather(*works)
         finally:
+            if self._appeared is not None:
+                self._appeared.cancel()
             await self._post.close()
             await self.archives.close()
 

@@ -127,7 +127,7 @@ class Node:
         add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
-        self.ask_now = self._ask_now
+        self.ask_now = self._ask_all_now
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
@@ -193,7 +193,7 @@ class Node:
     async def _cosigned(self, origin: str) -> Answer:
         return await self._witnessing(self._desk.checkpoint, origin)
 
-    def _ask_now(self) -> None:
+    def _ask_all_now(self) -> None:
         self._rounds.ask_now()
         self._following.ask_now()
 
