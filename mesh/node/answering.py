@@ -59,6 +59,7 @@ def add_witness(table: Answering, desk: WitnessDesk, aside: Aside, fleet: FleetL
     table.post("/add-checkpoint", lambda body: aside(desk.add_checkpoint, body))
     table.post("/add-incarnation", lambda body: aside(desk.add_incarnation, body))
     table.get("/held", lambda _: aside(desk.held))
+    table.get("/(?P<digest>[0-9a-f]{64})/checkpoint", lambda found: aside(desk.monitored, found["digest"]))
 
     async def listed(_: re.Match[str]) -> Answer:
         return Answer(OK, TEXT_TYPE, fleet.note)

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.mesh.fleet import ROOT_KEY
-from tests.node.meshes import PORT, Platform, fleet, needs_namespaces
+from tests.node.meshes import PORT, Platform, ask, fleet, needs_namespaces
 from tests.running import wait_until
 
 pytestmark = needs_namespaces
@@ -84,6 +85,21 @@ def test_all_agree_on_what_a_platform_recorded(three: list[Platform]) -> None:
     assert f"head of {size} entries, root" in said
     assert "cosigned by arm-1 of all on 20" in said
     assert f"entry 0-{log['entries'][0]['held'][0]['hash'][:8]}: held by http://" in said
+
+
+MONITORED = """
+import urllib.request
+by_origin, by_hash = (urllib.request.urlopen({url!r} + path, timeout=10).read() for path in {paths!r})
+print(by_origin == by_hash, by_hash.count(b"\\n"))
+"""
+
+
+def test_a_monitor_is_given_the_latest_head(three: list[Platform]) -> None:
+    """By the hash of its origin, as tlog-witness has it: signed by the log, and cosigned by this witness alone."""
+    origin = three[0].status()["latest"]["origin"]
+    paths = [f"log/{origin}/checkpoint", f"{sha256(origin.encode()).hexdigest()}/checkpoint"]
+    url = f"http://{three[1].address}:{PORT}/"
+    assert ask(three[2], MONITORED.format(url=url, paths=paths)) == "True 6\n"
 
 
 def test_what_cannot_be_asked(three: list[Platform], tmp_path: Path) -> None:
