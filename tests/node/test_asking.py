@@ -49,6 +49,7 @@ class Shelf(NamedTuple):
     tree: Sequence[bytes] = ()
     account: bytes | None = None
     forks: Sequence[bytes] = ()
+    gives: bytes | None = None  # in the place of each proof that it lists
     origin: str = ORIGIN
 
     async def respond(self, _method: str, path: str, _body: bytes) -> Answer:
@@ -65,7 +66,7 @@ class Shelf(NamedTuple):
         elif path == "/forks":
             found = "".join(f"{name}\n" for name in listed).encode()
         elif path.startswith("/forks/"):
-            found = listed.get(path.removeprefix("/forks/"))
+            found = self.gives or listed.get(path.removeprefix("/forks/"))
         if found is None:
             return refused(404, FormatError("path_unknown", path))
         return Answer(OK, TEXT_TYPE, found)
@@ -177,7 +178,9 @@ def fork() -> ForkProof:
 def test_a_fork_that_a_peer_keeps_is_told() -> None:
     """Also where all heads that are shown agree, and although somebody lists it before and does not give it; once."""
     text = fork().encode()
-    liar = Shelf()._replace(forks=[text[:-1]])
+    liar = Shelf(forks=[text], gives=text[:-1])
+    histories = [peer(LEAVES[:400])._replace(forks=[text]), peer(BESIDE[:400], serves=())]
+    assert only(asked(*histories)).forks == [fork()], "found by itself, and told"
     for shelves in (
         (peer(LEAVES)._replace(forks=[text]),),
         (liar, peer(LEAVES)._replace(forks=[text]), Shelf(forks=[text])),
