@@ -21,7 +21,7 @@ from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.logpaths import LogPaths
-from mesh.node.ownlog import OwnLog
+from mesh.node.ownlog import CLIENT, OwnLog
 from mesh.node.peering import present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
 from mesh.node.pushes import Pushes
@@ -161,11 +161,13 @@ class Node:
         rounds, desk = self._rounds, self._desk
         signer = self._signers.mesh
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
-        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
+        pushes = Pushes(self._socket, CLIENT, self._say)
+        sources = Sources(self._clock, self._witnessing, lambda: pushes.origin, lambda: rounds.head, desk.standings)
         broadcast = Broadcast(
             self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
         )
-        return [broadcast, Pushes(self._socket, [broadcast.pushed])]
+        pushes.add(broadcast.pushed)
+        return [broadcast, pushes]
 
     def _follow(self, table: Answering) -> Following:
         """What is kept of peers' logs."""
