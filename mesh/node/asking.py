@@ -30,7 +30,7 @@ from mesh.node.post import Post
 from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import ForkProof, parse_fork, verify_fork
-from recorder.core.limits import TILE_WIDTH
+from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.note import VerifierKey
 from recorder.core.trust import Trust
 
@@ -39,6 +39,7 @@ RANGE_MAX = 65_536  # entries: 256 tiles of each peer
 LOGS_MAX = 64  # incarnations of one platform
 HEADS_MAX = 256  # of one log and peer
 TREES_MAX = 3  # heads of one log and peer that it is asked to serve a tree of
+CLAIMS_MAX = 64  # requests to one peer for hashes that no head covers; 32 would do for the range
 FORKS_MAX = 16  # proofs of forks that one peer may list
 PEERS_MAX = 256
 STEPS = 4  # what is asked of one peer after the other: platform and forks, heads, tiles to compare, tiles of the range
@@ -199,9 +200,7 @@ class _Asking:
             if head.standing == "unproved":
                 await self._compare(head, largest, answer)
         if span is not None:
-            await asyncio.gather(
-                *(self._entries([one for one in trees if one.peer is peer], answer, span) for peer in peers)
-            )
+            await asyncio.gather(*(self._hashes(peer, trees, answer, span) for peer in peers))
         return answer
 
     def _opened(self, peer: Asked, note: bytes, key: VerifierKey) -> OpenedCheckpoint | None:
@@ -231,6 +230,24 @@ class _Asking:
                 answer.forks.append(fork)
             return
         head.why = "; ".join(reasons) or "nobody serves a longer tree"
+
+    async def _hashes(self, peer: Asked, trees: Iterable[PeerTree], answer: LogAnswer, span: Range) -> None:
+        """All that a peer has of a range."""
+        await self._entries([one for one in trees if one.peer is peer], answer, span)
+        proved = answer.held.get(peer.label, {})
+        first = next((seq for seq in range(*span) if seq not in proved), span[1])
+        claimed: dict[int, bytes] = {}
+        for _ in range(CLAIMS_MAX):
+            if first >= span[1] or peer.version is None:
+                break
+            body = await peer.get(f"log/{answer.origin}/hashes/{first}-{span[1]}", self._bounds)
+            if not body or len(body) % HASH_BYTES or len(body) > (span[1] - first) * HASH_BYTES:
+                break
+            told = [body[at : at + HASH_BYTES] for at in range(0, len(body), HASH_BYTES)]
+            claimed |= {seq: value for seq, value in enumerate(told, first) if seq not in proved}
+            first += len(told)
+        if claimed:
+            answer.claimed[peer.label] = claimed
 
     async def _entries(self, trees: Iterable[PeerTree], answer: LogAnswer, span: Range) -> None:
         """Take the hashes of a range that a peer can prove under heads that it showed."""
