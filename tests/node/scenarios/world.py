@@ -27,6 +27,7 @@ OUTSIDER = "tests.node.scenarios.outsider"
 FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
 DECLARED = 3  # exit status of `lineage verify`: nothing failed, and what was lost is declared
 TIMEOUT_S = 2.0  # for one witness and checkpoint: the scenarios wait for nobody longer
+LARGE, LARGE_TIMEOUT_S = 16, 6.0  # where so many share two cores, an answer takes its time
 
 
 class Told(NamedTuple):
@@ -202,7 +203,8 @@ def world(
 ) -> Iterator[World]:
     """So many platforms that run, and an outsider; `prepare` is called before they start."""
     with switched(count + 2, seed) as switch, ExitStack() as undo:
-        platforms = [Platform(directory, at, name, TIMEOUT_S) for at, name in enumerate(switch.names[:count])]
+        timeout_s = TIMEOUT_S if count < LARGE else LARGE_TIMEOUT_S
+        platforms = [Platform(directory, at, name, timeout_s) for at, name in enumerate(switch.names[:count])]
         for one in platforms:
             undo.callback(one.stop)
         write_list(platforms, needed=max(1, count // 2))
