@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from firmware_bridge.places import CREDENTIAL, BridgeError
+from firmware_bridge.places import CREDENTIAL, HOLDER, BridgeError
 from recorder.core import credential
 from recorder.core.credential import Credential
 from recorder.core.errors import FormatError
+from recorder.core.scope import ANY
+from recorder.store.layout import StateLock, replace_file
 
 ROLE = "actuator"
 
@@ -28,6 +31,24 @@ def read_credential(state: Path) -> Credential:
         raise BridgeError(f"cannot read {path}: {error}") from error
     check_role(held)
     return held
+
+
+def bring(state: Path, held: Credential, actuators: Sequence[str]) -> None:
+    """Expect the device with this credential from now on.
+
+    Raises:
+        BridgeError: it is of another role, or of other actuators.
+
+    """
+    check_role(held)
+    named = held.terms.scope.actuators
+    if lacking := [name for name in actuators if named != ANY and name not in named]:
+        raise BridgeError(f"the credential of {held.terms.subject} is not for {', '.join(lacking)}")
+    lock = StateLock(state, HOLDER)
+    try:
+        replace_file(state / CREDENTIAL, held.signed.raw, 0o644)
+    finally:
+        lock.close()
 
 
 def check_role(held: Credential) -> None:

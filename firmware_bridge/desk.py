@@ -7,14 +7,16 @@ the order in which the link told what they hold.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from firmware_bridge import entries
+from firmware_bridge.entries import EventAct
 from firmware_bridge.line.confirmations import Signed
 from firmware_bridge.line.happenings import Clock, Condition, Trouble
 from firmware_bridge.places import BridgeError
 from recorder.client.session import Answer, Outgoing
-from recorder.core.devicegap import Missing
+from recorder.core.deviceframe import Event
+from recorder.core.devicegap import Missing, Place
 from recorder.core.errors import Impossible
 from recorder.core.messages import Failed, Status
 from recorder.core.protocol import body_of
@@ -29,10 +31,32 @@ Told = Signed | Missing | Trouble | Clock
 class Desk:
     """One link's entries: `put` what it tells, send what is `due`, give back the answers."""
 
-    def __init__(self, device_kid: bytes, port: str, actuators: Sequence[str]) -> None:
+    def __init__(
+        self,
+        device_kid: bytes,
+        port: str,
+        actuators: Sequence[str],
+        platform: str,
+        events: Mapping[int, str],
+        event_before: Place | None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            device_kid: of the device's key.
+            port: its name, in faults.
+            actuators: of the device.
+            platform: of the recorder.
+            events: action class of each event's code that is an act of its own.
+            event_before: the last such event that is in the lineage.
+
+        """
+        self.trouble: str | None = None  # an event that the recorder did not take
         self.recorded_frames = self.recorded_entries = 0
         self.conditions: dict[str, int] = {}
         self._kid, self._port, self._actuators = device_kid, port, list(actuators)
+        self._platform, self._events, self._event_before = platform, events, event_before
+        self._offset_us: int | None = None  # CLOCK_BOOTTIME less the device's clock, of this boot
         self._waiting: deque[Told | Outgoing] = deque()
         self._hashes: OrderedDict[int, bytes | None] = OrderedDict()
         self._under_way = 0
@@ -53,10 +77,12 @@ class Desk:
     def began(self, boot: int, now_us: int) -> None:
         """A session is up: its clock is recorded soon."""
         self._boot, self._best, self._clock_due_us = boot, None, now_us
+        self._offset_us = None
 
     def put(self, told: Told) -> None:
         """Take what is to be recorded, behind all before it."""
         if isinstance(told, Clock):
+            self._offset_us = told.sent_us - told.tick_us
             width_us = told.answered_us - told.sent_us
             if self._best is None or width_us < self._best.answered_us - self._best.sent_us:
                 self._best = told
@@ -96,10 +122,13 @@ class Desk:
             BridgeError: the recorder does not take it, and will not later.
 
         """
+        self._under_way -= 1
         if answer.status is not Status.OK:
+            if isinstance(answer.outgoing.token, EventAct):
+                self.trouble = f"an event of class {answer.outgoing.token.action_class} was not taken: {answer.body}"
+                return None  # the batch that proves it follows all the same
             failed = body_of(answer.body, Failed)
             raise BridgeError(_advice(failed, answer.outgoing, self._actuators))
-        self._under_way -= 1
         self.recorded_entries += 1
         token = answer.outgoing.token
         if isinstance(token, Signed):
@@ -112,20 +141,33 @@ class Desk:
                 return [told]
             case Signed():
                 entry, unknown = entries.batch(told, self._hashes.__getitem__)
+                acts = [*self._acts(told)]
                 if not unknown:
-                    return [entry]
+                    return [*acts, entry]
                 listed = ", ".join(map(str, unknown[:8]))
                 trouble = Trouble(
                     Condition.UNKNOWN_COMMIT, f"commits of entries {listed}: not what the lineage has there"
                 )
                 self.conditions[trouble.condition.value] = self.conditions.get(trouble.condition.value, 0) + 1
-                return [entries.fault(self._port, trouble), entry]
+                return [*acts, entries.fault(self._port, trouble), entry]
             case Missing():
                 return [entries.gap(told, self._actuators)]
             case Trouble():
                 return [entries.fault(self._port, told)]
             case _:
                 raise Impossible(f"{told!r} was not made ready when it came")
+
+    def _acts(self, signed: Signed) -> Iterator[Outgoing]:
+        """Events that are acts of their own, but for those that a process before this one has recorded."""
+        for frame in signed.frames:
+            place = Place(frame.boot, frame.seq)
+            body = frame.body
+            if not isinstance(body, Event) or body.event not in self._events:
+                continue
+            if self._event_before is None or place > self._event_before:
+                at_us = frame.tick_us + (self._offset_us or 0)
+                act = EventAct(self._events[body.event], self._actuators, self._platform)
+                yield entries.event(frame, body, act, max(0, at_us) * entries.NS_PER_US)
 
 
 def _advice(failed: Failed, request: Outgoing, actuators: Sequence[str]) -> str:

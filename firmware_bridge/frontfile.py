@@ -17,7 +17,7 @@ from firmware_bridge.places import FRONT, SESSIONS
 
 def write_front(state: Path, front: Front) -> None:
     """Replace it.  Raises OSError."""
-    _replace(state / FRONT, msgspec.json.encode(front))
+    replace_unsynced(state / FRONT, msgspec.json.encode(front))
 
 
 def read_front(state: Path, origin: str) -> Front | None:
@@ -31,7 +31,7 @@ def read_front(state: Path, origin: str) -> Front | None:
 
 def write_sessions(state: Path, sessions: dict[str, bytes]) -> None:
     """Replace it.  Raises OSError."""
-    _replace(state / SESSIONS, json.dumps({name: held.hex() for name, held in sessions.items()}).encode())
+    replace_unsynced(state / SESSIONS, json.dumps({name: held.hex() for name, held in sessions.items()}).encode())
 
 
 def read_sessions(state: Path) -> dict[str, bytes]:
@@ -43,7 +43,8 @@ def read_sessions(state: Path) -> dict[str, bytes]:
         return {}
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_unsynced(path: Path, content: bytes) -> None:
+    """Have a reader meet the old file or the new one.  Raises OSError."""
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)

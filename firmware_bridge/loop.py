@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from firmware_bridge.desk import Desk
 from firmware_bridge.frontfile import write_front
-from firmware_bridge.known import Memory
-from firmware_bridge.line.confirmations import Known, Signed
+from firmware_bridge.line.confirmations import Signed
 from firmware_bridge.line.happenings import Arrived, Clock, Happening, Trouble, Up
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.states import State
 from firmware_bridge.port import Port, PortGoneError
-from firmware_bridge.session import READS, RECORDS, Recorder, page_of, read_request
+from firmware_bridge.recording import Recording
+from firmware_bridge.status import write_status
 from recorder.client.connection import boottime_ns
 from recorder.client.wake import Wake
-from recorder.core import messages
-from recorder.core.deviceframe import PREV_BYTES
-from recorder.core.entry import entry_hash
-from recorder.core.protocol import body_of
 
+US_PER_MS = 1_000
 TICK_MS = 20  # what of a link goes by the clock
 RETRY_PORT_US = 250_000
 FRONT_EVERY_US = 10_000_000
+STATUS_EVERY_US = 1_000_000
 OUTPUT_MAX_BYTES = 16_384  # waiting for a port that takes nothing; what is more is lost, as on any line
 CLOSING_US = 1_000_000  # for what is on its way to the recorder at the end
 
@@ -37,56 +36,52 @@ class Loop:
         state: Path,
         port: str,
         baud: int,
-        recorder: Recorder,
         link: Link,
-        desk: Desk,
-        memory: Memory,
+        recording: Recording,
+        device_kid: bytes,
         wake: Wake,
         say: Callable[[str], None],
     ) -> None:
-        self._state, self._path, self._baud = state, port, baud
-        self._recorder, self._link, self._desk, self._memory = recorder, link, desk, memory
+        self._state, self._path, self._baud, self._kid = state, port, baud, device_kid
+        self._link, self._recording = link, recording
         self._wake, self._say = wake, say
         self._port: Port | None = None
         self._port_trouble: str | None = None  # told once, until the port is there again
-        self._open_at_us = 0
+        self._open_at_us = self._front_at_us = self._status_at_us = 0
         self._out = b""
         self._poll = select.poll()
         self._polled: dict[int, int] = {}
-        self._is_readable = self._reading = False
-        self._front_at_us = 0
-        self._seq = self._seq_before = 0  # below these, all of ours was answered
+        self._is_readable = False
+        self._boot: int | None = None
         self._recorder_trouble: str | None = None
+        self._status: dict[str, Any] = {}
 
-    def run(self, stopping: Callable[[], bool], seq: int) -> None:
-        """Serve; entries below `seq` have been taken.
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Serve.
 
         Raises:
             BridgeError: the recorder does not take what it must.
             AnewError: it has begun another log.
 
         """
-        self._seq = self._seq_before = seq
-        now_us = _now_us()
+        now_us = boottime_ns() // 1000
         while not stopping():
-            self._turn(now_us, TICK_MS)
-            now_us = _now_us()
+            self._turn_port(now_us)
+            self._turn_recorder(now_us)
+            self._write(now_us)
+            self._keep(now_us)
+            self._wait(self._wait_ms(now_us))
+            now_us = boottime_ns() // 1000
         self._hang_up()
+        asking = self._recording.asking
+        if asking is not None:
+            asking.closing()
         until_us = now_us + CLOSING_US
-        while not self._desk.is_idle and self._recorder.is_ready and now_us < until_us:
-            self._turn_recorder()
+        while not self._recording.is_idle and self._recording.recorder.is_ready and now_us < until_us:
+            self._turn_recorder(now_us)
             self._wait(TICK_MS)
-            now_us = _now_us()
-        self._keep_front()
-
-    def _turn(self, now_us: int, wait_ms: int) -> None:
-        self._turn_port(now_us)
-        self._turn_recorder()
-        self._write(now_us)
-        if now_us >= self._front_at_us + FRONT_EVERY_US:
-            self._keep_front()
-            self._front_at_us = now_us
-        self._wait(wait_ms)
+            now_us = boottime_ns() // 1000
+        self._keep(now_us + FRONT_EVERY_US)
 
     # The port.
 
@@ -126,24 +121,28 @@ class Loop:
         if self._port is not None:
             self._port.close()
             self._link.closed()
+            self._recording.down()
         self._port, self._out, self._is_readable = None, b"", False
 
     def _take(self, happenings: list[Happening], now_us: int) -> None:
+        recording = self._recording
         for happened in happenings:
             match happened:
                 case Up(boot, _):
                     self._say(f"the device has shown its key: boot {boot}")
-                    self._desk.began(boot, now_us)
-                case Arrived():
-                    pass
+                    self._boot = boot
+                    self._take(recording.up(boot, now_us), now_us)
+                case Arrived(frame):
+                    if recording.asking is not None:
+                        self._take(recording.asking.asked(frame, now_us), now_us)
                 case Trouble(condition, detail):
                     self._say(f"{condition.value}: {detail}")
-                    self._desk.put(happened)
+                    recording.desk.put(happened)
                 case Signed() | Clock():
-                    self._desk.put(happened)
+                    recording.desk.put(happened)
                 case _:
                     self._say(f"gap: {happened.reason}")
-                    self._desk.put(happened)
+                    recording.desk.put(happened)
 
     def _write(self, now_us: int) -> None:
         if self._port is None:
@@ -158,63 +157,55 @@ class Loop:
             except PortGoneError as gone:
                 self._lost(gone, now_us)
 
-    # The recorder.
+    # The recorder, and what is kept.
 
-    def _turn_recorder(self) -> None:
-        now_ns = boottime_ns()
-        for connection in self._recorder.connections:
-            connection.advance(now_ns)
-        for answer in self._recorder.of(RECORDS).read(now_ns):
-            durable = self._desk.answered(answer)
-            self._seq = max(self._seq, body_of(answer.body, messages.Receipt).seq + 1)
-            if isinstance(durable, Signed):
-                self._link.recorded(durable)
-                self._memory.went_on(Known(durable.boot, durable.last + 1, durable.frames[-1].leaf[:PREV_BYTES]))
-            elif durable is not None:
-                self._memory.went_on(Known(*durable.until, None))
-        self._look_up(now_ns)
-        records = self._recorder.of(RECORDS)
-        for request in self._desk.due(records.session.room):
-            records.session.give(request)
-        for connection in self._recorder.connections:
-            connection.write()
-        if self._recorder.trouble != self._recorder_trouble:
-            self._recorder_trouble = self._recorder.trouble
-            self._say(self._recorder_trouble or "the recorder is back")
+    def _turn_recorder(self, now_us: int) -> None:
+        self._take(self._recording.turn(boottime_ns(), now_us), now_us)
+        trouble = self._recording.recorder.trouble
+        if trouble != self._recorder_trouble:
+            self._recorder_trouble = trouble
+            self._say(trouble or "the recorder is back")
 
-    def _look_up(self, now_ns: int) -> None:
-        """Ask for entries that are confirmed and that we know only a part of the hash of."""
-        reads = self._recorder.of(READS)
-        for answer in reads.read(now_ns):
-            self._reading = False
-            page = page_of(answer)
-            if page is None:
-                continue
-            seq = answer.outgoing.token
-            assert isinstance(seq, int)
-            for place, (raw, _) in enumerate(page[1]):
-                self._desk.learn(seq + place, entry_hash(raw))
-            if not page[1]:
-                self._desk.learn(seq, None)
-        wanted = self._desk.wanted()
-        if wanted is not None and not self._reading:
-            reads.session.give(read_request(wanted))
-            self._reading = True
+    def _keep(self, now_us: int) -> None:
+        if now_us >= self._front_at_us + FRONT_EVERY_US:
+            self._front_at_us = now_us
+            write_front(self._state, self._recording.front())
+        if now_us >= self._status_at_us + STATUS_EVERY_US:
+            self._status_at_us = now_us
+            status = self._describe()
+            if status != self._status:  # a card wears by writing
+                self._status = status
+                write_status(self._state, {**status, "utc_s": int(time.time())})
 
-    def _keep_front(self) -> None:
-        """Note where a next process may begin to read.
+    def _describe(self) -> dict[str, Any]:
+        desk, memory, asking = self._recording.desk, self._recording.memory, self._recording.asking
+        return {
+            "port": self._path,
+            "baud": self._baud,
+            "kid": self._kid.hex(),
+            "link": self._link.state.value,
+            "boot": self._boot,
+            "next": memory.front.next if memory.front is not None else 0,
+            "frames": desk.recorded_frames,
+            "entries": desk.recorded_entries,
+            "conditions": dict(desk.conditions),
+            "answers": dict(asking.answers) if asking is not None else {},
+            "trouble": desk.trouble or (asking.trouble if asking is not None else None),
+            "recorder_trouble": self._recorder_trouble,
+        }
 
-        That is where we were the last time: what was asked of the recorder since may stand between there and here.
-        """
-        origin = self._recorder.hello.origin if self._recorder.hello is not None else ""
-        write_front(self._state, self._memory.front_at(origin, self._seq_before))
-        self._seq_before = self._seq
+    # Waiting.
+
+    def _wait_ms(self, now_us: int) -> int:
+        asking = self._recording.asking
+        next_us = asking.next_us if asking is not None else None
+        return TICK_MS if next_us is None else max(0, min(TICK_MS, (next_us - now_us) // US_PER_MS))
 
     def _wait(self, most_ms: int) -> None:
         wanted = {self._wake.fd: select.POLLIN}
-        if self._port is not None and not self._desk.is_full:
+        if self._port is not None and not self._recording.desk.is_full:
             wanted[self._port.fileno()] = select.POLLIN | (select.POLLOUT if self._out else 0)
-        for connection in self._recorder.connections:
+        for connection in self._recording.recorder.connections:
             if (interest := connection.interest()) is not None:
                 wanted[interest[0]] = interest[1]
         for descriptor in self._polled.keys() - wanted.keys():
@@ -228,7 +219,3 @@ class Loop:
                 self._wake.clear()
             elif self._port is not None and descriptor == self._port.fileno() and ready != select.POLLOUT:
                 self._is_readable = True
-
-
-def _now_us() -> int:
-    return boottime_ns() // 1000

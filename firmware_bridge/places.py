@@ -17,6 +17,7 @@ CREDENTIAL = "credential"
 SESSIONS = "sessions.json"
 FRONT = "front.json"
 STATUS = "status.json"
+HOLDER = "a running `lineage bridge run`; stop it first"
 
 
 class BridgeError(LineageError):

@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from firmware_bridge.asking import Asking
 from firmware_bridge.config import Config, load
 from firmware_bridge.credentialfile import read_credential
 from firmware_bridge.desk import Desk
+from firmware_bridge.following import Following
 from firmware_bridge.frontfile import read_front, write_front
 from firmware_bridge.known import Memory
 from firmware_bridge.line.link import Link
 from firmware_bridge.loop import Loop
-from firmware_bridge.places import CONFIG, AnewError
-from firmware_bridge.session import Recorder
+from firmware_bridge.places import CONFIG, HOLDER, AnewError
+from firmware_bridge.recording import Recording
+from firmware_bridge.session import COMMITS, FOLLOWS, Recorder
 from recorder.client.answers import Hello
 from recorder.client.wake import Wake
 from recorder.core.credential import Credential
@@ -24,7 +27,6 @@ from recorder.core.keys import kid
 from recorder.store.layout import StateLock
 
 EXIT_OK, EXIT_FAILED = 0, 1
-HOLDER = "a running `lineage bridge run`; stop it first"
 NONCE_BYTES = 16
 
 
@@ -80,8 +82,11 @@ def _serve(
     hello = recorder.greet(stop, _say)
     if hello is None:
         return EXIT_OK
-    memory, size = _learned(state, hello, credential.terms.key, recorder, stop)
     device = settings.device
+    numbers = [recorder.number(name, stop) for name in device.actuators]
+    memory, size = _learned(state, hello, credential.terms.key, recorder, stop)
+    if stop():
+        return EXIT_OK
     link = Link(
         credential.terms.key,
         hello.origin,
@@ -90,11 +95,19 @@ def _serve(
         batch_frames=device.batch_frames,
         batch_ms=device.batch_ms,
     )
-    desk = Desk(kid(credential.terms.key), port, device.actuators)
-    loop = Loop(state, port, baud, recorder, link, desk, memory, stop.wake, _say)
+    device_kid = kid(credential.terms.key)
+    desk = Desk(device_kid, port, device.actuators, hello.platform, settings.events.classes, memory.event)
+    asking = following = None
+    if settings.cycle is not None:
+        session = recorder.of(COMMITS).session
+        asking = Asking(settings.cycle, device_kid, device.actuators, memory, link, session)
+    if device.receipts:
+        following = Following(recorder.of(FOLLOWS), {number for number in numbers if number is not None})
+    recording = Recording(recorder, link, desk, memory, asking, following, size)
+    loop = Loop(state, port, baud, link, recording, device_kid, stop.wake, _say)
     known = "nothing" if memory.front is None else f"boot {memory.front.boot} up to frame {memory.front.next}"
     _say(f"on {port} for {', '.join(device.actuators)}; of this device {hello.origin} has {known}")
-    loop.run(stop, size)
+    loop.run(stop)
     _say("stopped")
     return EXIT_OK
 

@@ -15,8 +15,8 @@ from recorder.client.session import Answer, Outgoing, Session, outgoing
 from recorder.core.messages import Failed, Status, Verb
 from recorder.core.protocol import body_of
 
-RECORDS, COMMITS, READS = "records", "commits", "reads"
-WINDOWS = {RECORDS: 64, COMMITS: 64, READS: 1}
+RECORDS, COMMITS, READS, FOLLOWS = "records", "commits", "reads", "follows"
+WINDOWS = {RECORDS: 64, COMMITS: 64, READS: 1, FOLLOWS: 2}
 READ_MAX_BYTES = 60_000
 READ_AGAIN = {"busy", "read_failed"}
 LOOK_NS = 200_000_000
@@ -26,7 +26,7 @@ _PAGE: Any = Page
 
 
 class Recorder:
-    """Three sessions, so that what waits for one need holds up no other."""
+    """Four sessions, so that what waits for one need holds up no other."""
 
     def __init__(self, socket: Path, client: str, state: Path) -> None:
         """Make it without connecting; sessions of the process before this one are resumed.
@@ -101,20 +101,45 @@ class Recorder:
                 yield seq + place, raw, beside
             seq = next_seq
 
+    def number(self, actuator: str, stopping: Callable[[], bool]) -> int | None:
+        """The number of an actuator; None where we are to stop.
+
+        Raises:
+            BridgeError: the configuration does not let us act for it.
+
+        """
+        answer = self._ask(outgoing(Verb.DECLARE_ACTUATOR, actuator), stopping)
+        if answer is None:
+            return None
+        if answer.status is not Status.OK:
+            failed = body_of(answer.body, Failed)
+            raise BridgeError(
+                f"the recorder gives {actuator!r} no number: {failed.error}: {failed.detail}; recorder.toml: actuators"
+            )
+        number: int = body_of(answer.body, int)
+        return number
+
     def _read(self, seq: int, stopping: Callable[[], bool]) -> Page:
+        while True:
+            answer = self._ask(read_request(seq), stopping)
+            if answer is None:
+                return seq, []
+            page = page_of(answer)
+            if page is not None:
+                return page
+
+    def _ask(self, request: Outgoing, stopping: Callable[[], bool]) -> Answer | None:
+        """Ask and wait, over reconnects; None where we are to stop."""
         connection = self.of(READS)
-        connection.session.give(read_request(seq))
+        connection.session.give(request)
         while not stopping():
             now_ns = boottime_ns()
             connection.advance(now_ns)
             connection.write()
             for answer in connection.read(now_ns):
-                page = page_of(answer)
-                if page is not None:
-                    return page
-                connection.session.give(read_request(seq))
+                return answer
             _wait((connection,), LOOK_NS)
-        return seq, []
+        return None
 
     def _greeted_on(self, name: str) -> Callable[[Hello], None]:
         def greeted(hello: Hello) -> None:

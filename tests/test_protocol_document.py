@@ -176,6 +176,7 @@ def test_errors_and_reasons() -> None:
         "message_malformed",
         "schema_malformed",
         "observation_malformed",
+        "peer_heads_malformed",
     }
     assert {row[0] for row in rows_of(TEXT, "| error | when | do |")} == said
     names = ("gate/table.py", "writer/opening.py", "writer/cycles.py", "writer/commits.py")

@@ -22,6 +22,7 @@ class Condition(Enum):
     CHAIN_BROKEN = "chain_broken"
     SIGNATURE_BROKEN = "signature_broken"
     FLOODED = "flooded"  # more frames without a signature than are held
+    BEHIND = "behind"  # it does not take what it is told, or too slowly
     UNPLUGGED = "unplugged"  # the port is not there, or it went away: told by who holds it, as the next one
     PORT_REFUSED = "port_refused"  # the port is there and cannot be had
     UNKNOWN_COMMIT = "unknown_commit"  # it confirms what the lineage does not have: told by who records

@@ -21,7 +21,7 @@ _Value = TypeVar("_Value")
 STRANGERS_MAX = 64
 STRANGER_S = 600.0  # since when a stranger is forgotten that is not seen again
 ADDRESSES_MAX = 8  # of one platform, beside those of list and configuration
-ADDRESS_S = 600.0
+ADDRESS_S = 600.0  # twice as long as discovery waits between its questions
 HELD_MAX = 256  # of one platform: as many heads as its digests say in turn
 NAME_MAX = 128  # of what a stranger calls itself
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -68,7 +68,7 @@ class Witness:
 
     name: str
     key: VerifierKey
-    url: str
+    urls: Sequence[str]  # where it may answer
     platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
     failures: int = 0  # in a row
@@ -77,6 +77,11 @@ class Witness:
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
     version: str | None = None  # of the mesh protocol, as it last stated; None of a witness that does not speak it
+
+    @property
+    def url(self) -> str | None:
+        """Where to ask: at the first address, and after each failure at the next."""
+        return self.urls[self.failures % len(self.urls)] if self.urls else None
 
     def announced(self, head: Checkpoint, size: int | None) -> None:
         """Note what a digest of its platform said that it holds, so that the first proof begins there.
@@ -139,7 +144,9 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
 
 async def _asked(witness: Witness, submission: Submission) -> Step:
     """Send until there is a step that is an end."""
-    head = submission.head
+    head, url = submission.head, witness.url
+    if url is None:
+        return Later("no address of it is known")
     attempt = Attempt(witness.sizes.get(head.origin, 0))
     if attempt.old > head.size:
         attempt = Attempt(0)  # it answers with what it holds: perhaps less than it once did
@@ -153,7 +160,7 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 body = await submission.aside(submission.proofs.add_checkpoint, attempt)
                 path, form = "add-checkpoint", TEXT
             case Show(attempt):
-                held = await _held(witness, submission)
+                held = await _held(url, submission)
                 try:
                     body = await submission.aside(submission.proofs.add_incarnation, held)
                 except FormatError as error:
@@ -167,19 +174,19 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 return step
             case _:
                 return step
-        answer = await submission.send.send(below(witness.url, path), body, form)
+        answer = await submission.send.send(below(url, path), body, form)
         witness.version = answer.version
         step = after(attempt, answer, head, witness.key, int(time.time()))
 
 
-async def _held(witness: Witness, submission: Submission) -> dict[str, int]:
-    answer = await submission.send.get(below(witness.url, HELD))
+async def _held(url: str, submission: Submission) -> dict[str, int]:
+    answer = await submission.send.get(below(url, HELD))
     if answer.status != OK:
         return {}  # then only an incarnation that names the very head it holds can be shown
     try:
         return parse_held(answer.body)
     except FormatError as error:
-        raise Unreachable(f"{witness.url}: {error}") from None
+        raise Unreachable(f"{url}: {error}") from None
 
 
 def _told(step: Step, head: Checkpoint) -> str:

@@ -105,6 +105,11 @@ def check_source(
         remarks["evidence_older"] = evidence.older
     if evidence.forks_left:
         remarks["evidence_forks_left"] = evidence.forks_left
+    if evidence.heads:
+        remarks["peer_heads"] = evidence.heads
+    if evidence.heads_untrusted:
+        remarks["peer_heads_untrusted"] = len(evidence.heads_untrusted)
+        remarks["peer_heads_untrusted_first"] = evidence.heads_untrusted[0]
     if isinstance(source, BundleSource) and not source.is_recorded:
         remarks["unsigned_bundle"] = 1
     report = replace(report, notes={**report.notes, **remarks}, forks=judged.shown)

@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 from recorder.audit.forked import BroughtFork
 from recorder.audit.source import Held, LineageSource, kind_of
-from recorder.core.checkpoint import open_checkpoint
+from recorder.core import peerheads
+from recorder.core.checkpoint import open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import parse_fork
 from recorder.core.kinds import Kind
-from recorder.core.note import ED25519, VerifierKey
+from recorder.core.note import ED25519, VerifierKey, parse_note
+from recorder.core.peerheads import notes_in
 from recorder.core.trust import Trust
 from recorder.core.verify.held import Values, body_of
 from recorder.store.errors import StoreError
@@ -24,6 +26,8 @@ KEPT_MAX = 1_024  # of the newest: one for each minute of 17 hours
 
 
 FORKS_KEPT_MAX = 64
+UNTRUSTED_KEPT_MAX = 100
+PEER_HEADS = peerheads.CLAIM.encode()
 
 
 class Evidence(NamedTuple):
@@ -34,6 +38,8 @@ class Evidence(NamedTuple):
     older: int  # good heads before those in `notes`
     forks: list[BroughtFork]  # the first proofs that a log has two histories; not verified
     forks_left: int  # more than those
+    heads: int  # of peers, in observations, that a log of the trust file signed
+    heads_untrusted: list[int]  # seqs of entries with others, each once, the first of them
 
 
 def gather(source: LineageSource, identity: bytes | None, trust: Trust | None) -> Evidence:
@@ -42,17 +48,23 @@ def gather(source: LineageSource, identity: bytes | None, trust: Trust | None) -
     Who may append evidence could append a note that is none: it is counted and says nothing against the lineage.
     """
     if trust is None or not (trust.witnesses or trust.logs):
-        return Evidence([], 0, 0, [], 0)
+        return Evidence([], 0, 0, [], 0, 0, [])
     log = None
     if trust.witnesses and identity is not None and source.is_whole:
         log = VerifierKey.derive(source.origin, ED25519, identity)
     notes: deque[bytes] = deque(maxlen=KEPT_MAX)
     forks: list[BroughtFork] = []
-    good = unusable = forks_left = 0
+    good = unusable = forks_left = heads = 0
+    untrusted: list[int] = []
     try:
         with closing(source.read(0)) as entries:
             for held in entries:
-                if kind_of(held.raw) != Kind.EVIDENCE:
+                kind = kind_of(held.raw)
+                if kind == Kind.OBSERVATION and held.claims and PEER_HEADS in held.claims:
+                    trusted, others = _judged_heads(held, trust)
+                    heads += trusted
+                    untrusted += [held.seq] if others and len(untrusted) < UNTRUSTED_KEPT_MAX else []
+                if kind != Kind.EVIDENCE:
                     continue
                 body = _body(held)
                 if log is not None and isinstance(note := body.get(CLAIM), bytes):
@@ -70,7 +82,27 @@ def gather(source: LineageSource, identity: bytes | None, trust: Trust | None) -
                         forks_left += 1
     except (StoreError, FormatError):
         pass  # the verification reads the same, and reports it with its place
-    return Evidence(list(notes), unusable, good - len(notes), forks, forks_left)
+    return Evidence(list(notes), unusable, good - len(notes), forks, forks_left, heads, untrusted)
+
+
+def _judged_heads(held: Held, trust: Trust) -> tuple[int, int]:
+    """How many of an entry's peers' heads their logs signed by the trust file, and how many not."""
+    signed = others = 0
+    try:
+        notes = notes_in(_body(held))
+    except FormatError:
+        return 0, 1
+    for note in notes:
+        try:
+            origin = parse_checkpoint(parse_note(note).text).origin
+            identity = trust.identity_of(origin)
+            if identity is not None:
+                open_checkpoint(note, VerifierKey.derive(origin, ED25519, identity))
+        except FormatError:
+            identity = None
+        signed += identity is not None
+        others += identity is None
+    return signed, others
 
 
 def _is_cosigned(note: bytes, log: VerifierKey, trust: Trust) -> bool:

@@ -105,6 +105,12 @@ def _remarks(report: Report) -> list[str]:
         )
     if count := report.notes.get("evidence_forks_left"):
         remarks.append(f"{count:,} more fork proofs of evidence entries were not checked")
+    if count := report.notes.get("peer_heads_untrusted"):
+        first = report.notes["peer_heads_untrusted_first"]
+        remarks.append(
+            f"{count:,} observation entries, the first of them {first}, hold heads of peers that no log of the trust "
+            f"file signed"
+        )
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
         remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")

@@ -63,7 +63,7 @@ def table_of(config: Config) -> Table:
     )
 
 
-def context_of(state: Path, config: Config, journal: Journal) -> Context:
+def context_of(state: Path, config: Config, journal: Journal, identity: Signer) -> Context:
     """What the writer knows at a start: the policy that was in force goes on, else the configured table.
 
     Raises:
@@ -76,7 +76,13 @@ def context_of(state: Path, config: Config, journal: Journal) -> Context:
     authorities = Authorities.restore(trusted_roots(state), held.credentials.values(), held.matrix, held.revocations)
     platform = f"{config.platform.fleet}/{config.platform.name}"
     required = config.recorder.require_policy
-    return Context(journal, table, platform, authorities=authorities, engine=Cel, require_policy=required)
+    return Context(
+        *(journal, table, platform),
+        authorities=authorities,
+        engine=Cel,
+        identity_key=identity.public_key,
+        require_policy=required,
+    )
 
 
 def trusted_roots(state: Path) -> tuple[VerifierKey, ...]:
@@ -120,7 +126,7 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
     store = begun.store
     try:
         journal = Journal(store, identity, clock, randomness)
-        context = context_of(state, config, journal)
+        context = context_of(state, config, journal, identity)
         write_boot(context, identity, begun.previous, randomness, begun.confirmed_by)
         if store.lineage.name != read_current(state):
             # Only now: if we crash before this, the older copy is noticed again; after it, what it lacks is on record.

@@ -81,7 +81,7 @@ def begin(
     store = create_store(lineage, origin, config.store.segment_mib * 1024 * 1024)
     try:
         journal = Journal(store, identity, clock, randomness)
-        boot.write_boot(boot.context_of(state, config, journal), identity, found.previous, randomness)
+        boot.write_boot(boot.context_of(state, config, journal, identity), identity, found.previous, randomness)
         journal.draft(Kind.STOP, {15: [REASON]})
         journal.move(Op.STOP)
         journal.tick()

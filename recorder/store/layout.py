@@ -8,6 +8,7 @@ STATE/peer-heads               heads that peers hold and the lineage in force do
 STATE/current                  the incarnation in force: 16 hex digits and a line feed
 STATE/lineages/INCARNATION/    one lineage: its head file and its segments
     head                       last checkpoint that left the recorder
+    covered                    how far evidence covers it, for status (writer.uncovered)
     segments/00000001/         one LMDB environment: data.mdb, lock.mdb; once sealed, summary.json (store.summary)
 """
 
@@ -29,6 +30,7 @@ CURRENT = "current"
 PEER_HEADS = "peer-heads"
 LINEAGES = "lineages"
 HEAD = "head"
+COVERED = "covered"
 SEGMENTS = "segments"
 DATA = "data.mdb"
 SUMMARY = "summary.json"

@@ -45,6 +45,7 @@ class Bridge:
 
     def restart(self) -> None:
         """Start it."""
+        self._before = len(self.said) if self._said.exists() else 0
         with self._said.open("ab") as said:
             self.process = subprocess.Popen(self._command, stderr=said, env=dict(os.environ))
 
@@ -52,6 +53,11 @@ class Bridge:
     def said(self) -> str:
         """All that it has said."""
         return self._said.read_text()
+
+    @property
+    def is_up(self) -> bool:
+        """The device has shown its key to this process."""
+        return "has shown its key" in self.said[self._before :]
 
     def kill(self) -> None:
         """Kill -9."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hwsim.firmware.device import Device as Core
 from hwsim.firmware.messages import Commit, Grant
 from tests.frames import DEVICE
@@ -34,6 +36,13 @@ class Simulated:
             self._now_us = int(words[0])
         elif verb == "full":
             self._full = words[0] != "0"
+        elif verb == "noise":
+            chance, left = Random(int(words[0])), int(words[1])
+            while left:
+                size = min(left, chance.randrange(1, 4096))
+                core.received(chance.randbytes(size), self._now_us)
+                left -= size
+            return core.noise
         elif verb == "confirm":
             seq, outcome, at_once = map(int, words[:3])
             commit = Commit(seq, 0, seq.to_bytes(16, "big"))

@@ -94,7 +94,7 @@ def test_heads_of_ones_own_are_confirmed(tmp_path: Path) -> None:
     """Heads that the log leads to change nothing, wherever their tiles lie: in memory, in the live segment, in sealed ones."""
     with Running(made(tmp_path)) as running:
         notes = [mark(running, 3)]
-        notes.append(mark(running, 300))
+        notes.append(mark(running, 256 - head_of(notes[0]).size))  # the last leaf of a tile is the last of a segment
         with Recorder(running.socket) as client:
             client.seal()
         notes.append(mark(running, 5))
@@ -330,3 +330,23 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
         running.__exit__()
     assert head_of(lost).origin in [one[0] for one in first_boot(state).previous]
     assert verify(state) in {0, DECLARED}
+
+
+ORIGIN, ROOT = "acme/arm-7/0123456789abcdef", bytes([1]) * 32
+
+
+@pytest.mark.parametrize(
+    ("named", "is_named"),
+    [
+        ([], False),
+        ([Previous(ORIGIN, 5, ROOT)], True),
+        ([Previous(ORIGIN, 6, ROOT)], True),
+        ([Previous(ORIGIN, 4, ROOT)], False),
+        ([Previous(ORIGIN, 9, None)], False),
+        ([Previous("acme/arm-7/fedcba9876543210", 9, ROOT)], False),
+        ([Previous(ORIGIN, 4, ROOT), Previous(ORIGIN, 7, ROOT)], True),
+    ],
+)
+def test_named_is_what_a_witness_can_see_continued(named: list[Previous], is_named: bool) -> None:
+    """With a root, and no fewer entries than the head has."""
+    assert peerheads.is_named(Checkpoint(ORIGIN, 5, ROOT), named) is is_named

@@ -43,22 +43,28 @@ needs_namespaces = pytest.mark.skipif(
 class Platform:
     """A recorder and its mesh; rounds are made when a test asks for one, never by themselves."""
 
-    def __init__(self, directory: Path, at: int, network: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, directory: Path, at: int, network: str, timeout_s: float = 5.0, listen: str = "0.0.0.0") -> None:
         self.at = at
         self.name = f"arm-{at}"
         self.address = address_of(at)
         self.network = network
-        self.state = make_state(directory / self.name, append='["mark", "evidence"]')
+        self.state = make_state(directory / self.name, append='["mark", "evidence", "observation"]', more="mesh = true")
         config = self.state / "recorder.toml"
         config.write_text(config.read_text().replace('"arm-7"', f'"{self.name}"'))
         self.mesh = directory / f"{self.name}-mesh"
         trust = f"root {ROOT_KEY}\nquorum none\n".encode()
-        self.keys = found(self.mesh, f"{self.name}.acme", [f"0.0.0.0:{PORT}"], trust)
+        self.keys = found(self.mesh, f"{self.name}.acme", [f"{listen}:{PORT}"], trust)
         self.configure("witness", clock='"operator"')
         self.configure("submit", interval_s=3600.0, timeout_s=timeout_s)
+        self.configure("digest", interval_s=0.2)
         self.environment: dict[str, str] = {}  # of both processes, beside ours
         self.recorder: Running | None = None
         self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its mesh answers."""
+        return f"http://{self.address}:{PORT}/"
 
     @property
     def log_line(self) -> str:
@@ -189,10 +195,10 @@ def peer_of(status: dict[str, Any], platform: Platform) -> dict[str, Any]:
     return next(one for one in status["peers"] if one["name"] == platform.name)
 
 
-def write_list(platforms: Sequence[Platform], needed: int) -> None:
+def write_list(platforms: Sequence[Platform], needed: int, *, has_urls: bool = True) -> None:
     """Give all of them the list of all of them; `needed` witnesses are a quorum."""
     policy = [one.log_line for one in platforms]
-    policy += [f"witness {one.name} {one.keys.witness} http://{one.address}:{PORT}/" for one in platforms]
+    policy += [f"witness {one.name} {one.keys.witness}{' ' * has_urls}{one.url * has_urls}" for one in platforms]
     policy += [f"group all {needed} {' '.join(one.name for one in platforms)}", "quorum all", ""]
     keys = [f"mesh {one.keys.mesh}" for one in platforms]
     note = make_fleet_list("acme", 1, "\n".join([*keys, *policy]), ROOT_KEY.name, ROOT)
@@ -217,13 +223,27 @@ def start(platforms: Sequence[Platform]) -> None:
 
 
 @contextmanager
-def fleet(directory: Path, count: int, needed: int) -> Iterator[list[Platform]]:
-    """Platforms that run on a bridge, each with a first round behind it; `needed` witnesses are a quorum."""
-    with networks(count) as names, ExitStack() as undo:
-        platforms = [Platform(directory, at, name) for at, name in enumerate(names)]
+def fleet(
+    directory: Path, count: int, needed: int, *, family: int = 4, has_urls: bool = True, settings: str = ""
+) -> Iterator[list[Platform]]:
+    """Platforms that run on a bridge, each with a first round behind it; `needed` witnesses are a quorum.
+
+    `family` is 4 or 6, without URLs the list names no address, and `settings` replaces the sections of mesh.toml about
+    discovery and digests, with {peers} for the URLs of all.
+    """
+    listen = "0.0.0.0" if family == 4 else "[::]"
+    with networks(count, family) as names, ExitStack() as undo:
+        platforms = [Platform(directory, at, name, listen=listen) for at, name in enumerate(names)]
+        for one in platforms if settings else ():
+            peers = ", ".join(f'"{other.url}"' for other in platforms if other is not one)
+            text = (one.mesh / "mesh.toml").read_text()
+            before, _, rest = text.partition("[discovery]")
+            (one.mesh / "mesh.toml").write_text(
+                before + settings.format(peers=peers) + "\n[archive]" + rest.partition("[archive]")[2]
+            )
         for one in platforms:
             undo.callback(one.stop)
-        write_list(platforms, needed)
+        write_list(platforms, needed, has_urls=has_urls)
         start(platforms)
         yield platforms
 

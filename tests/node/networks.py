@@ -26,18 +26,40 @@ def address_of(at: int) -> str:
 
 
 @contextmanager
-def networks(count: int) -> Iterator[list[str]]:
-    """So many namespaces, with addresses 10.77.0.1 and up, on a bridge of the kernel."""
+def networks(count: int, family: int = 4) -> Iterator[list[str]]:
+    """So many namespaces on a bridge of the kernel, with addresses 10.77.0.1 and up, or with none but IPv6's of the link."""
     with ExitStack() as undo:
-        names = _namespaces(count + 1, undo)
-        hub = names.pop()
-        _ip("-n", hub, "link", "add", "bridge0", "type", "bridge")
-        _ip("-n", hub, "link", "set", "bridge0", "up")
+        names = _namespaces(count, undo)
+        hub = hub_of(names[0])
+        _add_namespace(hub, undo)
+        add_bridge(hub, 0)
         for at, name in enumerate(names):
-            _ip("-n", hub, "link", "add", f"port{at}", "type", "veth", "peer", "name", DEVICE, "netns", name)
-            _ip("-n", hub, "link", "set", f"port{at}", "master", "bridge0", "up")
-            _set_up(name, at)
+            join(name, hub, at, family)
+            _ip("-n", name, "link", "set", "lo", "up")
         yield names
+
+
+def hub_of(name: str) -> str:
+    """The namespace with the bridge that this one is on."""
+    return f"{name.rpartition('-')[0]}-hub"
+
+
+def add_bridge(hub: str, net: int) -> None:
+    """One more network."""
+    _ip("-n", hub, "link", "add", f"bridge{net}", "type", "bridge")
+    _ip("-n", hub, "link", "set", f"bridge{net}", "up")
+
+
+def join(name: str, hub: str, at: int, family: int = 4, device: str = DEVICE, net: int = 0) -> None:
+    """Connect a namespace to the bridge of a hub by one more interface."""
+    _ip("-n", hub, "link", "add", f"port{net}-{at}", "type", "veth", "peer", "name", device, "netns", name)
+    _ip("-n", hub, "link", "set", f"port{net}-{at}", "master", f"bridge{net}", "up")
+    _set_up(name, f"10.77.{net}.{at + 1}" if family == 4 else None, device)
+
+
+def take_down(name: str, device: str) -> None:
+    """Take an interface of a namespace down."""
+    _ip("-n", name, "link", "set", device, "down")
 
 
 class SwitchProcess:
@@ -114,7 +136,9 @@ def switched(count: int, seed: int = 5) -> Iterator[SwitchProcess]:
         switch = SwitchProcess(_namespaces(count, undo), seed)
         undo.callback(switch.close)
         for at, name in enumerate(switch.names):
-            _set_up(name, at)
+            _ip("-n", name, "link", "set", DEVICE, "address", f"02:00:00:00:00:{at + 1:02x}")
+            _set_up(name, address_of(at), DEVICE)
+            _ip("-n", name, "link", "set", "lo", "up")
         yield switch
 
 
@@ -122,18 +146,21 @@ def _namespaces(count: int, undo: ExitStack) -> list[str]:
     prefix = f"lineage-{os.getpid()}-{next(_NUMBERS)}"
     names = [f"{prefix}-{at}" for at in range(count)]
     for name in names:
-        _ip("netns", "add", name)
-        undo.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
+        _add_namespace(name, undo)
     return names
 
 
-def _set_up(name: str, at: int) -> None:
+def _add_namespace(name: str, undo: ExitStack) -> None:
+    _ip("netns", "add", name)
+    undo.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
+
+
+def _set_up(name: str, address: str | None, device: str) -> None:
     # A link-local address of IPv6 is usable at once where nobody is asked whether it is taken.
-    _ip("netns", "exec", name, "sysctl", "-q", "-w", f"net.ipv6.conf.{DEVICE}.accept_dad=0")
-    _ip("-n", name, "link", "set", DEVICE, "address", f"02:00:00:00:00:{at + 1:02x}")
-    _ip("-n", name, "address", "add", f"{address_of(at)}/24", "dev", DEVICE)
-    _ip("-n", name, "link", "set", DEVICE, "up")
-    _ip("-n", name, "link", "set", "lo", "up")
+    _ip("netns", "exec", name, "sysctl", "-q", "-w", f"net.ipv6.conf.{device}.accept_dad=0")
+    if address is not None:
+        _ip("-n", name, "address", "add", f"{address}/24", "dev", device)
+    _ip("-n", name, "link", "set", device, "up")
 
 
 def _ip(*arguments: str) -> None:

@@ -30,15 +30,8 @@ for version in ("2", "", None, "1"):
 @contextmanager
 def other_witness(platform: Platform, *version: str) -> Iterator[subprocess.Popen[str]]:
     """A witness in the place of a platform's own mesh, with its key."""
-    program = [
-        sys.executable,
-        "-m",
-        "tests.node.version2",
-        str(platform.mesh),
-        platform.keys.witness.name,
-        str(PORT),
-        *version,
-    ]
+    who = [str(platform.mesh), platform.keys.witness.name, str(PORT)]
+    program = [sys.executable, "-m", "tests.node.version2", *who, *version]
     process = subprocess.Popen(
         ["ip", "netns", "exec", platform.network, *program], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )

@@ -91,12 +91,13 @@ uint64_t board_micros(void)
         high = milliseconds_high;
         ticks = SYSTICK_NOW;
     } while (low != milliseconds);
-    return ((uint64_t)high << 32 | low) * 1000 + (TICKS_PER_MS - 1 - ticks) / CLOCK_MHZ;
+    /* It counts down, and the millisecond begins with its zero. */
+    return ((uint64_t)high << 32 | low) * 1000 + (ticks == 0 ? 0 : TICKS_PER_MS - ticks) / CLOCK_MHZ;
 }
 
 /* --- Semihosting: a call to the debugger, which QEMU answers -------------------------------------------------------- */
 
-enum { SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT = 0x20 };
+enum { SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT_EXTENDED = 0x20 };
 
 static int semihost(int call, const void *argument)
 {
@@ -145,7 +146,7 @@ void board_say(const char *text)
 void board_end(int status)
 {
     const uintptr_t stopped[] = {0x20026, (uintptr_t)status}; /* ADP_Stopped_ApplicationExit */
-    (void)semihost(SYS_EXIT, status == 0 ? (const void *)stopped[0] : NULL);
+    (void)semihost(SYS_EXIT_EXTENDED, stopped);
     for (;;) {
     }
 }
