@@ -67,17 +67,8 @@ def test_from_a_port_to_an_answer(place: Place) -> None:
             *("--name", "motor", "--days", 30, "--socket", recorder.socket),
         )
         assert (enrolled["key"], enrolled["actuators"]) == (DEVICE.public_key.hex(), ["arm"])
-        serving = [
-            *LINEAGE,
-            "bridge",
-            "run",
-            "--state",
-            place.bridge,
-            "--port",
-            place.port,
-            "--socket",
-            recorder.socket,
-        ]
+        places = ("--state", place.bridge, "--port", place.port, "--socket", recorder.socket)
+        serving = [*LINEAGE, "bridge", "run", *map(str, places)]
         with subprocess.Popen(serving, stderr=subprocess.PIPE, env=ENV) as process:
             with Recorder(recorder.socket, who=WHO) as client:
                 wait_until(lambda: (place.bridge / "status.json").exists() and status(place)["link"] == "up")
