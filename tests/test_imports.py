@@ -48,6 +48,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.cli.demo": ("recorder.", "hwsim."),
     "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
+    "recorder.cli.demo_policy": ("recorder.", "hwsim."),
     "recorder.cli.mesh": ("recorder.", "mesh."),
     "recorder.cli.bridge": ("recorder.", "firmware_bridge."),
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
@@ -70,6 +71,7 @@ PARTS = {
     "recorder.cli.bridge": "recorder.cli",
     "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
+    "recorder.cli.demo_policy": "recorder.cli",
 }
 
 # room -> packages from outside that it must not import, with the reason
