@@ -49,7 +49,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     "recorder.cli.demo_policy": ("recorder.", "hwsim."),
-    "recorder.cli.mesh": ("recorder.", "mesh."),
+    **dict.fromkeys(
+        (
+            *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+        ),
+        ("recorder.", "mesh."),
+    ),
     "recorder.cli.bridge": ("recorder.", "firmware_bridge."),
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
     "mesh.node": (  # the process around it
@@ -67,7 +73,13 @@ PARTS = {
     "recorder.store.keyfile": "recorder.store",
     "recorder.store.layout": "recorder.store",
     "recorder.cli.demo": "recorder.cli",
-    "recorder.cli.mesh": "recorder.cli",
+    **dict.fromkeys(
+        (
+            *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+        ),
+        "recorder.cli",
+    ),
     "recorder.cli.bridge": "recorder.cli",
     "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
