@@ -22,7 +22,7 @@ from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.logpaths import LogPaths
 from mesh.node.ownlog import CLIENT, OwnLog
-from mesh.node.peering import present_of
+from mesh.node.peering import ours_in, present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
 from mesh.node.pushes import Pushes
 from mesh.node.rounds import Rounds
@@ -109,7 +109,8 @@ class Node:
         self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say)
-        self._present = present_of(fleet, config.discovery, None if self._mesh_key is None else self._mesh_key.name)
+        ours = ours_in(fleet, self._mesh_key, self._key)
+        self._present = present_of(fleet, config.discovery, ours, self._key)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
