@@ -20,8 +20,8 @@ state_option = click.option(
 
 
 @contextmanager
-def needing_aiohttp() -> Iterator[None]:
-    """Around an import of what speaks HTTP, which is an extra.
+def needing_network() -> Iterator[None]:
+    """Around an import of what speaks HTTP or mDNS, which is an extra.
 
     Raises:
         MeshError: it is not installed.
