@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
@@ -16,12 +17,15 @@ from mesh.node.places import MeshError
 from mesh.node.post import Post
 from mesh.node.proofs import OwnProofs
 from mesh.node.submitting import Submission, Witness, cosignature_by
-from mesh.submission import with_cosignatures
+from mesh.submission import Done, with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
+from recorder.core.chosen import Candidate, Own, candidates_of, own_of
 from recorder.core.errors import FormatError
 from recorder.core.note import VerifierKey
 
 _Got = TypeVar("_Got")
+# Of the recorder, or of our own disk: said once, and tried again.
+TROUBLES = (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError)
 
 
 class Round(NamedTuple):
@@ -60,12 +64,13 @@ class Rounds:
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
         self.trouble: str | None = None
-        self._own = own
+        self.own = own
+        self.post = Post(submit.timeout_s)
+        self._ours = ours
         self._fleet = fleet
         self._submit = submit
         self._say = say
         self._thread = ThreadPoolExecutor(1, "own-log")
-        self._post = Post(submit.timeout_s)
         self._wanted = asyncio.Event()
 
     def ask_now(self) -> None:
@@ -81,8 +86,8 @@ class Rounds:
             try:
                 await self._round()
                 trouble = None
-            except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
-                trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again
+            except TROUBLES as error:
+                trouble = str(error)
             if trouble != self.trouble:
                 self._say(trouble or "the recorder answers again")
                 self.trouble = trouble
@@ -96,30 +101,58 @@ class Rounds:
 
     async def close(self) -> None:
         """Let go of the recorder and of connections."""
-        await self._post.close()
-        await self.aside(self._own.close)
+        await self.post.close()
+        await self.aside(self.own.close)
         self._thread.shutdown()
 
     async def aside(self, call: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `call` takes
         """Call what may wait, on the thread of the own log."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
+    def named(self) -> tuple[list[Candidate], Own | None]:
+        """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves."""
+        trust = self._fleet.trust
+        answering = [one.name for one in self.witnesses if not one.failures]
+        return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
+
+    async def submit(self, witness: Witness, submission: Submission, until_s: float, cosigned: int) -> Done | None:
+        """Have a witness cosign a head; None also where it has cosigned a later one since.
+
+        Args:
+            witness: whom to ask.
+            submission: what to have cosigned.
+            until_s: time.monotonic at which to stop.
+            cosigned: how often it had cosigned before the head was made.
+
+        """
+        async with witness.turn:
+            head = submission.head
+            if witness.cosigned > cosigned and witness.sizes.get(head.origin, 0) >= head.size:
+                return None
+            return await cosignature_by(witness, submission, until_s)
+
+    async def bring(self, latest: Head, note: bytes, *, is_whole: bool) -> int:
+        """Have cosignatures recorded; whole where every witness was asked.  Raises what is in TROUBLES."""
+        evidence = await self.aside(partial(self.own.bring, is_whole=is_whole), latest.head, note)
+        self.note = note
+        return evidence
+
     async def _round(self) -> None:
-        latest: Head = await self.aside(self._own.latest)
+        before = {one.name: one.cosigned for one in self.witnesses}
+        latest: Head = await self.aside(self.own.latest)
         head = latest.head
-        if not self._own.is_news(head):
+        if not self.own.is_news(head):
             return
         begun_s = time.monotonic()
-        proofs = OwnProofs(self._own, latest)
-        submission = Submission(head, proofs, self._post, self.aside, random.random)
+        proofs = OwnProofs(self.own, latest)
+        submission = Submission(head, proofs, self.post, self.aside, random.random)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s]
         until_s = begun_s + self._submit.timeout_s
-        results = await asyncio.gather(*(cosignature_by(one, submission, until_s) for one in asked))
+        results = await asyncio.gather(*(self.submit(one, submission, until_s, before[one.name]) for one in asked))
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
         evidence = None
         if done:
             note = with_cosignatures(latest.note, [result.line for _, result in done])
-            evidence = await self.aside(self._own.bring, head, note)
-            self.note = note
+            evidence = await self.bring(latest, note, is_whole=True)
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
         self.latest = Round(head.origin, head.size, len(asked), len(done), quorum, evidence)

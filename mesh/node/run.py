@@ -14,13 +14,15 @@ from typing import Any
 
 from mesh.exchange import OK, TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
+from mesh.node.atonce import AtOnce
 from mesh.node.config import Config, load
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.fleetfile import fleet_in_force
 from mesh.node.forkfiles import count_forks
 from mesh.node.founding import HOLDER, witness_key
-from mesh.node.ownlog import OwnLog
+from mesh.node.ownlog import CLIENT, OwnLog
 from mesh.node.places import CONFIG, FORKS, LOGS, STANDINGS, DamagedError, StoreFailedError
+from mesh.node.pushes import Pushes
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
@@ -88,6 +90,7 @@ class _Node:
         store = StandingFiles(state / STANDINGS)
         self._desk = WitnessDesk(fleet, store, state / FORKS, cosigner, self._clock, _say)
         self._desk_thread = ThreadPoolExecutor(1, "witness")
+        self._socket = socket
         self._own = OwnLog(socket, state / LOGS, fleet, _say)
         self._key = key
         self._stop = asyncio.Event()
@@ -96,6 +99,10 @@ class _Node:
 
     async def run(self) -> int:
         self._rounds = Rounds(self._own, self._fleet, self._key, self._config.submit, _say)
+        self._at_once = AtOnce(self._rounds, self._config.submit.timeout_s, _say)
+        self._pushes = Pushes(self._socket, CLIENT, _say)
+        self._pushes.add(self._own.hear)
+        self._pushes.add(self._at_once.hear)
         self._server = HttpServer(self._config.limits, self._respond)
         await self._server.listen(self._config.witness.listen)
         loop = asyncio.get_running_loop()
@@ -103,7 +110,9 @@ class _Node:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._rounds.ask_now)
         _say(f"listening on {', '.join(self._config.witness.listen)}, {len(self._rounds.witnesses)} witnesses to ask")
-        tasks = [asyncio.create_task(self._rounds.run(self._changed.set)), asyncio.create_task(self._write_often())]
+        self._name()
+        running = (self._rounds.run(self._after_round), self._write_often(), self._pushes.run(), self._at_once.run())
+        tasks = [asyncio.create_task(one) for one in running]
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, stopped):
@@ -120,6 +129,14 @@ class _Node:
             return EXIT_FAILED
         _say("stopped")
         return EXIT_OK
+
+    def _after_round(self) -> None:
+        self._name()
+        self._changed.set()
+
+    def _name(self) -> None:
+        """Say who may be asked to witness."""
+        self._pushes.name(*self._rounds.named())
 
     async def _respond(self, method: str, path: str, body: bytes) -> Answer:
         """Answer one request, each on the thread that what it needs belongs to."""
@@ -182,6 +199,11 @@ class _Node:
             "clock_trusted": self._clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "at_once": {
+                "rounds": self._at_once.count,
+                "cosigned": self._at_once.cosigned,
+                "trouble": self._at_once.trouble or self._pushes.trouble,
+            },
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
                 {

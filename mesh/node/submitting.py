@@ -74,6 +74,7 @@ class Witness:
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one head at a time
 
 
 class Submission(NamedTuple):

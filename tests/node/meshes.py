@@ -76,7 +76,7 @@ class Platform:
         self.name = f"arm-{at}"
         self.address = f"10.77.0.{at + 1}"
         self.network = network
-        self.state = make_state(directory / self.name, append='["mark", "evidence"]')
+        self.state = make_state(directory / self.name, append='["mark", "evidence"]', more="mesh = true")
         config = self.state / "recorder.toml"
         config.write_text(config.read_text().replace('"arm-7"', f'"{self.name}"'))
         self.mesh = directory / f"{self.name}-mesh"
