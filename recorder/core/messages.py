@@ -25,6 +25,7 @@ SESSION = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Claims = dict[str, Any]
 WITNESSES_MAX = 64  # that one commit may ask for
 CANDIDATES_MAX = 256
+WAIT_MAX_MS = 600_000
 Wanted = tuple[Annotated[int, Meta(ge=1, le=WITNESSES_MAX)], Milliseconds]  # witnesses, and within what time
 
 
@@ -49,6 +50,7 @@ class Verb(IntEnum):
     SEAL = 16
     STATUS = 17
     WITNESSES = 18
+    WITNESSED = 19
 
 
 class Status(IntEnum):
@@ -261,6 +263,15 @@ class Witnesses(NamedTuple):
     own: Own | None
 
 
+class WitnessedRequest(NamedTuple):
+    """Who has signed of those that an entry asked.  Reply: `Witnessed`, once it is settled or the wait is over."""
+
+    verb: Uint
+    counter: Uint
+    seq: Uint
+    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MAX_MS)]
+
+
 class Receipt(NamedTuple):
     """Durable: this request is commit `index` of entry `seq`."""
 
@@ -299,6 +310,23 @@ class Failed(NamedTuple):
 
     error: str
     detail: str
+
+
+class Signed(NamedTuple):
+    """A witness that cosigned a head which covers the entry."""
+
+    name: Name
+    after_ms: Uint  # from the entry to the evidence, durable both
+    evidence: Uint  # seq of that
+
+
+class Witnessed(NamedTuple):
+    """What an entry asked, and who has signed by now."""
+
+    k: Positive
+    within_ms: Uint
+    asked: list[Name]
+    signed: list[Signed]
 
 
 class Asked(NamedTuple):
@@ -341,6 +369,7 @@ REQUESTS: dict[int, Any] = {
     Verb.SEAL: Plain,
     Verb.STATUS: Plain,
     Verb.WITNESSES: Witnesses,
+    Verb.WITNESSED: WitnessedRequest,
 }
 
 # Requests that leave an entry, and are answered exactly once.

@@ -8,6 +8,7 @@ Nothing here is a test: the figures are the machine's, and want a machine with n
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import tempfile
@@ -54,6 +55,22 @@ def measured(recorder: Recorder, watch: Recorder, cycle: Cycle) -> tuple[float, 
     return (durable - began) * 1e3, (heard - durable) * 1e3
 
 
+def cpu_ms(*processes: int) -> float:
+    """User and system time of processes so far."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def processes_of(platform: Platform) -> tuple[int, int]:
+    """Recorder and mesh; `ip netns exec` has become the latter."""
+    assert platform.recorder is not None
+    assert platform.process is not None
+    return platform.recorder.process.pid, platform.process.pid
+
+
 def main(commits: int, platforms: int) -> None:
     with tempfile.TemporaryDirectory(prefix="lin") as directory, fleet(Path(directory), platforms, WITNESSES) as them:
         first: Platform = them[0]
@@ -62,10 +79,15 @@ def main(commits: int, platforms: int) -> None:
             cycle = recorder.open_cycle(
                 who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=10_000, valid_ms=60_000
             )
+            recorders, meshes = zip(*map(processes_of, them), strict=True)
+            groups = {"recorder": recorders[:1], "mesh": meshes[:1], "a witness": meshes[1:]}
+            before = {name: cpu_ms(*group) for name, group in groups.items()}
             found = []
             for _ in range(commits):
                 found.append(measured(recorder, watch, cycle))
                 time.sleep(PAUSE_S * (0.5 + random.random()))
+            spent = {name: (cpu_ms(*group) - before[name]) / commits / len(group) for name, group in groups.items()}
+    print("CPU ms a commit: " + ", ".join(f"{name} {ms:.1f}" for name, ms in spent.items()))
     for name, column in (("durable", 0), ("witnessed", 1)):
         values = sorted(one[column] for one in found)
         p = {rank: values[min(len(values) - 1, round(rank / 100 * len(values)))] for rank in (50, 95, 99)}
