@@ -22,7 +22,7 @@ APPENDABLE = {
     kind.name.lower(): kind
     for kind in (
         Kind.CONFIRMATION, Kind.OBSERVATION, Kind.CONTROL_TRANSITION, Kind.EVIDENCE, Kind.EXTRACTION, Kind.MARK,
-        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY,
+        Kind.HOLD, Kind.CREDENTIAL, Kind.POLICY, Kind.FAULT,
     )
 }  # fmt: skip
 
@@ -66,6 +66,13 @@ class RoomSettings(Struct, forbid_unknown_fields=True, frozen=True):
 
     space_left: int | str = "10%"
     admin_space_left: int | str = "5%"
+
+
+class WitnessesSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """How much may be without a cosignature, before `status` and `doctor` warn; only where there is a mesh."""
+
+    warn_entries: Annotated[int, Meta(ge=0)] = 100_000
+    warn_s: Annotated[float, Meta(ge=0)] = 900.0
 
 
 class RetentionSettings(Struct, forbid_unknown_fields=True, frozen=True):
@@ -113,6 +120,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     recorder: RecorderSettings = RecorderSettings()
     store: StoreSettings = StoreSettings()
     room: RoomSettings = RoomSettings()
+    witnesses: WitnessesSettings = WitnessesSettings()
     retention: dict[str, RetentionSettings] = {}
 
 

@@ -46,14 +46,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
-    "recorder.cli.mesh": ("recorder.", "mesh."),
+    **dict.fromkeys(
+        (
+            *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+        ),
+        ("recorder.", "mesh."),
+    ),
+    "recorder.cli.bridge": ("recorder.", "firmware_bridge."),
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
     "mesh.node": (  # the process around it
         *("mesh", "recorder.core", "recorder.client", "recorder.clock"),
         *("recorder.store.keyfile", "recorder.store.layout"),
     ),
-    "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.view"),
+    "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.layout"),
     "firmware_bridge.line": ("recorder.core",),
     "hwsim": ("recorder.",),
 }
@@ -64,7 +72,15 @@ PARTS = {
     "recorder.store.keyfile": "recorder.store",
     "recorder.store.layout": "recorder.store",
     "recorder.cli.demo": "recorder.cli",
-    "recorder.cli.mesh": "recorder.cli",
+    **dict.fromkeys(
+        (
+            *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+        ),
+        "recorder.cli",
+    ),
+    "recorder.cli.bridge": "recorder.cli",
+    "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
 }
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from firmware_bridge.line.confirmations import Known
-from firmware_bridge.line.happenings import Gap
+from recorder.core.devicegap import NOT_HELD, REBOOTED, UNSEEN, Missing, Place
 
 
-def gaps(known: Known | None, boot: int, oldest: int) -> list[Gap]:
+def gaps(device_kid: bytes, known: Known | None, boot: int, oldest: int) -> list[Missing]:
     """The gaps between what is known and the first frame that this boot still has.
 
     That no frame was lost with a boot, nobody can say: what the device had not sent went with its memory.
     """
-    found: list[Gap] = []
-    known_boot, next_ = (known.boot, known.next) if known is not None else (0, 0)
-    if 0 < known_boot < boot:
-        found.append(Gap(known_boot, next_, None, "device_rebooted"))
-    if known_boot + 1 < boot:
-        found.append(Gap(known_boot + 1, 0, None, "boots_unseen"))
-    if known_boot != boot:
-        next_ = 0
-    if oldest > next_:
-        found.append(Gap(boot, next_, oldest - next_, "not_held"))
+    found: list[Missing] = []
+    at = Place(known.boot, known.next) if known is not None else Place(1, 0)
+    if known is not None and at.boot < boot:
+        found.append(Missing(REBOOTED, device_kid, at, Place(at.boot + 1, 0)))
+        at = found[-1].until
+    if at.boot < boot:
+        found.append(Missing(UNSEEN, device_kid, at, Place(boot, 0)))
+        at = found[-1].until
+    if at.seq < oldest:
+        found.append(Missing(NOT_HELD, device_kid, at, Place(boot, oldest)))
     return found

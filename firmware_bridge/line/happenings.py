@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from firmware_bridge.line.confirmations import Signed
 from recorder.core.deviceframe import Frame
+from recorder.core.devicegap import Missing
 
 
 class Condition(Enum):
@@ -21,6 +22,10 @@ class Condition(Enum):
     CHAIN_BROKEN = "chain_broken"
     SIGNATURE_BROKEN = "signature_broken"
     FLOODED = "flooded"  # more frames without a signature than are held
+    BEHIND = "behind"  # it does not take what it is told, or too slowly
+    UNPLUGGED = "unplugged"  # the port is not there, or it went away: told by who holds it, as the next one
+    PORT_REFUSED = "port_refused"  # the port is there and cannot be had
+    UNKNOWN_COMMIT = "unknown_commit"  # it confirms what the lineage does not have: told by who records
 
 
 class Up(NamedTuple):
@@ -34,15 +39,6 @@ class Arrived(NamedTuple):
     """A frame that the device has not signed yet: a commit request is answered now, all else waits for `Signed`."""
 
     frame: Frame
-
-
-class Gap(NamedTuple):
-    """Frames that the lineage will never have."""
-
-    boot: int
-    first: int
-    frames: int | None  # None: nobody knows how many
-    reason: str  # device_rebooted, boots_unseen or not_held
 
 
 class Trouble(NamedTuple):
@@ -60,4 +56,4 @@ class Clock(NamedTuple):
     tick_us: int
 
 
-Happening = Up | Arrived | Signed | Gap | Trouble | Clock
+Happening = Up | Arrived | Signed | Missing | Trouble | Clock

@@ -1,7 +1,7 @@
 """One port's link to one device, without the port: bytes and clocks in, bytes and happenings out.
 
 The law: what `Signed` has was signed by the expected key, for this log, this session and this boot, frame by frame in
-order; and of each boot that was ever seen, every seq is in one `Signed`, in one `Gap`, or still to come.
+order; and of each boot that was ever seen, every seq is in one `Signed`, in one `Missing`, or still to come.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class Link:
         self._out.clear()
         return out
 
-    def grant(self, grant: int, actuator: int, commits: int, valid_ms: int, *, irreversible: bool) -> None:
+    def grant(self, grant: int, actuator: int, commits: int, valid_ms: int, *, irreversible: bool) -> list[Happening]:
         """Tell the device what it may ask for."""
-        self._outbox.put(Grant(self.session, 0, grant, actuator, commits, valid_ms, irreversible))
+        return self._say(Grant(self.session, 0, grant, actuator, commits, valid_ms, irreversible))
 
-    def receipt(self, receipt: Receipt) -> None:
+    def receipt(self, receipt: Receipt) -> list[Happening]:
         """Tell the device what became of a commit; session and number are put in here."""
-        self._outbox.put(receipt)
+        return self._say(receipt)
 
     def recorded(self, signed: Signed) -> None:
         """The entry of this batch is durable: the device may forget its frames.
@@ -190,7 +190,7 @@ class Link:
                 Condition.BOOT_REUSED,
                 f"boot {here.boot} with {here.next} frames, after boot {known.boot} with {known.next}",
             )
-        found: list[Happening] = [*gaps(known, here.boot, here.oldest)]
+        found: list[Happening] = [*gaps(kid(self._key), known, here.boot, here.oldest)]
         same_boot = known is not None and known.boot == here.boot
         start = known if known is not None and same_boot and known.next >= here.oldest else None
         self._chain = Chain(self._key, start if start is not None else Known(here.boot, here.oldest, None))
@@ -280,6 +280,11 @@ class Link:
         self._suspend()
         self._call(now_us)
         return self._trouble(condition, detail)
+
+    def _say(self, message: Grant | Receipt) -> list[Happening]:
+        if self._outbox.put(message):
+            return []
+        return self._trouble(Condition.BEHIND, "grants and receipts wait to be taken, and no more are told")
 
     def _trouble(self, condition: Condition, detail: str) -> list[Happening]:
         if condition in self._told:

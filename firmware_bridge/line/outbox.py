@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from firmware_bridge.line.messages import Grant, Receipt
 
 WINDOW = 4  # a device takes them in order and keeps none, so more would only fill the line
 AGAIN_AFTER_US = 200_000
+WAITING_MAX = 256  # a device that is so far behind has no use for what is told it any more
 
 
 class Outbox:
@@ -28,9 +30,12 @@ class Outbox:
             self._waiting.clear()
         self._session, self._first, self._sent = session, 0, 0
 
-    def put(self, message: Grant | Receipt) -> None:
-        """Add one; its session and number are put in here."""
+    def put(self, message: Grant | Receipt) -> bool:
+        """Add one, whose session and number are put in here; false where too many wait already."""
+        if len(self._waiting) >= WAITING_MAX:
+            return False
         self._waiting.append(message)
+        return True
 
     def taken(self, number: int) -> None:
         """All below the number have come."""
@@ -43,9 +48,9 @@ class Outbox:
         """What goes out now."""
         if self._sent and now_us - self._sent_us >= AGAIN_AFTER_US:
             self._sent = 0
-        fresh = list(self._waiting)[self._sent : WINDOW]
-        if not fresh:
+        if self._sent >= min(WINDOW, len(self._waiting)):
             return []
+        fresh = list(islice(self._waiting, self._sent, WINDOW))
         numbered = [
             message._replace(session=self._session, number=self._first + self._sent + place)
             for place, message in enumerate(fresh)

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from typing import Any
 
 from mesh.node.ownlog import Head
 from mesh.node.proofs import OwnProofs
@@ -27,7 +27,7 @@ LINGER_S = 0.005  # for signatures that come nearly together: one entry for them
 
 
 class AtOnce:
-    """On the event loop; what waits for recorder or disk runs where that of the other rounds does."""
+    """A part of the process; what waits for recorder or disk runs where that of the other rounds does."""
 
     def __init__(self, rounds: Rounds, timeout_s: float, say: Callable[[str], None]) -> None:
         """Make it inside the event loop.
@@ -53,9 +53,9 @@ class AtOnce:
         self._begin = asyncio.Event()
         self._all_there = asyncio.Event()
 
-    def hear(self, pushed: Pushed, is_first: bool) -> None:  # noqa: FBT001 -- a pushes.Taker
-        """Take a push of the recorder; what was asked before a connection is left to the rounds by interval."""
-        if pushed.asks and not is_first:
+    def hear(self, _origin: str, pushed: Pushed) -> None:
+        """Take a push of the recorder (`pushes.Take`)."""
+        if pushed.asks:
             self._wanted.update(dict.fromkeys(one for ask in pushed.asks for one in ask.kids if one in self._witnesses))
             self._begin.set()
 
@@ -72,9 +72,11 @@ class AtOnce:
     async def _round(self, witnesses: list[Witness], group: asyncio.TaskGroup) -> None:
         before = [one.cosigned for one in witnesses]
         try:
-            latest = await self._rounds.aside(partial(self._rounds.own.latest, is_kept=False))
+            latest = await self._rounds.head_now()
         except TROUBLES as error:
             self._note(str(error))
+            return
+        if latest is None:  # the round that comes first asks all witnesses, and these with them
             return
         self.count += 1
         for witness, cosigned in zip(witnesses, before, strict=True):
@@ -119,6 +121,14 @@ class AtOnce:
                 except TROUBLES as error:
                     self._note(str(error))  # the next round by interval has them sign it again
         self._is_reporting = False
+
+    def status(self) -> dict[str, Any]:
+        """How it went."""
+        return {"at_once": {"rounds": self.count, "cosigned": self.cosigned, "trouble": self.trouble}}
+
+    def live(self) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
 
     def _note(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self.trouble:

@@ -6,20 +6,27 @@ urgent, and only those that came since.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList, Log
+from mesh.histories import Told
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
 from recorder.client import Recorder
+from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
+from recorder.core.merkle import root_at
+from recorder.core.messages import HEADS_MAX, Compared, Verb
 from recorder.core.messages import Head as Pushed
 from recorder.core.note import parse_note
+from recorder.core.peerheads import CLAIM as PEER_HEADS
+from recorder.core.protocol import body_of
 
 CLIENT = "lineage mesh"
 TIMEOUT_MS = 5_000
@@ -32,6 +39,18 @@ class Head(NamedTuple):
     head: Checkpoint
     note: bytes
     log: Log
+
+
+class Run(NamedTuple):
+    """One start of the recorder."""
+
+    origin: str
+    boot: int
+
+    @property
+    def line(self) -> str:
+        """FLEET/PLATFORM."""
+        return self.origin.rpartition("/")[0]
 
 
 class OwnLog:
@@ -55,17 +74,47 @@ class OwnLog:
         self._fleet = fleet
         self._say = say
         self._trees: dict[str, LogTree] = {}
-        self._brought: set[int] = set()  # seqs of our evidence entries, for `is_news`
+        self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
         self._cosigned: Checkpoint | None = None
-        self._heard: tuple[int, list[bytes]] = (0, [])  # entry hashes as they were pushed, from a seq on
+        self._heard: tuple[str, int, list[bytes]] = (
+            "",
+            0,
+            [],
+        )  # of a log, entry hashes as they were pushed, from a seq on
 
-    def hear(self, pushed: Pushed, is_first: bool) -> None:  # noqa: FBT001 -- a pushes.Taker
-        """Remember hashes that need not be read then; on the event loop."""
-        first, hashes = self._heard
-        if is_first or pushed.first != first + len(hashes) or len(hashes) > HEARD_MAX:
-            self._heard = (pushed.first, list(pushed.hashes))
+    def hear(self, origin: str, pushed: Pushed) -> None:
+        """Remember hashes that need not be read then; on the event loop (`pushes.Take`)."""
+        of, first, hashes = self._heard
+        if of != origin or pushed.first != first + len(hashes) or not pushed.hashes or len(hashes) > HEARD_MAX:
+            self._heard = (origin, pushed.first, list(pushed.hashes))
         else:
             hashes += pushed.hashes  # in one piece for the other thread, which reads slices
+
+    def run(self) -> Run:
+        """Ask which start of the recorder it is that answers."""
+        status = self._recorder.status()
+        return Run(status["origin"], status["boot"])
+
+    def greeted_by(self) -> Run:
+        """Which start it was that answered last."""
+        hello = self._recorder.hello
+        return Run(hello.origin, hello.boot)
+
+    def compare(self, heads: Sequence[tuple[str, bytes]]) -> bool:
+        """Bring heads of this platform as peers hold them: who holds each, and the note.
+
+        Returns:
+            True where the log does not lead to all of them: then the recorder goes on as another incarnation.
+
+        """
+        for at in range(0, len(heads), HEADS_MAX):
+            listed = [list(one) for one in heads[at : at + HEADS_MAX]]
+            compared: Compared = body_of(checked(self._recorder.query(Verb.HEADS, listed)), Compared)
+            for one in compared.ignored:
+                self._say(f"the recorder leaves a head aside: {one}")
+            if compared.behind:
+                return True
+        return False
 
     def latest(self, *, is_kept: bool = True) -> Head:
         """Ask for a checkpoint, and take in what came up to it; keep how far that is, for the next start.
@@ -86,7 +135,7 @@ class OwnLog:
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
             self._cosigned = None  # an older copy of the store: what was cosigned is no part of it
-            self._heard = (0, [])
+            self._heard = ("", 0, [])
             if not self._reach(tree, head, is_kept=is_kept):
                 raise MeshError(f"the recorder's entries do not lead to its checkpoint of {head.size} entries")
         return Head(head, note, log)
@@ -96,6 +145,21 @@ class OwnLog:
         if origin not in self._trees:
             self._trees[origin] = LogTree(self._logs / origin)
         return self._trees[origin]
+
+    def contradiction(self, latest: Head, told: Told) -> ForkProof | None:
+        """Hold a head that somebody tells of our own log against it: None where it is part of it, or larger.
+
+        Raises:
+            FormatError: note_signature: our key did not sign it.
+
+        """
+        tree = self.tree(latest.head.origin)
+        if (
+            told.head.size > min(tree.size, latest.head.size)
+            or root_at(tree.reader(), told.head.size) == told.head.root
+        ):
+            return None
+        return fork_of(told.note(latest.log.key), latest.note, tree.reader())
 
     def is_news(self, head: Checkpoint) -> bool:
         """Whether there is more than was cosigned and our evidence of that: else each round would call for the next."""
@@ -121,6 +185,12 @@ class OwnLog:
         self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= since}
         return receipt.seq
 
+    def log_heads(self, notes: list[bytes]) -> None:
+        """Have heads of peers recorded as an observation, which is no news of this platform."""
+        receipt = self._recorder.append(Kind.OBSERVATION, body={PEER_HEADS: notes})
+        assert receipt.seq is not None, "an appended entry is durable"
+        self._brought.add(receipt.seq)
+
     def close(self) -> None:
         """Hang up."""
         self._recorder.close()
@@ -129,7 +199,7 @@ class OwnLog:
         if tree.size > head.size:
             return False  # a store that was put back: what is kept here is of what it lost
         while tree.size < head.size:
-            hashes = self._pushed_from(tree.size) or [
+            hashes = self._pushed_from(head.origin, tree.size) or [
                 entry_hash(raw) for raw, _ in self._recorder.read(tree.size).entries
             ]
             if not hashes:
@@ -141,6 +211,6 @@ class OwnLog:
             tree.save()
         return True
 
-    def _pushed_from(self, seq: int) -> list[bytes]:
-        first, hashes = self._heard
-        return hashes[seq - first :] if seq >= first else []
+    def _pushed_from(self, origin: str, seq: int) -> list[bytes]:
+        of, first, hashes = self._heard
+        return hashes[seq - first :] if of == origin and seq >= first else []

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
+from mesh.node.aside import Aside
 from mesh.node.config import Submit
+from mesh.node.crosslog import CrossLog
+from mesh.node.ownheads import OwnHeads, Peer
 from mesh.node.ownlog import Head, OwnLog
+from mesh.node.peering import platform_of
 from mesh.node.places import MeshError
 from mesh.node.post import Post
+from mesh.node.present import Present
 from mesh.node.proofs import OwnProofs
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.standing import Standing
 from mesh.submission import Done, with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.chosen import Candidate, Own, candidates_of, own_of
@@ -43,7 +48,14 @@ class Rounds:
     """The submitting side, on the event loop; what waits for recorder or disk runs on a thread of its own."""
 
     def __init__(
-        self, own: OwnLog, fleet: FleetList, ours: VerifierKey | None, submit: Submit, say: Callable[[str], None]
+        self,
+        own: OwnLog,
+        fleet: FleetList,
+        ours: VerifierKey | None,
+        present: Present,
+        standings: Callable[[], Awaitable[list[tuple[str, Standing]]]],
+        submit: Submit,
+        say: Callable[[str], None],
     ) -> None:
         """Make it inside the event loop.
 
@@ -51,27 +63,34 @@ class Rounds:
             own: the platform's log.
             fleet: names the witnesses.
             ours: the witness key of this platform, which does not cosign its own log.
+            present: what witnesses announce that they hold.
+            standings: heads of peers that are cosigned here, by line of the fleet list.
             submit: intervals.
             say: tells a person.
 
         """
         self.witnesses = [
-            Witness(name, key, fleet.trust.urls[name])
+            Witness(name, key, (), platform_of(key, fleet))
             for name, key in fleet.trust.witnesses.items()
-            if key != ours and name in fleet.trust.urls
+            if key != ours
         ]
         self.count = 0  # rounds begun since the start that have ended, however
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
+        self.head: Head | None = None  # the own head as last read, cosigned or not
+        self.witnessed: int | None = None  # entries of the own head that a quorum last cosigned
         self.trouble: str | None = None
         self.own = own
         self.post = Post(submit.timeout_s)
         self._ours = ours
         self._fleet = fleet
+        self._present = present
         self._submit = submit
         self._say = say
-        self._thread = ThreadPoolExecutor(1, "own-log")
+        self._thread = Aside("own-log")
         self._wanted = asyncio.Event()
+        self._cross = CrossLog(own, fleet, standings, self.aside, say)
+        self.own_heads = OwnHeads(own, fleet, self._peers, self.post, self.aside, say, self._wanted.set)
 
     def ask_now(self) -> None:
         """Begin the next round at once, and ask also those that are left alone after failures."""
@@ -85,6 +104,7 @@ class Rounds:
             self._wanted.clear()
             try:
                 await self._round()
+                await self._cross.log(self.own_heads.line)
                 trouble = None
             except TROUBLES as error:
                 trouble = str(error)
@@ -101,19 +121,52 @@ class Rounds:
 
     async def close(self) -> None:
         """Let go of the recorder and of connections."""
+        await self.own_heads.close()
         await self.post.close()
         await self.aside(self.own.close)
-        self._thread.shutdown()
+        self._thread.close()
 
     async def aside(self, call: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `call` takes
         """Call what may wait, on the thread of the own log."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        return await self._thread(call, *arguments)
+
+    def _urls_of(self, witness: Witness) -> list[str]:
+        """Where it may answer: as the list says of it, then as is known of its platform."""
+        listed = self._fleet.trust.urls.get(witness.name)
+        known = [] if witness.platform is None else self._present.urls_of(witness.platform)
+        return list(dict.fromkeys([*([] if listed is None else [listed]), *known]))
+
+    def _peers(self, platform: str) -> list[Peer]:
+        """Who may hold heads of this platform: witnesses, other platforms, and whoever answers where we are to try."""
+        found = {
+            one.platform or one.name: Peer(one.name, tuple(self._urls_of(one)))
+            for one in self.witnesses
+            if one.platform != platform
+        }
+        for name in self._present.peers:
+            if name != platform:
+                found.setdefault(name, Peer(name, tuple(self._present.urls_of(name))))
+        known = {url for one in found.values() for url in one.urls}
+        tried = [Peer(url, (url,)) for url in self._present.all_urls() if url not in known]
+        return [one for one in (*found.values(), *tried) if one.urls]
 
     def named(self) -> tuple[list[Candidate], Own | None]:
         """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves."""
         trust = self._fleet.trust
-        answering = [one.name for one in self.witnesses if not one.failures]
+        answering = [one.name for one in self.witnesses if not one.failures and self._urls_of(one)]
         return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
+
+    async def head_now(self) -> Head | None:
+        """The own head, not kept on disk; None where peers are to be asked first what they hold of it.
+
+        Raises what is in TROUBLES.
+        """
+        latest: Head = await self.aside(partial(self.own.latest, is_kept=False))
+        if not self.own_heads.is_current():
+            self._wanted.set()
+            return None
+        self.head = latest
+        return latest
 
     async def submit(self, witness: Witness, submission: Submission, until_s: float, cosigned: int) -> Done | None:
         """Have a witness cosign a head; None also where it has cosigned a later one since.
@@ -129,6 +182,7 @@ class Rounds:
             head = submission.head
             if witness.cosigned > cosigned and witness.sizes.get(head.origin, 0) >= head.size:
                 return None
+            witness.urls = self._urls_of(witness)
             return await cosignature_by(witness, submission, until_s)
 
     async def bring(self, latest: Head, note: bytes, *, is_whole: bool) -> int:
@@ -138,15 +192,24 @@ class Rounds:
         return evidence
 
     async def _round(self) -> None:
+        # First: the recorder may be behind what it signed, and then nothing that it offers now is to be seen.
+        await self.own_heads.learn()
         before = {one.name: one.cosigned for one in self.witnesses}
         latest: Head = await self.aside(self.own.latest)
-        head = latest.head
+        if not self.own_heads.is_current():
+            self._wanted.set()  # it started again just now
+            return
+        self.head, head = latest, latest.head
         if not self.own.is_news(head):
             return
         begun_s = time.monotonic()
         proofs = OwnProofs(self.own, latest)
         submission = Submission(head, proofs, self.post, self.aside, random.random)
-        asked = [one for one in self.witnesses if one.not_before_s <= begun_s]
+        for one in self.witnesses:
+            one.urls = self._urls_of(one)
+        asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
+        for one in asked:
+            one.announced(head, None if one.platform is None else self._present.held_size(one.platform, head.origin))
         until_s = begun_s + self._submit.timeout_s
         results = await asyncio.gather(*(self.submit(one, submission, until_s, before[one.name]) for one in asked))
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
@@ -155,4 +218,8 @@ class Rounds:
             note = with_cosignatures(latest.note, [result.line for _, result in done])
             evidence = await self.bring(latest, note, is_whole=True)
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
+        if quorum:
+            self.witnessed = head.size
+        elif self.latest is None or self.latest.origin != head.origin:
+            self.witnessed = None
         self.latest = Round(head.origin, head.size, len(asked), len(done), quorum, evidence)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from recorder.audit.anchors import anchors
+from recorder.audit.asked import asked_of
 from recorder.audit.decisions import decided
 from recorder.audit.describe import described, line, plain
 from recorder.audit.links import KEY
@@ -37,7 +38,12 @@ _FIRST = ("operator", "delegation", "task", "requested_by", "capability")  # of 
     "why", epilog="Examples: lineage why 1205.0-4f09ab77 --state /var/lib/lineage; lineage why 1205 --json | jq .holds"
 )
 @click.argument("wanted", metavar="ID")
-@click.option("--trust", type=click.Path(path_type=Path), metavar="FILE", help="Say whether a root in it stands above.")
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Say whether a root in it stands above, and which witnesses signed.",
+)
 @source_options
 @json_option
 def command(
@@ -48,12 +54,14 @@ def command(
     Each entry is held against its key and its claims, each link against the entry that it names; exit status 1 where
     one of them does not hold.
     """
-    roots = parse_trust(trust.read_bytes()).roots if trust is not None else None
+    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    roots = trusted.roots if trusted is not None else None
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
         index, asked = named.index, str(named)
         tree = why(source, held, index)
         root = tree.nodes[tree.root]
+        witnesses = None if root.entry is None else asked_of(source, root.entry.header, held, trusted)
         row = None
         if index is not None:
             count = 0 if root.entry is None else len(root.entry.header.commits or ())
@@ -65,6 +73,8 @@ def command(
     shown = {place: _shown(node, names, index if place == tree.root else None) for place, node in tree.nodes.items()}
     if row is not None:
         shown[tree.root]["row"] = row
+    if witnesses is not None:
+        shown[tree.root]["witnesses"] |= witnesses
     for place, words in anchors(tree, roots) if roots is not None else ():
         shown[place]["anchor"] = words
     if as_json:
@@ -170,6 +180,8 @@ def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> I
             yield gist
         if "anchor" in shown:
             yield shown["anchor"]
+        if words := (shown.get("witnesses") or {}).get("words"):
+            yield f"witnesses: {words}"
         yield from _why(node)
     yield from _family("who", values.get("who") or {})
     if node.withheld:

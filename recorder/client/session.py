@@ -89,6 +89,7 @@ class Session:
         self.durable_counter = -1
         self.closed = False  # the recorder said so; the connection has to go
         self.held = False  # only urgent messages leave
+        self.pushes = 0  # heads that came for a subscriber
         self.renewals = 0  # times that ids ended with requests unanswered (law 4)
         self.stalled: str | None = None  # why nothing new leaves until `resume`
         self._client = client
@@ -186,7 +187,10 @@ class Session:
                 self._parked.append(self._unanswered.pop(counter))
                 self.stalled = failed.detail
                 return None
-        if status is Status.PUSH or counter not in self._unanswered:
+        if status is Status.PUSH:
+            self.pushes += 1
+            return None
+        if counter not in self._unanswered:
             return None
         return Answer(self._unanswered.pop(counter), status, body)
 

@@ -54,6 +54,43 @@ class Outcome(IntEnum):
     EXPIRED = 6  # its time was over before it began
 
 
+class Quantity(NamedTuple):
+    """What a value of a frame is a measure of."""
+
+    name: str
+    unit: str
+
+
+# FORMAT.md section 6; other numbers are the device's own.
+QUANTITIES: dict[int, Quantity] = {
+    number: Quantity(*said)
+    for number, said in enumerate(
+        (
+            ("position", "m"), ("angle", "rad"), ("velocity", "m/s"), ("angular_velocity", "rad/s"), ("force", "N"),
+            ("torque", "N·m"), ("current", "A"), ("voltage", "V"), ("temperature", "°C"), ("duration", "s"),
+            ("pressure", "Pa"), ("flow", "m³/s"), ("ratio", "1"), ("count", "1"), ("acceleration", "m/s²"),
+        ),
+        1,
+    )
+}  # fmt: skip
+
+
+EVENTS = dict(
+    enumerate(
+        (
+            "emergency_stop", "limit_reached", "brake_on", "brake_off", "watchdog", "power_failing", "receipt_late",
+            "refused",
+        ),
+        1,
+    )
+)  # fmt: skip
+
+
+def quantity_of(number: int) -> Quantity:
+    """What a quantity's number stands for; of those that are a device's own, the number and no unit."""
+    return QUANTITIES.get(number) or Quantity(f"quantity_{number}", "none")
+
+
 class CommitRef(NamedTuple):
     """A commit of the device's log: what a receipt told it."""
 

@@ -21,6 +21,7 @@ from recorder.core.kinds import Bytes16, Hash, Name, Positive, Reason, Uint
 from recorder.core.policy_classes import Milliseconds
 
 PROTOCOL_VERSION = 1
+HEADS_MAX = 64  # of one HEADS: notes of some 300 bytes
 SESSION = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Claims = dict[str, Any]
 WITNESSES_MAX = 64  # that one commit may ask for
@@ -51,6 +52,7 @@ class Verb(IntEnum):
     STATUS = 17
     WITNESSES = 18
     WITNESSED = 19
+    HEADS = 20
 
 
 class Status(IntEnum):
@@ -272,6 +274,14 @@ class WitnessedRequest(NamedTuple):
     wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MAX_MS)]
 
 
+class Heads(NamedTuple):
+    """Heads of this platform as peers hold them: who holds each, and the signed note.  Reply: `Compared`."""
+
+    verb: Uint
+    counter: Uint
+    heads: Annotated[list[tuple[Name, bytes]], Meta(max_length=HEADS_MAX)]
+
+
 class Receipt(NamedTuple):
     """Durable: this request is commit `index` of entry `seq`."""
 
@@ -350,6 +360,14 @@ class Head(NamedTuple):
         return self if self.asks else self[:3]
 
 
+class Compared(NamedTuple):
+    """What heads that peers hold say of the log that is recorded here."""
+
+    behind: bool  # it does not lead to all of them: a new incarnation begins now, and this connection ends
+    confirmed: Uint | None  # size of the largest one that it leads to; None where none is of this origin
+    ignored: list[str]  # of each that counts for nothing: who holds it, the error and what is wrong
+
+
 REQUESTS: dict[int, Any] = {
     Verb.HELLO: Hello,
     Verb.OPEN_CYCLE: OpenCycle,
@@ -370,6 +388,7 @@ REQUESTS: dict[int, Any] = {
     Verb.STATUS: Plain,
     Verb.WITNESSES: Witnesses,
     Verb.WITNESSED: WitnessedRequest,
+    Verb.HEADS: Heads,
 }
 
 # Requests that leave an entry, and are answered exactly once.

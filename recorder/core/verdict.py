@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from recorder.core.shownfork import ShownFork
+
 Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
 LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
@@ -73,13 +75,14 @@ FINDINGS: dict[str, Finding] = {
     **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
+    **_findings(7, "fork_malformed fork_origin fork_unproved", **_APART),
     **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
     **_findings(7, "member_digest bundle_volume tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required"),
     **_findings(8, "bundle_digest credential_digest observation_digest"),
-    **_findings(1, "confirmation_malformed frame_malformed", **_AUTHORITY, **_APART),
-    **_findings(8, "confirmation_frames", **_AUTHORITY, **_APART),
-    **_findings(9, "confirmation_signature", **_AUTHORITY, **_APART),
+    **_findings(1, "confirmation_malformed frame_malformed", **_AUTHORITY),
+    **_findings(8, "confirmation_frames", **_AUTHORITY),
+    **_findings(9, "confirmation_signature", **_AUTHORITY),
     **_findings(8, "rows_malformed rows_root rows_time"),
     **_findings(8, "witness_choice", verdicts=("witnessing",)),
     **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
@@ -92,8 +95,8 @@ FINDINGS: dict[str, Finding] = {
     **_findings(9, "policy_signature policy_scope policy_early policy_expired policy_older", **_AUTHORITY),
     **_findings(9, "delegation_missing delegation_holder delegation_uncovered budget_exceeded", **_AUTHORITY),
     **_findings(9, "decision_missing class_mixed cycle_decision verb_not_permitted beyond_contemplated", **_AUTHORITY),
-    **_findings(10, "boot_number clock_mono cycle_count", **_COMPLETENESS),
-    **_findings(10, "unclean_stop gap_declared clock_step_undeclared", **_LOSSY),
+    **_findings(10, "boot_number clock_mono cycle_count frames_unaccounted", **_COMPLETENESS),
+    **_findings(10, "unclean_stop gap_declared clock_step_undeclared unconfirmed", **_LOSSY),
     **_findings(10, "incarnation_unnamed", **_COMPLETENESS, **_APART),
     **_findings(11, "replay_malformed replay_mismatch replay_differs", **_AUTHORITY),
     **_findings(10, "selection_partial loss_declared", **_LOSSY, **_APART),
@@ -209,6 +212,7 @@ class Report:
     deleted: list[Deleted] = field(default_factory=list)  # the first 1,000; notes["deletions"] counts all
     roots: list[str] = field(default_factory=list)  # keys by which credentials were judged, as a trust file names them
     short: list[Unwitnessed] = field(default_factory=list)  # the first 100; notes count them all
+    forks: list[ShownFork] = field(default_factory=list)  # brought by the verifier, then those of evidence entries
 
     def exit_status(self) -> int:
         """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" and "indeterminate" never change it."""
@@ -234,6 +238,7 @@ class Report:
             "deleted": [item._asdict() for item in self.deleted],
             "roots": self.roots,
             "short": [item._asdict() for item in self.short],
+            "forks": [one.to_json() for one in self.forks],
         }
 
 

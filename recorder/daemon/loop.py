@@ -38,7 +38,7 @@ MESSAGES_MAX = 1024  # a transaction
 BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they are there five times before the sync
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
-_QUEUED = frozenset({Verb.READ, Verb.SEAL})
+TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
 _LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
 
 
@@ -77,6 +77,7 @@ class Loop:
         self._door = Door(listener, self._poller, config.controllers, own_uid, self._witnessing.gone)
         self._reads = Reads(self._journal.store, self._poller, self._send)
         self._seals = Seals(self._journal.store, desk, self._send)
+        self._peer_heads = desk.peer_heads
         self._upkeep = Upkeep(context, desk, vitals, room, randomness, config.recorder.epoch_hours)
         self._waiting: list[Waiting] = []
         self._flush_at_s: float | None = None
@@ -88,6 +89,8 @@ class Loop:
     def run(self) -> None:
         """Serve until `stopping` is set, then finish what was received and write the stop entry.
 
+        Or until peers hold what this log does not lead to: then nothing more is recorded in it, not even that.
+
         Raises:
             SyncFailedError: a transaction failed; nothing more was acknowledged.
 
@@ -97,6 +100,9 @@ class Loop:
         gc.disable()  # a collection in the hot path is a pause; it is run when nothing is waiting
         while self.stopping is None:
             self._round(self._timeout_s())
+            if self._peer_heads.is_behind:
+                self._leave()
+                return
         self._door.close()
         until_s = time.monotonic() + STOP_WITHIN_S
         while self._round(0) and time.monotonic() < until_s:
@@ -112,7 +118,17 @@ class Loop:
         self._room.settle()
         self._witnessing.stop(self._write_stop)
         self._desk.try_checkpoint()
+        self._hang_up()
+
+    def _leave(self) -> None:
+        """Make way for the next incarnation in this process: its clients come again, as after any restart."""
+        self._hang_up()
+        gc.unfreeze()
+        gc.enable()
+
+    def _hang_up(self) -> None:
         self._reads.close()
+        self._peer_heads.close()
         for connection in self._door.all():
             self._door.drop(connection)
         self._poller.close()
@@ -132,7 +148,7 @@ class Loop:
         left_s = max(0.0, until_s - time.monotonic())
         if (signing_s := self._witnessing.left_s()) is not None:
             left_s = min(left_s, signing_s)
-        return min(left_s, LOOK_S) if self._seals.is_waiting else left_s
+        return min(left_s, LOOK_S) if self._seals.is_waiting or self._peer_heads.is_waiting else left_s
 
     def _round(self, timeout_s: float) -> bool:
         """Poll, drain, write, reply; returns whether anything was received."""
@@ -149,6 +165,8 @@ class Loop:
             self._seals.serve(self._settle)
         if self._witnessing.is_due:
             self._witnessing.serve(self._write)
+        if self._peer_heads.is_waiting:
+            self._peer_heads.serve(self._send)
         if not received:
             self._idle()
         return received
@@ -207,7 +225,7 @@ class Loop:
             connection.mistakes += 1
             self._send(connection, 0, failed(error.error, error.detail))
             return connection.mistakes < MISTAKES_MAX and not connection.closed
-        if connection.session is not None and self._is_for_later(connection, request):
+        if connection.session is not None and self._aside(connection, request):
             return not connection.closed
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
@@ -230,22 +248,26 @@ class Loop:
                 self._flush_at_s = 0.0
         return not connection.closed
 
-    def _is_for_later(self, connection: Connection, request: Any) -> bool:  # noqa: ANN401 -- messages.REQUESTS
-        """Take a request whose answer waits for its turn, or refuse one that only readers may make."""
+    def _aside(self, connection: Connection, request: Any) -> bool:  # noqa: ANN401 -- messages.REQUESTS
+        """Refuse what the peer may not ask for, and begin what takes its time; returns whether that is all."""
         verb = request.verb
-        if verb == Verb.WITNESSED:
-            self._witnessing.report(connection, request)
-            return True
-        if verb not in READING:
-            return False
-        if not connection.permissions.read:
-            self._send(connection, request.counter, failed("not_permitted", f"uid {connection.peer.uid} may not read"))
-            return True
-        if verb == Verb.READ:
+        if verb in READING and not connection.permissions.read:
+            refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
+            self._send(connection, request.counter, refusal)
+        elif verb in TELLING and not connection.permissions.mesh:
+            refusal = failed("not_permitted", f"uid {connection.peer.uid} is not the mesh ([[controller]] mesh = true)")
+            self._send(connection, request.counter, refusal)
+        elif verb == Verb.READ:
             self._reads.add(connection, request)
         elif verb == Verb.SEAL:
             self._seals.add(connection, request.counter)
-        return verb in _QUEUED
+        elif verb == Verb.HEADS:
+            self._peer_heads.add(connection, request, self._send)
+        elif verb == Verb.WITNESSED:
+            self._witnessing.report(connection, request)
+        else:
+            return False
+        return True
 
     def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- messages.REQUESTS
         verb = request.verb

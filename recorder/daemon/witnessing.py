@@ -70,8 +70,6 @@ class Witnessing:
 
     def tell(self, connection: Connection, told: Witnesses) -> Answer:
         """Take who may be asked from now on."""
-        if not connection.permissions.mesh:
-            return failed("not_permitted", f"uid {connection.peer.uid} is not the mesh: no [[controller]] says so")
         self._mesh = connection
         self._context.witnesses = Known(tuple(told.candidates), told.own)
         return Answer(Status.OK, len(told.candidates))

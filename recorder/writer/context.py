@@ -18,6 +18,7 @@ from recorder.writer.journal import Draft, Journal
 from recorder.writer.readings import Readings
 from recorder.writer.refusals import Refusals
 from recorder.writer.session import Answer, Session
+from recorder.writer.uncovered import Uncovered
 
 
 class Context:
@@ -31,6 +32,7 @@ class Context:
         *,
         authorities: Authorities,
         engine: Callable[[], Engine],
+        identity_key: bytes,
         require_policy: bool = False,
     ) -> None:
         """Begin with what is in force.
@@ -41,6 +43,7 @@ class Context:
             platform: `<fleet>/<name>`.
             authorities: whom this recorder recognises.
             engine: of conditions, made when a policy is installed.
+            identity_key: of this platform.
             require_policy: without a signed policy no cycle of a gated class is opened.
 
         """
@@ -52,6 +55,7 @@ class Context:
         self.require_policy = require_policy
         self.readings = Readings()
         self.refusals = Refusals(journal)
+        self.uncovered = Uncovered(journal.tail.origin, identity_key)
         self.names = {number: name for name, number in journal.tail.actuators.items()}
         self.halted: frozenset[str] = frozenset()  # classes whose cycles are refused since the disk was full
         self.groups: dict[tuple[int, str, int, Wish | None], Draft] = {}  # open drafts by what all their commits share

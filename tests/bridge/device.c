@@ -65,6 +65,7 @@ static void on_granted(void *user, const lineage_grant *grant)
 static void on_receipt(void *user, const lineage_receipt *receipt)
 {
     (void)user;
+    print_hex("hash", receipt->commit.hash, sizeof receipt->commit.hash);
     printf("receipt %d %" PRIu64 " %d %d %" PRIu64 " %" PRIu64 "\n", receipt->has_request, receipt->request,
            receipt->verdict, receipt->has_commit, receipt->commit.seq, receipt->commit.place);
 }
@@ -110,6 +111,19 @@ int main(void)
             static uint8_t bytes[sizeof line / 2];
             lineage_receive(&device, bytes, hex_of(strtok(NULL, " \n"), bytes, sizeof bytes));
             result = device.noise;
+        } else if (strcmp(verb, "noise") == 0) { /* of a seed, so many bytes, in pieces of 1 to 256 */
+            uint64_t state = number(), left = number();
+            uint8_t bytes[256];
+            while (left > 0) {
+                size_t size = 0, piece = 1 + (state >> 33) % sizeof bytes;
+                while (size < piece && left > 0) {
+                    state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
+                    bytes[size++] = (uint8_t)(state >> 56);
+                    left--;
+                }
+                lineage_receive(&device, bytes, size);
+            }
+            result = device.noise;
         } else if (strcmp(verb, "poll") == 0) {
             now_us = number();
             lineage_poll(&device);
@@ -125,6 +139,13 @@ int main(void)
             outcome = (enum lineage_outcome)number();
             at_once = number() != 0;
             result = lineage_confirm(&device, &commit, outcome, values, values_of(values), at_once);
+        } else if (strcmp(verb, "reached") == 0) {
+            lineage_commit commit;
+            memset(&commit, 0, sizeof commit);
+            commit.seq = number();
+            commit.place = number();
+            (void)hex_of(strtok(NULL, " \n"), commit.hash, sizeof commit.hash);
+            result = lineage_confirm(&device, &commit, LINEAGE_REACHED, values, values_of(values), false);
         } else if (strcmp(verb, "request") == 0) {
             lineage_grant grant;
             uint64_t said = 0;
@@ -133,6 +154,8 @@ int main(void)
             grant.actuator = number();
             result = lineage_request(&device, &grant, values, values_of(values), 200, UINT64_MAX, &said);
             result = result ? said + 1 : 0;
+        } else if (strcmp(verb, "held") == 0) {
+            result = device.next - device.oldest;
         } else if (strcmp(verb, "event") == 0) {
             uint8_t event = (uint8_t)number();
             result = lineage_event(&device, event, values, values_of(values), true);

@@ -23,10 +23,10 @@ needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not h
 
 
 @cache
-def program() -> Path:
+def program(ring: int = 8) -> Path:
     """The driver with the device in it; a ring of 8 is full soon."""
     to = Path(mkdtemp(prefix="lineage-device-")) / "device"
-    command = ["gcc", *WARNINGS, *C99, "-g", "-O1", *SANITIZERS["asan"], "-DLINEAGE_RING=8", f"-I{C_DIR}"]
+    command = ["gcc", *WARNINGS, *C99, "-g", "-O1", *SANITIZERS["asan"], f"-DLINEAGE_RING={ring}", f"-I{C_DIR}"]
     done = subprocess.run(
         [*command, str(HERE / "device.c"), str(SOURCE), "-o", str(to)], capture_output=True, text=True, check=False
     )
@@ -37,9 +37,9 @@ def program() -> Path:
 class Device:
     """One microcontroller: what it does is in `out`, `granted` and `receipts`; `boot` begins it anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, ring: int = 8) -> None:
         self._process = subprocess.Popen(
-            [program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [program(ring)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
         )  # fmt: skip
         self.signer = DEVICE
@@ -50,6 +50,7 @@ class Device:
         self.out: list[bytes] = []  # whole frames of the line
         self.granted: list[list[int]] = []
         self.receipts: list[list[int]] = []
+        self.hashes: list[bytes] = []  # of the commit of each receipt
         self.do(f"init {number} {self.signer.public_key.hex()}")
 
     def do(self, command: str) -> int:
@@ -67,6 +68,8 @@ class Device:
             elif word == "sign":
                 self._process.stdin.write(self.signer.sign(bytes.fromhex(rest)).hex() + "\n")
                 self._process.stdin.flush()
+            elif word == "hash":
+                self.hashes.append(bytes.fromhex(rest))
             elif word in {"granted", "receipt"}:
                 (self.granted if word == "granted" else self.receipts).append([int(part) for part in rest.split()])
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -11,16 +10,16 @@ from firmware_bridge.line import messages, states
 from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Known
 from firmware_bridge.line.framing import Unframer, frame
 from firmware_bridge.line.gaps import gaps
-from firmware_bridge.line.happenings import Condition, Gap, Trouble, Up
+from firmware_bridge.line.happenings import Condition, Trouble, Up
 from firmware_bridge.line.link import SILENT_AFTER_US, TIME_EVERY_US, Link
 from firmware_bridge.line.messages import Ack, Batch, GivenSignature, Here, Receipt, Resend, Time, Verdict
 from firmware_bridge.line.states import Move, State
 from recorder.core import deviceframe, sign1
 from recorder.core.deviceframe import CommitRef, CommitRequest, Event, first_prev
+from recorder.core.devicegap import Missing, Place
 from recorder.core.errors import Impossible, Misuse
 from recorder.core.keys import Signer, kid
-from tests.bridge.device import Device, needs_gcc
-from tests.bridge.world import World
+from tests.bridge.world import Peer, World
 from tests.credential_builder import signer
 from tests.frames import DEVICE, KID, NONCE, ORIGIN, chain, signed
 
@@ -49,6 +48,11 @@ def here(boot: int = 1, oldest: int = 0, next_: int = 0, by: Signer = DEVICE, no
     """A device's answer to the hello with this nonce."""
     said = Here(by.public_key, boot, oldest, next_, 0, bytes(64))
     return said._replace(signature=sign1.sign(by, messages.DEVICE, messages.here_payload(ORIGIN, nonce, said))[-64:])
+
+
+def missing(reason: str, since: tuple[int, int], until: tuple[int, int]) -> Missing:
+    """A gap of this device."""
+    return Missing(reason, KID, Place(*since), Place(*until))
 
 
 def host(known: Known | None = None) -> Host:
@@ -115,23 +119,27 @@ def test_a_device_that_is_not_believed(known: Known | None, said: Here, conditio
     ("known", "boot", "oldest", "expected"),
     [
         (None, 1, 0, []),
-        (None, 3, 0, [Gap(1, 0, None, "boots_unseen")]),
-        (None, 1, 4, [Gap(1, 0, 4, "not_held")]),
+        (None, 3, 0, [missing("boots_unseen", (1, 0), (3, 0))]),
+        (None, 1, 4, [missing("not_held", (1, 0), (1, 4))]),
         (Known(3, 5, None), 3, 5, []),
         (Known(3, 5, None), 3, 2, []),
-        (Known(3, 5, None), 3, 7, [Gap(3, 5, 2, "not_held")]),
-        (Known(3, 5, None), 4, 0, [Gap(3, 5, None, "device_rebooted")]),
+        (Known(3, 5, None), 3, 7, [missing("not_held", (3, 5), (3, 7))]),
+        (Known(3, 5, None), 4, 0, [missing("device_rebooted", (3, 5), (4, 0))]),
         (
             Known(3, 5, None),
             6,
             2,
-            [Gap(3, 5, None, "device_rebooted"), Gap(4, 0, None, "boots_unseen"), Gap(6, 0, 2, "not_held")],
+            [
+                missing("device_rebooted", (3, 5), (4, 0)),
+                missing("boots_unseen", (4, 0), (6, 0)),
+                missing("not_held", (6, 0), (6, 2)),
+            ],
         ),
     ],
 )
-def test_gaps(known: Known | None, boot: int, oldest: int, expected: list[Gap]) -> None:
+def test_gaps(known: Known | None, boot: int, oldest: int, expected: list[Missing]) -> None:
     """Each frame that cannot come any more is in one gap, and no other is."""
-    assert gaps(known, boot, oldest) == expected
+    assert gaps(KID, known, boot, oldest) == expected
     assert host(known).up(boot, oldest, 9) == [*expected, Up(boot, 0)]
 
 
@@ -278,16 +286,7 @@ def test_a_given_signature_signs_nothing_else() -> None:
     assert not sign1.verify(sign1.read(raw, sign1.CONFIRMATION), DEVICE.public_key)
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
-    """One process for all."""
-    found = Device()
-    yield found
-    found.end()
-
-
-@needs_gcc
-def test_grant_request_receipt(device: Device) -> None:
+def test_grant_request_receipt(device: Peer) -> None:
     """Over a line that loses every third frame: all grants and receipts come once, in order; the request comes at once."""
     world = World(device, down=lambda at, raw: [] if at % 3 == 1 else [raw])
     world.run()
@@ -307,8 +306,7 @@ def test_grant_request_receipt(device: Device) -> None:
     assert device.receipts == [[1, number, 0, 1, 77, 1], [1, number + 1, 1, 0, 0, 0], [0, 0, 2, 1, 77, 1]]
 
 
-@needs_gcc
-def test_what_waits_for_another_boot_is_not_said_to_this_one(device: Device) -> None:
+def test_what_waits_for_another_boot_is_not_said_to_this_one(device: Peer) -> None:
     """A receipt that a reboot overtook names a request that this boot never made."""
     world = World(device)
     world.run()
@@ -325,8 +323,7 @@ def test_what_waits_for_another_boot_is_not_said_to_this_one(device: Device) -> 
     assert device.granted == [[2, 3, 1, 1, 0]]
 
 
-@needs_gcc
-def test_clocks_and_irreversible(device: Device) -> None:
+def test_clocks_and_irreversible(device: Peer) -> None:
     """The device's clock lies within what was sent and answered; what is irreversible is signed without waiting."""
     world = World(device)
     for _ in range(40):

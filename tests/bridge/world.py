@@ -7,14 +7,17 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from firmware_bridge.line.confirmations import Known, Signed
-from firmware_bridge.line.happenings import Arrived, Clock, Gap, Happening, Trouble
+from firmware_bridge.line.happenings import Arrived, Clock, Happening, Trouble
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.states import State
 from recorder.core import confirmation
 from recorder.core.deviceframe import Confirmation, Dropped
+from recorder.core.devicegap import Missing
 from tests.bridge.device import Device
+from tests.bridge.simulated import Simulated
 from tests.frames import DEVICE, ORIGIN
 
+Peer = Device | Simulated
 Line = Callable[[int, bytes], list[bytes]]  # the number of a frame and the frame -> what comes out
 
 
@@ -26,14 +29,14 @@ def sound(_: int, frame: bytes) -> list[bytes]:
 class World:
     """Runs until nothing moves; what the lineage would hold is in `entries`, `gaps` and `troubles`."""
 
-    def __init__(self, device: Device, up: Line = sound, down: Line = sound) -> None:
+    def __init__(self, device: Peer, up: Line = sound, down: Line = sound) -> None:
         self.device, self.up, self.down = device, up, down
         self.device.boot(1)
         self.boot = 1
         self.now_us = 0
         self.entries: list[Signed] = []
         self.recording = True  # else what was signed is with the bridge alone, and lost with it
-        self.gaps: list[Gap] = []
+        self.gaps: list[Missing] = []
         self.troubles: list[Trouble] = []
         self.clocks: list[Clock] = []
         self.arrived: list[Arrived] = []
@@ -101,7 +104,7 @@ class World:
             told = {frame.body.commit.seq for frame in frames if isinstance(frame.body, Confirmation)}
             rest = [commit for commit in asked if commit not in told]
             dropped = sum(frame.body.frames for frame in frames if isinstance(frame.body, Dropped))
-            over = any(gap.boot <= boot and gap.frames is None for gap in self.gaps) and boot < self.boot
+            over = any(gap.since.boot <= boot and gap.frames is None for gap in self.gaps) and boot < self.boot
             if not over and len(rest) > dropped:
                 left += rest
         return left
@@ -127,7 +130,7 @@ class World:
                     if self.recording:
                         self.entries.append(happened)
                         self.link.recorded(happened)
-                case Gap():
+                case Missing():
                     self.gaps.append(happened)
                 case Trouble():
                     self.troubles.append(happened)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.exchange import AddCheckpoint, Cosigned, parse_answer
-from mesh.forks import verify_fork
 from mesh.standing import Standing, decode_standing, signed_by_log
 from mesh.witness import RACES_MAX, Cosigner, add_checkpoint
 from recorder.core.checkpoint import open_checkpoint
 from recorder.core.cosignature import cosign, verify_cosignature
 from recorder.core.errors import FormatError
+from recorder.core.forks import verify_fork
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency
 from recorder.core.note import ED25519, Note, VerifierKey, parse_note, sign_text

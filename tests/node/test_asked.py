@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
+from recorder.cli import run
 from recorder.client import Cycle, Recorder
 from tests.claims import WHAT, WHO, WHY
-from tests.node.meshes import Platform, fleet, needs_namespaces
-from tests.node.test_meshes import checked
+from tests.node.meshes import Platform, checked, fleet, needs_namespaces
 from tests.running import wait_until
 
 pytestmark = needs_namespaces
@@ -31,7 +32,9 @@ def opened(client: Recorder) -> Cycle:
     return client.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], valid_ms=60_000)
 
 
-def test_a_commit_has_its_witnesses_sign_at_once(three: list[Platform], client: Recorder) -> None:
+def test_a_commit_has_its_witnesses_sign_at_once(
+    three: list[Platform], client: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No round by interval is due: the push of the commit begins one, with those that its entry names."""
     first = three[0]
     rounds = first.status()["rounds"]
@@ -45,6 +48,11 @@ def test_a_commit_has_its_witnesses_sign_at_once(three: list[Platform], client: 
     assert (report.integrity, report.witnessing, report.exit_status()) == ("pass", "pass", 0)
     assert (report.notes["witnesses_asked"], report.notes["witnessed_in_time"]) == (5, 5)
     assert report.short == []
+    where = ["--state", str(first.state), "--trust", str(first.state.parent / "fleet.trust")]
+    for command in ("why", "show"):
+        assert run([command, str(receipts[0].entry_id), *where]) == 0
+        said = capsys.readouterr().out
+        assert re.search(r"2 wanted within 60000 ms: arm-[12] after \d+ ms, arm-[12] after \d+ ms\n", said), said
 
 
 def test_only_those_that_the_entry_names_are_asked(three: list[Platform], client: Recorder) -> None:

@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.audit.check import check_source
-from recorder.audit.opening import open_source
 from recorder.cli import run
 from recorder.core.checkpoint import parse_checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
 from recorder.core.note import encode_base64, parse_note
-from recorder.core.trust import parse_trust
-from recorder.core.verdict import Report
 from recorder.store.layout import read_current
-from tests.node.meshes import PORT, Platform, ask, fleet, needs_namespaces, peer_of
+from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of
 
 pytestmark = needs_namespaces
 
@@ -26,16 +22,6 @@ pytestmark = needs_namespaces
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("four"), 4, needed=3) as platforms:
         yield platforms
-
-
-def checked(platform: Platform) -> Report:
-    """Verification of a running recorder's lineage under the fleet's trust file."""
-    trust = parse_trust((platform.state.parent / "fleet.trust").read_bytes())
-    source = open_source(platform.state)
-    try:
-        return check_source(source, trust=trust, workers=1)
-    finally:
-        source.close()
 
 
 def cosigned_by_all(platforms: list[Platform]) -> None:
@@ -50,7 +36,13 @@ def cosigned_by_all(platforms: list[Platform]) -> None:
         assert (report.witnessing, report.integrity, report.exit_status()) == ("pass", "pass", 0)
         assert (report.notes["witnesses"], report.notes["witnesses_trusted"]) == (others, others + 1)
         assert report.notes["witnessed_entries"] == status["latest"]["size"]
-        assert report.unwitnessed.entries == 1, "the evidence itself"
+        assert report.unwitnessed.entries <= 2, "the evidence itself, and what peers were seen to have"
+
+
+def without_learning(platform: Platform) -> None:
+    """Have its recorder take no heads from the mesh, as one did that knew nothing of it."""
+    config = platform.state / "recorder.toml"
+    config.write_text(config.read_text().replace("mesh = true", "mesh = false"))
 
 
 def test_three_platforms_cosign_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +113,7 @@ def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys:
     first.stop_recorder()
     shutil.rmtree(first.state)
     image.rename(first.state)
+    without_learning(first)
     first.start_recorder()
 
     status = first.round()
@@ -132,7 +125,8 @@ def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys:
     first.mark(ahead - first.size())
     status = first.round()
     assert (status["latest"]["size"], status["latest"]["cosigned"]) == (ahead, 0)
-    assert all("422 consistency_proof" in one["last"] for one in status["peers"]), status["peers"]
+    refusals = ("422 consistency_proof", "422 origin_forked")  # the latter where another peer's proof was faster
+    assert all(any(each in one["last"] for each in refusals) for one in status["peers"]), status["peers"]
     capsys.readouterr()
     assert run(["mesh", "forks", "--state", str(peer.mesh)]) == 1
     said = capsys.readouterr().out
@@ -149,6 +143,7 @@ def test_a_recorder_that_was_wiped_is_refused(four: list[Platform]) -> None:
     shutil.rmtree(wiped.state / "lineages")
     (wiped.state / "lineages").mkdir()
     (wiped.state / "current").unlink()
+    without_learning(wiped)
     wiped.start_recorder()
     wiped.mark()
     status = wiped.round()

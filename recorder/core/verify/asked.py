@@ -94,6 +94,10 @@ class Asked:
         elif header.kind == Kind.EVIDENCE and self._pending and identity is not None:
             self._evidence(header, claims, identity)
 
+    def waiting(self, seq: int) -> Pending | None:
+        """An entry that was taken and waits for signatures."""
+        return self._pending.get(seq)
+
     def finish(self) -> None:
         """Judge what still waits by what it has."""
         while self._pending:
