@@ -14,7 +14,7 @@ from recorder.core.cosignature import cosigner_key
 from recorder.core.entry import decode
 from recorder.core.keys import kid
 from recorder.core.trust import Trust
-from tests.audit.lineages import write_state
+from tests.audit.lineages import to_bundle, write_state
 from tests.audit.test_evidence import cosigned, evident, trusting
 from tests.lineage_builder import LineageBuilder
 
@@ -46,6 +46,8 @@ def test_who_signed_and_after_how_long(tmp_path: Path) -> None:
     assert [(one["name"], one["signed"], one["after_ms"]) for one in found["asked"]] == [
         ("w1", True, 3), ("w2", False, None), ("w3", True, 4),
     ]  # fmt: skip
+    to_bundle(state, tmp_path / "b.lineage")
+    assert said(tmp_path / "b.lineage", seq, trust) == found, "the choice goes with the entry"
     assert said(state, seq, None)["words"].startswith("3 wanted within 100 ms, 3 asked; with --trust")
     assert said(state, nobody, trust)["words"] == "3 wanted within 100 ms; nobody could be asked"
     assert said(state, plain, trust) is None

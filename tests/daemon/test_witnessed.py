@@ -242,3 +242,41 @@ def test_a_class_that_asks_and_does_not_wait(running: Running, client: Recorder)
         receipts = [cycle.commit("arm", what=fleet.WHAT, witnesses=k, within_ms=ms) for k, ms in wishes]
         found = [client.witnessed(one)[:2] for one in receipts]
     assert found == [(3, 500), (3, 500), (5, 100)]
+
+
+def test_what_is_acknowledged_is_there_and_what_is_refused_is_given_up(running: Running, client: Recorder) -> None:
+    """Through kills while receipts are held: an OK names a commit that nobody abandons, a refusal one that is."""
+    cycle = governed(client, running, 60_000)
+    ended: list[Receipt | Refused] = []
+    for turn in range(3):
+        with Mesh(running.socket) as mesh:
+            commits = [cycle.submit("arm", what=fleet.WHAT) for _ in range(3)]
+            asked(client)
+            if turn != 1:
+                mesh.sign(*SIGNERS)
+                ended.append(commits[0].result(60))
+            commits += [cycle.submit("arm", what=fleet.WHAT) for _ in range(2)]
+        running.kill()
+        running.restart()
+        for commit in commits[turn != 1 :]:
+            try:
+                ended.append(commit.result(60))
+            except Refused as refusal:
+                ended.append(refusal)
+    client.close()
+    assert running.stop() == 0
+    headers = [decode(raw).header for raw, _ in records_of(running.state)]
+    given_up = set(abandoned(running))
+    receipts = [one for one in ended if isinstance(one, Receipt)]
+    for one in receipts:
+        assert one.seq is not None
+        assert one.index is not None
+        assert (headers[one.seq].commits or [])[one.index].request not in given_up
+    refusals = [one for one in ended if isinstance(one, Refused)]
+    assert len(ended) == 15
+    assert receipts
+    assert refusals
+    assert all(one.reasons[0].startswith("unwitnessed") for one in refusals)
+    assert len(requests(running)) == len(set(requests(running))) == 15, "each is there once"
+    assert len(given_up) == len(refusals)
+    assert verified(running.state).integrity == "pass"
