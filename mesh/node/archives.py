@@ -164,8 +164,8 @@ class Archives:
                 for one in summaries
             ],
             "refused_incarnations": self._store.refused,
-            "archive_digests": dict(self.counts),
-            "archive_trouble": self.trouble,
+            "archived_digests": dict(self.counts),
+            "archives_trouble": self.trouble,
         }
 
     def _learned(self, origin: str, first: int, hashes: list[bytes], notes: list[bytes]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from typing import NamedTuple
 
 from mesh import exchange, witness
@@ -96,6 +97,13 @@ class WitnessDesk:
         if note is None:
             return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
         return Answer(exchange.OK, TEXT_TYPE, note)
+
+    def monitored(self, digest: str) -> Answer:
+        """The same by the SHA-256 of the origin in hex, as tlog-witness has it for monitors."""
+        for _, standing in self.standings():
+            if sha256(standing.head.origin.encode()).hexdigest() == digest:
+                return self.checkpoint(standing.head.origin)
+        return refused(404, FormatError("origin_unknown", "nothing of such an origin was cosigned here"))
 
     def account(self, platform: str) -> Account:
         """What this witness holds of a platform; StoreFailedError passes through."""

@@ -23,7 +23,7 @@ from mesh.node.sources import Source
 
 REQUEST_S = 10.0
 STATUS_EVERY_S = 1.0
-LIVE = {"archives", "archive_digests"}  # change with each digest
+LIVE = {"archives", "archived_digests"}  # change with each digest
 AWAY_S = 30.0  # who was not heard for as long has appeared
 TOGETHER_S = 1.0  # in which others may appear too
 

@@ -184,7 +184,7 @@ class Gossip:
         return 1
 
     def _is_beside(self, told: Told) -> bool | None:
-        """On the thread of the archives: whether a head within what is proved is of another history; None: unknown."""
+        """On the archives' thread: whether a head not above what is proved is of another history; None: unknown."""
         try:
             return self._archives.store.get(told.head.origin).root_at(told.head.size) != told.head.root
         except NotKeptError:

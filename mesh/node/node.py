@@ -272,6 +272,7 @@ class Node:
                 "turned_away": self._server.doors.turned_away,
             },
             "forks": len(self._forks.names()),
+            "own_heads": rounds.own_heads.status(),
         }
 
 
