@@ -121,12 +121,13 @@ class Archive:
 
         """
         new = known = contradicted = beyond = 0
+        size = self.size
         for seq, value in enumerate(hashes, first):
             if len(value) != HASH_BYTES:
                 raise Misuse(f"an entry hash has {HASH_BYTES} bytes, not {len(value)}")
-            if seq < self.size:
+            if seq < size:
                 known += 1  # proved already: what is claimed now cannot matter
-            elif seq >= self.size + AHEAD_MAX:
+            elif seq >= size + AHEAD_MAX:
                 beyond += 1
             elif (held := self._ahead.get(seq)) is None:
                 self._ahead[seq] = value

@@ -46,11 +46,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
     **dict.fromkeys(
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
-            *("recorder.cli.mesh_look", "recorder.cli.mesh_options"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
         ),
         ("recorder.", "mesh."),
     ),
@@ -74,11 +75,12 @@ PARTS = {
     **dict.fromkeys(
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
-            *("recorder.cli.mesh_look", "recorder.cli.mesh_options"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
         ),
         "recorder.cli",
     ),
     "recorder.cli.bridge": "recorder.cli",
+    "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
 }
 

@@ -33,8 +33,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         pulled_ms: how long.
         drift_ppm: the device's clock is so many millionths too fast.
         stuck: the actuator does not move, and the device says so: not moved, and the value that it has.
-        lie: `value` confirms what was asked for, wherever the actuator is; `key` shows another key; `signature` shows
-            its own and signs batches with another.
+        lie: `value` confirms what was asked for, wherever the actuator is; `key` shows another key; `forged` names the
+            device's key without having it; `signature` shows its own and signs batches with another.
 
     """
 
@@ -51,7 +51,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pulled_ms: Count = 1000
     drift_ppm: float = 0.0
     stuck: bool = False
-    lie: Literal["value", "key", "signature"] | None = None
+    lie: Literal["value", "key", "forged", "signature"] | None = None
 
 
 def load(path: Path) -> Faults:

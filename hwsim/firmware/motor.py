@@ -20,7 +20,7 @@ VERDICT_ADMITTED, VERDICT_REFUSED, VERDICT_LATE = 0, 1, 2
 SPEED_RAD_S = 4.0
 LIMIT_RAD = 3.2
 MOVE_MS, CONFIRM_BY_MS = 400, 1000
-TOLERANCE_RAD = 1e-3
+TOLERANCE_RAD = 1e-6
 US_PER_S = 1_000_000
 
 
@@ -59,7 +59,11 @@ class Motor:
     _next_us: int = 0
     _observed_us: int = 0
     _turned_us: int = 0
-    _reset: bool = False
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way to where a commit wants it."""
+        return bool(self._moves)
 
     def reset(self) -> None:
         """Its firmware begins anew; the joint stays where it is, and what was asked for is forgotten."""

@@ -14,13 +14,22 @@ from hwsim.firmware.faults import Faults
 from hwsim.firmware.flash import Flash
 from hwsim.firmware.motor import Motor
 from hwsim.firmware.wire import Wire
-from recorder.core.keys import SeedSigner
+from recorder.core.keys import SeedSigner, Signer
 
 LOOP_S = 0.001
 READ_BYTES = 4096
 BITS_PER_BYTE = 10  # start and stop bit with eight of data
 FIFO_BYTES = 512  # what a UART's driver has room for
 OTHER_SEED = b"another actuator's seed, not its"
+NS_PER_MS = 1_000_000
+
+
+class _Forger:
+    """Names one key and signs with another: all that somebody can do who does not have the first."""
+
+    def __init__(self, public_key: bytes, has: Signer) -> None:
+        self.public_key = public_key
+        self.sign = has.sign
 
 
 class Simulator:
@@ -38,7 +47,7 @@ class Simulator:
         self._waiting = bytearray()  # a line that nobody reads is a line that is full
         self._frames = 0
         self._room, self._filled_ns = float(FIFO_BYTES), 0
-        self._pulled_until_ns = 0
+        self._plug_ns: int | None = None  # when a cable that was pulled is put back
         self._half = bytearray()
         self.device = self._boot()
 
@@ -60,8 +69,9 @@ class Simulator:
         self._controller = controller
         self._waiting.clear()
 
-    def pull(self) -> None:
-        """The cable is out: who has it open reads the end, and the name is gone."""
+    def pull(self, for_ms: int | None = None) -> None:
+        """The cable is out, for a time or until `plug`: who has it open reads the end, and the name is gone."""
+        self._plug_ns = time.monotonic_ns() + for_ms * NS_PER_MS if for_ms is not None else None
         self.link.unlink(missing_ok=True)
         if self._controller is not None:
             os.close(self._controller)
@@ -87,7 +97,7 @@ class Simulator:
         """One turn of the firmware's loop, at most a millisecond long where nothing comes."""
         now_ns = time.monotonic_ns()
         if self._controller is None:
-            if now_ns >= self._pulled_until_ns:
+            if self._plug_ns is not None and now_ns >= self._plug_ns:
                 self.plug()
             else:
                 time.sleep(LOOP_S)
@@ -102,7 +112,11 @@ class Simulator:
             self.flash.boots = 0
         boot, other = self.flash.next_boot(), SeedSigner(OTHER_SEED)
         self._booted_ns = time.monotonic_ns()
-        shown = other if self._faults.lie == "key" else self.flash.signer
+        shown: Signer = self.flash.signer
+        if self._faults.lie == "key":
+            shown = other
+        elif self._faults.lie == "forged":
+            shown = _Forger(self.flash.signer.public_key, other)
         signs = other if self._faults.lie == "signature" else shown
         return Device(shown, boot, ring=self._ring, batch_signer=signs)
 
@@ -140,8 +154,7 @@ class Simulator:
                 break
             self._waiting += self._up.carry(frame)
             if self._strikes(self._faults.pull_after):
-                self.pull()
-                self._pulled_until_ns = now_ns + self._faults.pulled_ms * 1_000_000
+                self.pull(self._faults.pulled_ms)
                 return
         self._flush()
 

@@ -10,13 +10,9 @@ from mesh.exchange import OK, TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.aside import Aside
 from mesh.node.desk import WitnessDesk
-from mesh.node.ownlog import OwnLog
-from mesh.node.places import DamagedError, StoreFailedError
+from mesh.node.places import StoreFailedError
 from mesh.node.rounds import Rounds
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.tiles import parse_tile_path
-
-_BINARY = "application/octet-stream"
+from recorder.core.errors import FormatError
 
 Get = Callable[[re.Match[str]], Awaitable[Answer]]  # from what the pattern found in the path
 Post = Callable[[bytes], Awaitable[Answer]]  # from the body, whose bound stands in `server.POSTS`
@@ -70,47 +66,27 @@ def add_witness(table: Answering, desk: WitnessDesk, aside: Aside, fleet: FleetL
     table.get("/fleet", listed)
 
 
-def add_platforms(table: Answering, rounds: Rounds, desk: WitnessDesk, aside: Aside, fleet: FleetList) -> None:
-    """What is held here of a platform, of our own too."""
+def add_platforms(
+    table: Answering,
+    rounds: Rounds,
+    desk: WitnessDesk,
+    aside: Aside,
+    fleet: FleetList,
+    archived: Callable[[str], Awaitable[Account]],
+) -> None:
+    """What is held here of a platform, of our own too; `archived`: of it in archives."""
 
-    def account(platform: str) -> Answer:
+    async def account(found: re.Match[str]) -> Answer:
+        platform = found["platform"]
         if platform not in (log.name for log in fleet.trust.logs):
             return refused(
                 404, FormatError("platform_unknown", f"no platform {platform[:200]!r} in the fleet list here")
             )
-        parts = [desk.account(platform)]
+        parts = [await aside(desk.account, platform), await archived(platform)]
         latest = rounds.latest
         if latest is not None and latest.origin.rpartition("/")[0] == platform:
             notes = [] if rounds.note is None else [rounds.note]
             parts.insert(0, Account(platform, {latest.origin: latest.size}, [], notes))
         return Answer(OK, TEXT_TYPE, account_of(platform, *parts).encode())
 
-    table.get("/platform/(?P<platform>[^/]+/[^/]+)", lambda found: aside(account, found["platform"]))
-
-
-def add_logs(table: Answering, own: OwnLog, rounds: Rounds, desk: WitnessDesk, aside: Aside) -> None:
-    """Heads of logs, and tiles of this platform's own."""
-
-    def is_ours(origin: str) -> bool:
-        return rounds.latest is not None and rounds.latest.origin == origin
-
-    async def checkpoint(found: re.Match[str]) -> Answer:
-        if not is_ours(found["origin"]):
-            return await aside(desk.checkpoint, found["origin"])
-        if rounds.note is None:
-            return refused(404, FormatError("origin_unknown", "nobody has cosigned this log yet"))
-        return Answer(OK, TEXT_TYPE, rounds.note)
-
-    async def tile(found: re.Match[str]) -> Answer:
-        origin = found["origin"]
-        if not is_ours(origin):
-            return refused(404, FormatError("origin_unknown", f"no tiles of {origin[:200]!r} here"))
-        try:
-            level, index, width = parse_tile_path(found["path"])
-            hashes = await rounds.aside(own.tree(origin).tile, level, index, width)
-        except (FormatError, Misuse, DamagedError) as error:
-            return refused(404, FormatError("tile_unknown", str(error)))
-        return Answer(OK, _BINARY, hashes)
-
-    table.get("/log/(?P<origin>.+)/checkpoint", checkpoint)
-    table.get("/log/(?P<origin>.+)/(?P<path>tile/.+)", tile)
+    table.get("/platform/(?P<platform>[^/]+/[^/]+)", account)

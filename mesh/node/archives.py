@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
+from mesh.account import Account
 from mesh.archive import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
@@ -130,6 +131,10 @@ class Archives:
             self._told(f"archives: {error}")
         self._aside.close()
 
+    async def account(self, platform: str) -> Account:
+        """What is archived of a platform, the incarnation that was begun last first."""
+        return await self.call(self._store.account, platform)
+
     async def status(self) -> dict[str, Any]:
         """What a person is shown."""
         summaries: list[Summary] = await self.call(self._store.summaries)
@@ -157,8 +162,7 @@ class Archives:
         return bool(learned.unproved)
 
     def _proved(self, proofs: list[ForkProof], source: str) -> bool:
-        kept = [self._forks.keep(one, source) for one in proofs if self._forks.has_room(_origin_of(one))]
-        return any(kept)
+        return sum(self._forks.keep(one, source) for one in proofs if self._forks.is_wanted(one)) > 0
 
     def _take_all(self, batch: list[tuple[Digest, bytes | None]]) -> list[Behind]:
         behind: dict[str, Behind] = {}
@@ -212,7 +216,3 @@ class Archives:
         if trouble is not None and trouble != self.trouble:
             self._say(trouble)
         self.trouble = trouble
-
-
-def _origin_of(proof: ForkProof) -> str:
-    return told_of(proof.first).head.origin

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from mesh.account import Account
 from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
@@ -29,6 +30,7 @@ MIB = 1 << 20
 OPEN_MAX = 64  # archives in memory, some 100 KB each; the others are read again when they are asked for
 CLAIMED_MAX = 32_768  # hashes that wait in all archives together, 4 MB of Python objects
 GAPS_MAX = 256
+TOLD_MAX = 32  # incarnations of one platform of which the archives are told
 NOTHING = Learned(moved=False, unproved=[], forks=[])
 
 
@@ -101,11 +103,16 @@ class ArchiveStore:
         known = self._known.get(origin)
         return Checkpoint(origin, 0, empty_root()) if known is None or known.told is None else known.told.head
 
-    def note_held(self, origin: str) -> bytes:
-        """The note of that head; raises NotKeptError."""
+    def note_held(self, origin: str, size: int) -> bytes:
+        """The note of that head.
+
+        Raises:
+            NotKeptError: it is of another size by now.
+
+        """
         rung = self.get(origin).archive.proved
-        if rung is None:
-            raise NotKeptError(f"nothing of {origin} is proved here")
+        if rung is None or rung.head.size != size:
+            raise NotKeptError(f"{size} entries of {origin} are no longer what is proved here")
         return rung.note
 
     def gaps(self, origin: str) -> list[Range]:
@@ -128,6 +135,13 @@ class ArchiveStore:
         known = self._known.get(origin)
         return 0 if known is None else known.size
 
+    def account(self, platform: str) -> Account:
+        """What is archived of a platform: sizes, and the head of each that is proved; the latest incarnations first."""
+        several = sorted((one for one in self._known.values() if one.line == platform), key=lambda one: -one.ordinal)
+        several = [one for one in several if one.told is not None][:TOLD_MAX]
+        notes = [self.note_held(one.origin, one.size) for one in several]
+        return Account(platform, {one.origin: one.size for one in several}, [], notes)
+
     # --- Growing
 
     def learn(self, origin: str, first: int, hashes: Sequence[bytes], notes: Sequence[bytes] = ()) -> Learned:
@@ -140,17 +154,23 @@ class ArchiveStore:
         self._noted(log)
         return learned
 
-    def jump(self, origin: str, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
-        """As `Archive.jump`; durable at once, since the tiles that it saves pulling are many."""
-        if not self.may_follow(origin):
-            return
+    def jump(self, origin: str, old: int, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
+        """As `Archive.jump` from `old` entries; durable at once, since the hashes that it saves pulling are many.
+
+        Raises:
+            NotKeptError: more than that is proved by now, or no more of this log is taken.
+            FormatError: as `Archive.jump`.
+
+        """
+        if not self.may_follow(origin) or self.size(origin) != old:
+            raise NotKeptError(f"{old} entries of {origin} are no longer what is proved here")
         log = self._opened(origin)
         log.jump(note, proof, partial)
         log.keep()
         self._noted(log)
 
     def fill(self, origin: str, tiles: Iterable[tuple[int, int, Sequence[bytes]]]) -> int:
-        """Take tiles as (level, index, hashes); return how many were taken before there was no more room.
+        """Take tiles as (level, index, hashes), and let older ones go where there is no room; return how many came.
 
         Raises:
             FormatError: one leads to no node above it.
@@ -159,26 +179,24 @@ class ArchiveStore:
         log, taken = self.get(origin), 0
         try:
             for level, index, hashes in tiles:
-                if level == 0 and self.room(origin) < TILE_WIDTH:
-                    break
                 log.fill(level, index, hashes)
-                self._noted(log, shed=False)
                 taken += 1
         finally:
-            self._noted(log, shed=False)
+            self._noted(log)
         return taken
 
-    def room(self, origin: str) -> int:
-        """Hashes that may still be filled in."""
+    def allowed(self, origin: str) -> int:
+        """Hashes in full tiles that a log may have: what others of its platform leave, at least half for the latest."""
         known = self._known[origin]
-        of_line = sum(one.holds for one in self._known.values() if one.line == known.line)
-        of_all = sum(one.holds for one in self._known.values())
-        return min(self._per_line - of_line, self._total - of_all)
+        others = [one for one in self._known.values() if one.line == known.line and one.origin != origin]
+        left = self._per_line - sum(one.holds for one in others)
+        if all(one.ordinal < known.ordinal for one in others):
+            left = max(left, self._per_line // 2)
+        return min(left, known.holds + self._total - sum(one.holds for one in self._known.values()))
 
     def wanted(self, origin: str, most: int) -> list[tuple[int, int]]:
         """Tiles to pull next; see `PeerLog.wanted`."""
-        log = self.get(origin)
-        return log.wanted(most, self.room(origin))
+        return self.get(origin).wanted(most, self.allowed(origin))
 
     def keep(self) -> None:
         """Make durable what is here."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from mesh import exchange, witness
 from mesh.account import Account
 from mesh.exchange import TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
-from mesh.node.forkfiles import keep_fork
+from mesh.node.forkbook import ForkBook
 from mesh.node.heldsizes import encode_held
 from mesh.node.places import DamagedError
 from mesh.node.standings import StandingFiles
@@ -41,7 +40,7 @@ class WitnessDesk:
         self,
         fleet: FleetList,
         store: StandingFiles,
-        forks: Path,
+        forks: ForkBook,
         cosigner: Cosigner | None,
         clock: Clock,
         say: Callable[[str], None],
@@ -51,7 +50,7 @@ class WitnessDesk:
         Args:
             fleet: whom to trust.
             store: what is held.
-            forks: where proofs of forks are kept.
+            forks: proofs that are known; a log of which there is one is not cosigned.
             cosigner: signs; None where the fleet list does not name our key, and then nothing is cosigned.
             clock: the time, where it is trusted.
             say: tells a person.
@@ -132,11 +131,10 @@ class WitnessDesk:
                 503, FormatError("witness_unlisted", "the fleet list in force here does not name this witness")
             )
         try:
-            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock())
+            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked)
         except DamagedError as error:
             self._say(str(error))
             return _DAMAGED
-        if outcome.fork is not None and keep_fork(self._forks, outcome.fork):
-            origin = "a log" if outcome.offered is None else outcome.offered.checkpoint.origin
-            self._say(f"FORK of {origin}: its own key signed two histories; `lineage mesh forks` shows them")
+        if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
+            self._forks.keep(outcome.fork, "by what it had this witness cosign")
         return outcome.answer

@@ -67,6 +67,7 @@ class Discovery:
         self._fates: Counter[str] = Counter()
         self._trouble: str | None = None
         self._interfaces: tuple[Interface, ...] = ()
+        self._senders = 0  # sockets that send there, one for each address of IPv4 and one for IPv6
         self._zeroconf: AsyncZeroconf | None = None
         self._service: ServiceInfo | None = None
         self._wanted: dict[str, None] = {}  # instances that were told of
@@ -110,7 +111,9 @@ class Discovery:
         """Take to the interfaces that there are; whether they are others than before."""
         try:
             found = interfaces_up(self._names)
-            if found == self._interfaces:
+            # An address that came just now cannot be used before the kernel has asked whether it is taken.
+            is_same = found == self._interfaces
+            if is_same and self._senders >= len(_choices(found)):
                 return False
             if not found:
                 await self._close()
@@ -119,6 +122,9 @@ class Discovery:
                 await self._zeroconf.zeroconf.async_wait_for_start()
             else:
                 await self._zeroconf.async_update_interfaces(_choices(found), _version(found))
+            before, self._senders = self._senders, self._count_senders()
+            if is_same and self._senders == before:
+                return False
             self._interfaces = found
             self._set_guards()
             await self._announce()
@@ -143,6 +149,9 @@ class Discovery:
         if closing is not None:
             with suppress(OSError, RuntimeError):
                 await closing.async_close()
+
+    def _count_senders(self) -> int:
+        return 0 if self._zeroconf is None else len(self._zeroconf.zeroconf.engine.senders)
 
     def _set_guards(self) -> None:
         """Put a guard before each socket that has none yet."""

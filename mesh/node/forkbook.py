@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mesh.fleetlist import FleetList
 from mesh.node.forkfiles import FORKS_MAX, keep_fork
 from recorder.core.errors import FormatError
-from recorder.core.forks import ForkProof, parse_fork, verify_fork
+from recorder.core.forks import ForkProof, origin_of, parse_fork, verify_fork
 
 PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
 PER_ORIGIN_MAX = 4
@@ -36,6 +36,7 @@ class ForkBook:
         self._say = say
         self._lock = Lock()
         self._known: dict[str, Known] = {}
+        self._tell: Callable[[], object] | None = None
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():
             if path.suffix:
                 continue
@@ -43,6 +44,10 @@ class ForkBook:
                 self._note(path.name, self._verified(parse_fork(path.read_bytes())))
             except FormatError as error:
                 say(f"{path} proves no fork: {error}")
+
+    def tell(self, whom: Callable[[], object]) -> None:
+        """Call this after a proof was kept, from whatever thread kept it."""
+        self._tell = whom
 
     def is_forked(self, origin: str) -> bool:
         """Whether two histories of this log are proved."""
@@ -60,6 +65,11 @@ class ForkBook:
             if name not in self._known:
                 return None
         return (self._directory / name).read_bytes()
+
+    def is_wanted(self, proof: ForkProof) -> bool:
+        """Whether a proof is new and would be kept if it holds; costs no verification."""
+        name = sha256(proof.encode()).hexdigest()
+        return name not in self._known and self.has_room(origin_of(proof))
 
     def has_room(self, origin: str) -> bool:
         """Whether a further proof about this log would be kept; asked before anything is verified."""
@@ -95,6 +105,8 @@ class ForkBook:
         if not self.has_room(origin) or not keep_fork(self._directory, proof):
             return False
         self._note(name, origin)
+        if self._tell is not None:
+            self._tell()
         if first:
             self._say(
                 f"FORK of {origin}: its own key signed two histories ({source}); `lineage mesh forks` shows them. "

@@ -16,7 +16,7 @@ from mesh.histories import Told
 from mesh.node.archives import Archives
 from mesh.node.forkbook import ForkBook
 from mesh.node.peers import Conduct, Peers
-from mesh.node.places import NotKeptError
+from mesh.node.places import DamagedError, NotKeptError
 from mesh.node.post import Unreachable, below
 from mesh.node.pulling import Pulling
 from mesh.node.sources import Source
@@ -88,12 +88,11 @@ class Gossip:
         """A proof is new here: tell it to all."""
         self._new.set()
 
-    async def run(self, changed: Callable[[], None]) -> None:
-        """Make rounds until cancelled; `changed` is called after each."""
+    async def run(self) -> None:
+        """Make rounds until cancelled."""
         while True:
             self._wanted.clear()
             await self.round()
-            changed()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_s):
                     await self._wanted.wait()
@@ -118,10 +117,11 @@ class Gossip:
                 await self._with(url)
 
         await asyncio.gather(*(ask(url) for url in self._peers.all_urls() if self._conduct.may_ask(url)))
+        await self._pulling.settle()
         with suppress(OSError):  # said by `Archives`
             for one in await self._archives.call(self._archives.store.summaries):
                 if one.missing and not self._forks.is_forked(one.origin):
-                    await self._pulling.fill(one.origin, [])
+                    await self._pulling.fill(one.origin)
         self.rounds += 1
 
     async def _with(self, url: str) -> None:
@@ -160,7 +160,11 @@ class Gossip:
         if log is None or not told.head.size or self._forks.is_forked(origin):
             return 0
         if origin == self._archives.own():
-            found = await self._own(told)
+            try:
+                found = await self._own(told)
+            except DamagedError:
+                self.counts["not_compared"] += 1  # a tile of our own tree; it is made again by the next round
+                return 0
             await self._archives.prove([] if found is None else [found], f"by comparing with {source.url}")
             return found is not None
         held = await self._archives.call(self._archives.store.held, origin)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mesh.exchange import Answer
 from mesh.fleetlist import FleetList
-from mesh.node.answering import Answering, add_logs, add_platforms, add_witness
+from mesh.histories import Told
+from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.discovery import Discovery
-from mesh.node.forkfiles import count_forks
-from mesh.node.ownlog import OwnLog
+from mesh.node.following import Following
+from mesh.node.forkbook import ForkBook
+from mesh.node.logpaths import LogPaths
+from mesh.node.ownlog import CLIENT, OwnLog
 from mesh.node.peering import present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
 from mesh.node.pushes import Pushes
@@ -28,6 +31,7 @@ from mesh.node.standings import StandingFiles
 from mesh.node.status import write_status
 from mesh.standing import Standing
 from mesh.witness import Cosigner
+from recorder.core.forks import ForkProof
 from recorder.core.keys import SeedSigner
 from recorder.core.note import VerifierKey
 
@@ -101,32 +105,29 @@ class Node:
         if self._mesh_key is None and signers.mesh is not None:
             say("the fleet list does not name this mesh key: no digests are sent, nobody could tell whose they are")
         cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
-        self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), state / FORKS, cosigner, clock, say)
+        self._forks = ForkBook(state / FORKS, fleet, say)
+        self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say)
         self._present = present_of(fleet, config.discovery, None if self._mesh_key is None else self._mesh_key.name)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
+        self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
 
     async def run(self) -> int:
-        """Serve until a signal, a failed write or a fault; return the exit status."""
+        """Serve until `stop`, a failed write or a fault; return the exit status."""
         rounds = self._rounds = Rounds(
-            *(self._own, self._fleet, self._key, self._present),
-            lambda: self._witnessing(self._desk.standings),
-            *(self._config.submit, self._say),
+            *(self._own, self._fleet, self._key, self._present, self._standings, self._config.submit, self._say)
         )
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
-        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet)
-        add_logs(table, self._own, rounds, self._desk, self._witnessing)
-        parts = self._parts = self._make_parts()
+        parts = self._parts = self._make_parts(table)
+        archived = self._following.archives.account
+        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR1, rounds.ask_now)
+        self.ask_now = self._ask_all_now
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
@@ -141,12 +142,15 @@ class Node:
         if self._failed is not None:
             self._say(f"{self._failed}; what is held is read back at the next start")
             return EXIT_FAILED
-        self._say("stopped")
         return EXIT_OK
 
-    def _make_parts(self) -> list[Part]:
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
+
+    def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
-        parts: list[Part] = []
+        parts: list[Part] = [self._follow(table)]
         if self._config.discovery.enabled:
             parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
         if self._config.digest.enabled:
@@ -157,9 +161,43 @@ class Node:
         rounds, desk = self._rounds, self._desk
         signer = self._signers.mesh
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
-        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
-        broadcast = Broadcast(self._state, self._config, self._fleet, self._present, speaker, sources, None, self._say)
-        return [broadcast, Pushes(self._socket, [broadcast.pushed])]
+        pushes = Pushes(self._socket, CLIENT, self._say)
+        sources = Sources(self._clock, self._witnessing, lambda: pushes.origin, lambda: rounds.head, desk.standings)
+        broadcast = Broadcast(
+            self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
+        )
+        pushes.add(broadcast.pushed)
+        return [broadcast, pushes]
+
+    def _follow(self, table: Answering) -> Following:
+        """What is kept of peers' logs."""
+        rounds, own = self._rounds, self._own
+
+        async def contradiction(told: Told) -> ForkProof | None:
+            return None if rounds.head is None else await rounds.aside(own.contradiction, rounds.head, told)
+
+        def origin() -> str | None:
+            return None if rounds.head is None else rounds.head.head.origin
+
+        self._following = Following(
+            self._state,
+            self._fleet,
+            self._forks,
+            self._present,
+            (origin, contradiction),
+            self._config.archive,
+            self._say,
+        )
+        archives = self._following.archives
+        LogPaths(own, rounds, archives, self._forks, self._cosigned).add_to(table)
+        return self._following
+
+    async def _cosigned(self, origin: str) -> Answer:
+        return await self._witnessing(self._desk.checkpoint, origin)
+
+    def _ask_all_now(self) -> None:
+        self._rounds.ask_now()
+        self._following.ask_now()
 
     def _fail(self, error: StoreFailedError) -> None:
         self._failed = error
@@ -173,12 +211,15 @@ class Node:
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _standings(self) -> list[tuple[str, Standing]]:
+        return await self._witnessing(self._desk.standings)
+
     async def _write_often(self) -> None:
         """Keep the status file: where anything changed, and what is live every 10 s.  A card wears by writing."""
         written: dict[str, Any] | None = None
         live_at_s = 0.0
         while True:
-            status = self._status(await self._witnessing(self._desk.standings))
+            status = self._status(await self._standings())
             for part in self._parts:
                 status |= part.status()
             now_s = time.monotonic()
@@ -204,6 +245,7 @@ class Node:
             "clock_trusted": self._clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
                 {
@@ -228,7 +270,7 @@ class Node:
                 "turned_away": self._server.doors.turned_away,
             },
             "own_heads": rounds.own_heads.status(),
-            "forks": count_forks(self._state / FORKS),
+            "forks": len(self._forks.names()),
         }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList, Log
+from mesh.histories import Told
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
 from recorder.client import Recorder
@@ -18,7 +19,9 @@ from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
+from recorder.core.merkle import root_at
 from recorder.core.messages import HEADS_MAX, Compared, Verb
 from recorder.core.note import parse_note
 from recorder.core.peerheads import CLAIM as PEER_HEADS
@@ -126,6 +129,21 @@ class OwnLog:
         if origin not in self._trees:
             self._trees[origin] = LogTree(self._logs / origin)
         return self._trees[origin]
+
+    def contradiction(self, latest: Head, told: Told) -> ForkProof | None:
+        """Hold a head that somebody tells of our own log against it: None where it is part of it, or larger.
+
+        Raises:
+            FormatError: note_signature: our key did not sign it.
+
+        """
+        tree = self.tree(latest.head.origin)
+        if (
+            told.head.size > min(tree.size, latest.head.size)
+            or root_at(tree.reader(), told.head.size) == told.head.root
+        ):
+            return None
+        return fork_of(told.note(latest.log.key), latest.note, tree.reader())
 
     def is_news(self, head: Checkpoint) -> bool:
         """Whether there is more than was cosigned and our evidence of that: else each round would call for the next."""

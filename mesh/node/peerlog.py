@@ -19,7 +19,7 @@ from recorder.core.merkle import root_at, root_of
 from recorder.core.tiles import TILE_BITS, TileReader, partial_widths, tile_path
 
 CACHED_TILES = 4  # while one question is answered
-UNSYNCED_MAX = 256  # tiles, 2 MiB: more are made durable at once
+UNSYNCED_MAX = 64  # tiles, 512 KiB: more are made durable at once, some 0.3 s of a card's time
 
 
 class Learned(NamedTuple):
@@ -171,25 +171,28 @@ class PeerLog:
 
     # --- Filling in
 
-    def wanted(self, most: int, room: int) -> list[tuple[int, int]]:
+    def wanted(self, most: int, allowed: int) -> list[tuple[int, int]]:
         """Tiles to pull next, as (level, index): the newest first, and none before the one above it is there.
 
         Args:
             most: of them.
-            room: hashes of level 0 for which there is room.
+            allowed: hashes in full tiles that this log may have; older ones give way to what is pulled.
 
         """
-        levels = len(partial_widths(self.archive.size))
+        levels = len(partial_widths(self.size))
         found: dict[tuple[int, int], None] = {}
+        above, newer = (
+            self.size // TILE_WIDTH,
+            0,
+        )  # tiles from `above` on were looked at, so many of them are or will be held
         for first, end in reversed(self.archive.missing):
-            for index in range(end // TILE_WIDTH - 1, first // TILE_WIDTH - 1, -1):
-                if len(found) >= most or room < TILE_WIDTH:
+            newer += above - end // TILE_WIDTH
+            above = first // TILE_WIDTH
+            for index in range(end // TILE_WIDTH - 1, above - 1, -1):
+                newer += 1
+                if len(found) >= most or newer * TILE_WIDTH > allowed:
                     return list(found)
-                tile = self._first_absent(index, levels)
-                if tile in found:
-                    continue
-                found[tile] = None
-                room -= TILE_WIDTH if tile[0] == 0 else 0
+                found[self._first_absent(index, levels)] = None
         return list(found)
 
     def _first_absent(self, index: int, levels: int) -> tuple[int, int]:

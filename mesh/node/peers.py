@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mesh.fleetlist import FleetList
-
 ALONE_S = 60.0  # for which a peer is left alone that answered wrongly once; doubled for each further time
 ALONE_MAX_S = 3_600.0
 KNOWN_MAX = 256  # addresses of which conduct is remembered
 
 
 class Peers(Protocol):
-    """Where mesh processes may answer, by URL."""
+    """Where mesh processes may answer, by URL; `present.Present` is one."""
 
     def all_urls(self) -> list[str]:
         """Of any peer."""
@@ -23,27 +21,6 @@ class Peers(Protocol):
     def urls_of(self, platform: str) -> list[str]:
         """Of one platform, FLEET/PLATFORM."""
         ...
-
-
-class ListedPeers:
-    """The addresses that the fleet list names."""
-
-    def __init__(self, fleet: FleetList, ours: str | None) -> None:
-        """Take the list; `ours` is the name of our own witness key, which is no peer."""
-        urls = {name: url for name, url in fleet.trust.urls.items() if name != ours}
-        of_mesh = [one.url for one in fleet.platforms.values() if one.url is not None]
-        own = fleet.trust.urls.get(ours) if ours is not None else None
-        self._all = list(dict.fromkeys(url for url in (*urls.values(), *of_mesh) if url != own))
-        self._fleet = fleet
-
-    def all_urls(self) -> list[str]:
-        """Of witnesses and mesh processes."""
-        return list(self._all)
-
-    def urls_of(self, platform: str) -> list[str]:
-        """Its mesh process."""
-        found = self._fleet.platforms.get(platform)
-        return [] if found is None or found.url is None else [found.url]
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ STATE/witness.key        0600: cosigns
 STATE/mesh.key           0600: signs digests
 STATE/run                how often the process was started, as digests number it
 STATE/trust              the device's own trust file: whose fleet lists count (core.trust, `root` lines)
-STATE/fleet              the fleet list as it was brought here; read at start
+STATE/fleet              the fleet list as it was brought here; read at start and at SIGHUP
 STATE/fleet.held         the one in force: its version never falls
 STATE/standings/HASH     what this witness holds of one platform or foreign log
 STATE/logs/ORIGIN/       tree of the own log: tiles, and a file `tree` with what is partial

@@ -8,8 +8,12 @@ than ours, the log signed two histories.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from mesh.archive import AHEAD_MAX
 from mesh.fleetlist import FleetList
@@ -33,7 +37,17 @@ STEPS_MAX = 16  # answers with hashes for one head: those for which hashes may w
 WAIT_S = 1.0  # in which further digests may bring what is wanting
 FILLS_MAX = 64  # answers with tiles for one log, before others have their turn
 RUN_TILES = HASHES_MAX // TILE_WIDTH  # tiles of hashes in one answer
+SOURCE_S = 60.0  # for one peer
 SUSPICIONS_MAX = 64
+MALFORMED = {"answer_malformed", "proof_malformed"}  # whatever the peer holds, that is no answer
+
+
+class Suspicion(NamedTuple):
+    """A head that nobody has led to."""
+
+    what: NoProof
+    told: Told
+    note: bytes
 
 
 class Pulling:
@@ -62,7 +76,7 @@ class Pulling:
 
         """
         self.counts: Counter[str] = Counter()  # heads that were followed, jumps, tiles filled in, failures
-        self.suspicions: OrderedDict[str, NoProof] = OrderedDict()  # by origin, the latest
+        self.suspicions: OrderedDict[str, Suspicion] = OrderedDict()  # by origin
         self._archives = archives
         self._fleet = fleet
         self._forks = forks
@@ -70,7 +84,7 @@ class Pulling:
         self._conduct = conduct
         self._source = source
         self._room = asyncio.Semaphore(pulls)
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._behind: dict[str, Behind] = {}
         self._wake = asyncio.Event()
 
@@ -88,41 +102,48 @@ class Pulling:
             behind, self._behind = self._behind, {}
             await asyncio.gather(*(self.follow(one.told, one.note, []) for one in behind.values()))
 
-    async def follow(self, told: Told, note: bytes, first: list[str]) -> bool:
+    async def follow(self, told: Told, note: bytes, tellers: list[str]) -> bool:
         """Bring an archive to a head that the log signed; whether it is there or a fork is proved.
 
         Args:
             told: the head.
             note: verified.
-            first: URLs to ask before others, such as who told it.
+            tellers: URLs of who told it, asked first.  They have to lead to it; another peer may know another history.
 
         """
         origin = told.head.origin
-        async with self._room, self._locks.setdefault(origin, asyncio.Lock()):
+        lock = self._locks.setdefault(origin, asyncio.Lock())
+        async with self._room, lock:
             if not await self._archives.call(self._archives.store.may_follow, origin):
                 return False
             reason, asked = "nobody could be asked", ""
-            for url in self._sources(origin, first)[:SOURCES_MAX]:
+            for url in self._sources(origin, tellers):
                 asked = url
                 try:
-                    if await self._by(self._source(url), told.head, note):
-                        self.suspicions.pop(origin, None)
+                    async with asyncio.timeout(SOURCE_S):
+                        is_there = await self._by(self._source(url), told.head, note)
+                    if is_there:
+                        await self._settle(origin)
                         return True
                 except Unreachable as error:
                     reason = str(error)
+                except TimeoutError:
+                    reason = f"{url}: no end within {SOURCE_S:.0f} s"
                 except FormatError as error:
                     reason = str(error)
-                    self._conduct.wrong(url, f"{origin} at {told.head.size}: {error}")
-                except OSError:
-                    return False  # said by `Archives`
+                    if url in tellers or error.error in MALFORMED:
+                        self._conduct.wrong(url, f"{origin} at {told.head.size}: {error}")
+                except (NotKeptError, OSError):
+                    return False  # it has moved on meanwhile, or an error of the disk that `Archives` says
             self.counts["failed"] += 1
             await self._suspect(told, note, asked, reason)
             return False
 
-    async def fill(self, origin: str, first: list[str]) -> None:
+    async def fill(self, origin: str) -> None:
         """Fill in what was jumped over, newest first and as far as there is room, from whoever has it."""
-        async with self._room, self._locks.setdefault(origin, asyncio.Lock()):
-            for url in self._sources(origin, first)[:SOURCES_MAX]:
+        lock = self._locks.setdefault(origin, asyncio.Lock())
+        async with self._room, lock:
+            for url in self._sources(origin, []):
                 source = self._source(url)
                 try:
                     for _ in range(FILLS_MAX):
@@ -153,14 +174,15 @@ class Pulling:
             shown = await source.proof(head.origin, held.size, head.size)
             verify_consistency(held.size, shown.root, head.size, head.root, shown.hashes)
             if shown.root != held.root:
-                held_note = await self._archives.call(self._archives.store.note_held, head.origin)
+                held_note = await self._archives.call(self._archives.store.note_held, head.origin, held.size)
                 proof = ForkProof(held_note, note, shown.root, shown.hashes)
                 await self._archives.prove([proof], f"by comparing with {source.url}")
                 return True
         if is_near:
             raise FormatError("hashes_unproved", f"its hashes do not lead to the head of {head.size} entries")
         partial = await source.partial(head.origin, head.size)
-        await self._archives.call(self._archives.store.jump, head.origin, note, list(shown.hashes), partial)
+        jump = self._archives.store.jump
+        await self._archives.call(jump, head.origin, held.size, note, list(shown.hashes), partial)
         self.counts["jumps"] += 1
         return True
 
@@ -203,20 +225,45 @@ class Pulling:
             raise Unreachable(f"{source.url} has no whole tile {first} of {origin}")
         return [(0, first + at, hashes[at * TILE_WIDTH : (at + 1) * TILE_WIDTH]) for at in range(full)]
 
+    async def settle(self) -> None:
+        """Hold heads that nobody proved against what is proved by now."""
+        for origin in list(self.suspicions):
+            with suppress(OSError):  # said by `Archives`
+                await self._settle(origin)
+
     async def _suspect(self, told: Told, note: bytes, asked: str, reason: str) -> None:
-        """Nobody showed that a head follows ours: that is reported, and the head holds up no other."""
+        """Nobody showed that a head follows ours: that is reported, and the head holds up no other.
+
+        It is kept, the smallest one of each log: when as many entries are proved it is part of them, or proves a fork.
+        """
         origin = told.head.origin
-        held = await self._held(origin)
-        self.suspicions.pop(origin, None)
-        self.suspicions[origin] = NoProof(held, told.head, asked, reason)
-        if len(self.suspicions) > SUSPICIONS_MAX:
-            self.suspicions.popitem(last=False)
+        known = self.suspicions.get(origin)
+        if known is None or told.head.size <= known.told.head.size:
+            held = await self._held(origin)
+            self.suspicions[origin] = Suspicion(NoProof(held, told.head, asked, reason), told, note)
+            if len(self.suspicions) > SUSPICIONS_MAX:
+                self.suspicions.popitem(last=False)
         await self._archives.call(self._archives.store.disregard, origin, note)
+
+    async def _settle(self, origin: str) -> None:
+        known = self.suspicions.get(origin)
+        if known is None or (await self._held(origin)).size < known.told.head.size:
+            return
+        try:
+            found = await self._archives.call(self._archives.store.contradiction, known.told, known.note)
+        except NotKeptError:
+            return
+        del self.suspicions[origin]
+        await self._archives.prove([] if found is None else [found], "by a head that nobody could prove")
 
     async def _held(self, origin: str) -> Checkpoint:
         return await self._archives.call(self._archives.store.held, origin)
 
-    def _sources(self, origin: str, first: list[str]) -> list[str]:
+    def _sources(self, origin: str, tellers: list[str]) -> list[str]:
+        """Whom to ask: who told it, the platform itself, then others in no order that anyone could reckon with."""
         log = self._fleet.log_of(origin)
         own = [] if log is None else self._peers.urls_of(log.line)
-        return [url for url in dict.fromkeys([*first, *own, *self._peers.all_urls()]) if self._conduct.may_ask(url)]
+        others = self._peers.all_urls()
+        random.shuffle(others)
+        several = [url for url in dict.fromkeys([*tellers, *own, *others]) if self._conduct.may_ask(url)]
+        return several[:SOURCES_MAX]

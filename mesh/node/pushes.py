@@ -1,90 +1,134 @@
-"""The recorder's SUBSCRIBE: each push goes to whoever takes it, and the subscription is made anew when it ends."""
+"""What the recorder pushes, as it comes, handed to everyone in this process who takes it; on the event loop.
+
+The same connection says who may be asked to witness: so what is named goes when nobody would hear of it any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from recorder.client.session import HELLO_COUNTER
+from recorder.client import NotRecorded
+from recorder.client.connection import trouble_of
+from recorder.client.subscription import Subscriber
+from recorder.core.chosen import Candidate, Own
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, Failed, Head, Hello, Status, Subscribe, Verb
-from recorder.core.protocol import body_of, decode_reply, encode
+from recorder.core.messages import Head
 
-CLIENT = "lineage mesh"
-AGAIN_S = 2.0
-ANSWER_S = 5.0
+RETRY_S = 0.25
+OPEN_S = 5.0  # for the connection and its first head
 
-Take = Callable[[str, Head], None]  # the log's origin, and a push; the first of a subscription has no hashes
+Taker = Callable[[Head, bool], None]  # a head, and whether it is the first of a connection: nothing is known of before
 
 
 class Pushes:
-    """A part of the process: one subscription for all takers."""
+    """A subscription that is made again whenever it ends."""
 
-    def __init__(self, path: Path, takers: Sequence[Take]) -> None:
-        """Make it.
+    def __init__(self, path: Path, client: str, say: Callable[[str], None]) -> None:
+        """Make it inside the event loop.
 
         Args:
-            path: of the recorder's socket.
-            takers: called on the event loop; cheap.
+            path: the recorder's socket.
+            client: our name.
+            say: tells a person.
 
         """
-        self._path = str(path)
-        self._takers = takers
-        self._trouble: str | None = "not subscribed yet"
+        self.trouble: str | None = None
+        self._path = path
+        self._client = client
+        self._say = say
+        self._takers: list[Taker] = []
+        self._named: tuple[list[Candidate], Own | None] | None = None
+        self._socket: socket.socket | None = None
+        self._subscriber = Subscriber(client)
 
-    async def run(self) -> None:
-        """Subscribe until cancelled; a recorder that is away is tried again."""
-        while True:
-            try:
-                await self._subscribed()
-            except (OSError, FormatError, _EndedError, TimeoutError) as error:
-                self._trouble = str(error) or "the recorder does not answer"
-            await asyncio.sleep(AGAIN_S)
+    @property
+    def origin(self) -> str | None:
+        """Of the log whose heads are handed on, None before a first connection."""
+        return self._subscriber.origin
 
     def status(self) -> dict[str, Any]:
         """Why there are no pushes, None where there are."""
-        return {"pushes_trouble": self._trouble}
+        return {"pushes_trouble": self.trouble}
 
     def live(self) -> dict[str, Any]:
         """Nothing more."""
         return {}
 
+    def add(self, taker: Taker) -> None:
+        """Hand heads to one more; what it raises ends the process."""
+        self._takers.append(taker)
+
+    def name(self, candidates: Sequence[Candidate], own: Own | None) -> None:
+        """Say who may be asked to witness, now and on every later connection."""
+        named = (list(candidates), own)
+        if named != self._named:
+            self._named = named
+            self._tell()
+
+    async def run(self) -> None:
+        """Subscribe, and again, until cancelled."""
+        while True:
+            trouble = None
+            try:
+                await self._subscribed()
+            except NotRecorded as error:
+                trouble = str(error)
+            except FormatError as error:
+                trouble = f"what listens at {self._path} does not speak the recorder's protocol: {error}"
+            except TimeoutError:
+                trouble = f"the recorder at {self._path} does not answer"
+            except OSError as error:
+                trouble = trouble_of(str(self._path), error)
+            self._noted(trouble)
+            await asyncio.sleep(RETRY_S)
+
     async def _subscribed(self) -> None:
-        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        with socket.socket(socket.AF_UNIX, kind) as seqpacket:
-            async with asyncio.timeout(ANSWER_S):
-                loop = asyncio.get_running_loop()
-                await loop.sock_connect(seqpacket, self._path)
-                await loop.sock_sendall(
-                    seqpacket, encode(Hello(Verb.HELLO, HELLO_COUNTER, PROTOCOL_VERSION, None, CLIENT))
-                )
-                said = await _received(seqpacket)
-                origin = said.get("origin") if isinstance(said, dict) else None
-                if not isinstance(origin, str):
-                    raise _EndedError("the recorder did not say which log it keeps")
-                await loop.sock_sendall(seqpacket, encode(Subscribe(Verb.SUBSCRIBE, HELLO_COUNTER + 1)))
-                push = body_of(await _received(seqpacket), Head)
-            self._trouble = None
-            while True:
-                for take in self._takers:
-                    take(origin, push)
-                push = body_of(await _received(seqpacket), Head)
+        """One connection, from its first message to its end."""
+        loop = asyncio.get_running_loop()
+        seqpacket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        with seqpacket:
+            subscriber = self._subscriber = Subscriber(self._client)
+            async with asyncio.timeout(OPEN_S):
+                await loop.sock_connect(seqpacket, str(self._path))
+                for message in subscriber.opening():
+                    await loop.sock_sendall(seqpacket, message)
+                head = None
+                while head is None:
+                    head = subscriber.take(await _message(seqpacket))
+            self._socket = seqpacket
+            try:
+                self._tell()
+                is_first = True
+                while True:
+                    if head is not None:
+                        for taker in self._takers:
+                            taker(head, is_first)
+                        is_first = False
+                    head = subscriber.take(await _message(seqpacket))
+                    self._noted(subscriber.refused)
+            finally:
+                self._socket = None
+
+    def _tell(self) -> None:
+        if self._socket is None or self._named is None:
+            return
+        with suppress(BlockingIOError, OSError):  # a connection that ended: the next one is told first thing
+            self._socket.send(self._subscriber.witnesses(*self._named))
+
+    def _noted(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self.trouble:
+            self._say(trouble)
+        self.trouble = trouble
 
 
-class _EndedError(Exception):
-    """No push comes any more; the message says why."""
-
-
-async def _received(seqpacket: socket.socket) -> object:
+async def _message(seqpacket: socket.socket) -> bytes:
     message = await asyncio.get_running_loop().sock_recv(seqpacket, MESSAGE_MAX_BYTES)
     if not message:
-        raise _EndedError("the recorder closed the connection")
-    status, _, body = decode_reply(message)
-    if status is Status.ERROR:
-        failed = body_of(body, Failed)
-        raise _EndedError(f"{failed.error}: {failed.detail}")
-    return body
+        raise ConnectionResetError("the recorder closed the connection")
+    return message

@@ -74,6 +74,7 @@ class Rounds:
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
         self.head: Head | None = None  # the own head as last read, cosigned or not
+        self.witnessed: int | None = None  # entries of the own head that a quorum last cosigned
         self.trouble: str | None = None
         self._own = own
         self._fleet = fleet
@@ -171,4 +172,8 @@ class Rounds:
             evidence = await self.aside(self._own.bring, head, note)
             self.note = note
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
+        if quorum:
+            self.witnessed = head.size
+        elif self.latest is None or self.latest.origin != head.origin:
+            self.witnessed = None
         self.latest = Round(head.origin, head.size, len(asked), len(done), quorum, evidence)

@@ -26,8 +26,14 @@ from mesh.node.config import Limits, address
 from mesh.node.places import MeshError
 from mesh.succession import SUCCESSION_MAX_BYTES
 from recorder.core.errors import FormatError
+from recorder.core.forks import FORK_MAX_BYTES
 
-POSTS = {"/add-checkpoint": REQUEST_MAX_BYTES, "/add-incarnation": SUCCESSION_MAX_BYTES}  # bodies, in bytes
+POSTS = {  # bodies, in bytes
+    "/add-checkpoint": REQUEST_MAX_BYTES,
+    "/add-incarnation": SUCCESSION_MAX_BYTES,
+    "/forks": FORK_MAX_BYTES,
+}
+GETS_TOO = {"/forks"}
 LINGER_S = 1.0  # for what a client still sends after it was refused, so that it can read why
 STOP_S = 2.0
 VERSIONS_MAX = 16
@@ -190,8 +196,9 @@ class HttpServer:
             self.versions.note(request.remote or "", other)
             return refused(400, other)
         method, path = request.method, request.path
-        most = POSTS.get(path)
-        if method not in {"GET", "POST"} or (method == "POST") != (most is not None):
+        most = POSTS.get(path) if method == "POST" else None
+        is_taken = most is not None if method == "POST" else method == "GET" and (path not in POSTS or path in GETS_TOO)
+        if not is_taken:
             return refused(404, FormatError("path_unknown", f"no {method} {path[:200]!r} here"))
         body = b""
         if most is not None:

@@ -100,7 +100,9 @@ def sign_list(*, policy: Path, path: Path, fleet: str, version: int, out: Path, 
 @click.option("--config", type=PATH, metavar="FILE", help="Instead of mesh.toml in the state directory.")
 @click.pass_context
 def run(ctx: click.Context, *, state: Path, socket: Path, config: Path | None) -> None:
-    """Witness and submit until SIGTERM or SIGINT; SIGUSR1 begins a round at once.
+    """Witness and submit until SIGTERM or SIGINT; SIGUSR1 begins a round, SIGHUP reads the fleet list anew.
+
+    A newer list is in force without a restart; one that cannot be used is refused, and the old one stays.
 
     Exit status: 0 after a clean stop, 1 after a failed write (start again), 2 where it could not start. It has no
     --json: programs ask `lineage mesh status --json`.

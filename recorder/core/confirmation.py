@@ -82,6 +82,17 @@ def verify(confirmed: Confirmed, frames: Sequence[bytes], public_key: bytes) -> 
         raise FormatError(
             "confirmation_signature", f"frames {says.first} to {says.last}: not signed by {public_key.hex()}"
         )
+    return frames_of(confirmed, frames)
+
+
+def frames_of(confirmed: Confirmed, frames: Sequence[bytes]) -> list[Frame]:
+    """Check that these are the frames which the signature is about, whoever made it.
+
+    Raises:
+        FormatError: confirmation_frames, frame_malformed.
+
+    """
+    says = confirmed.says
     if merkle.root_of([merkle.leaf_hash(raw) for raw in frames]) != says.root:
         raise FormatError("confirmation_frames", "these are not the frames that were signed")
     found = [deviceframe.read(raw) for raw in frames]

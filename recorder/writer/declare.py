@@ -115,12 +115,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
             holds.check(context, control, asked.refs)
     except (ValidationError, StoreError) as error:
         return failed("header_value", f"{kind.name.lower()}: {error}")
-    if isinstance(control, Fault) and control.fault not in REPORTED:
-        return failed("not_permitted", f"a fault that is appended is one of {', '.join(sorted(REPORTED))}")
-    if kind == Kind.OBSERVATION and (wrong := _wrong_observation(asked.body, control)):
+    if wrong := _wrong(kind, asked.body, control):
         return wrong
-    if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(asked.body))):
-        return failed("claim_missing", ", ".join(f"body.{key}" for key in lacking))
     if asked.body is not None:
         body = context.journal.family("body", asked.body)
         fields[11] = body.digest
@@ -133,6 +129,17 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
+
+
+def _wrong(kind: Kind, body: dict[str, Any] | None, control: Any) -> Answer | None:  # noqa: ANN401 -- RULES says which
+    """What this kind asks for beyond its keys."""
+    if isinstance(control, Fault) and control.fault not in REPORTED:
+        return failed("not_permitted", f"a fault that is appended is one of {', '.join(sorted(REPORTED))}")
+    if kind == Kind.OBSERVATION:
+        return _wrong_observation(body, control)
+    if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(body))):
+        return failed("claim_missing", ", ".join(f"body.{key}" for key in lacking))
+    return None
 
 
 def _opened(body: dict[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from firmware_bridge.line.states import State
 from tests.bridge.world import Line, Peer, World, sound
 
 COMMITS = (5, 6, 7, 8, 9, 10)
+HANDSHAKE_FRAMES = 8  # of the device: booted, its answer to two hellos, four confirmations, their signature
 
 
 def story(device: Peer, up: Line = sound, down: Line = sound) -> World:
@@ -145,6 +146,40 @@ def test_power_loss_at_every_point(device: Peer, who: str) -> None:
         assert [gap.reason for gap in world.gaps] in (
             [["device_rebooted"], ["boots_unseen"]] if who == "device" else [[]]
         )
+
+
+@pytest.mark.parametrize("who", ["host", "device"])
+def test_power_loss_at_every_byte(device: Peer, who: str) -> None:
+    """Either side loses its power after each byte that it sends, from its first one to the first signature's last."""
+    frames = lines(device)[0 if who == "device" else 1]
+    for number, frame in enumerate(frames[:HANDSHAKE_FRAMES]):
+        for at in range(len(frame)):
+            is_off = [False]
+
+            def cut(
+                place: int, sent: bytes, number: int = number, at: int = at, is_off: list[bool] = is_off
+            ) -> list[bytes]:
+                is_off[0] = is_off[0] or place == number
+                return [sent[:at]] if place == number else [] if is_off[0] else [sent]
+
+            world = World(device, *((cut, sound) if who == "device" else (sound, cut)))
+            world.confirm(5)
+            for step in range(20):
+                world.step()
+                if is_off[0]:
+                    break
+                if step < 3:
+                    world.confirm(6 + step)
+            assert is_off[0]
+            world.up = world.down = sound
+            if who == "host":
+                world.new_host()
+            else:
+                world.reboot()
+            world.confirm(20)
+            world.run()
+            world.check()
+            assert len(world.gaps) == (who == "device")
 
 
 def test_the_bridge_dies_before_it_has_recorded(device: Peer) -> None:

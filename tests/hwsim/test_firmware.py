@@ -94,6 +94,7 @@ def test_a_cable_that_is_pulled(tmp_path: Path) -> None:
     ("given", "condition"),
     [
         (Faults(lie="key"), "another_key"),
+        (Faults(lie="forged"), "key_not_shown"),
         (Faults(lie="signature"), "signature_broken"),
         (Faults(wrong_baud=True), "noise"),
     ],

@@ -10,6 +10,7 @@ from mesh.fleetlist import make_fleet_list
 from mesh.node.config import ConfigError, load
 from mesh.node.desk import WitnessDesk
 from mesh.node.fleetfile import fleet_held, fleet_in_force
+from mesh.node.forkbook import ForkBook
 from mesh.node.forkfiles import count_forks, forks_in
 from mesh.node.founding import found, witness_key
 from mesh.node.heldsizes import encode_held, parse_held
@@ -106,7 +107,7 @@ def test_after_a_failed_write_nothing_is_answered(
 
 def desk(tmp_path: Path, time_s: int | None = TIME_S) -> WitnessDesk:
     return WitnessDesk(
-        FLEET, StandingFiles(tmp_path / "s"), tmp_path / "forks", COSIGNER, lambda: time_s, print
+        FLEET, StandingFiles(tmp_path / "s"), ForkBook(tmp_path / "forks", FLEET, print), COSIGNER, lambda: time_s, print
     )  # fmt: skip
 
 

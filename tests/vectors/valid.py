@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from recorder.core.deviceframe import Event, Observation
 from recorder.core.kinds import Kind
 from recorder.core.matrix import Issuer, issue
+from tests.batches import Bench
 from tests.credential_builder import BEGIN_S, DEPOT, ROOT, delegated, issued, rescoped, signer, terms
 from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
 from tests.lineage_builder import MS, LineageBuilder
 from tests.vectors import observations
+from tests.vectors.broken_devices import bench
 
 
 def minimal() -> LineageBuilder:
@@ -31,8 +34,8 @@ def every_kind() -> LineageBuilder:
     lineage.refuse_opening()
     lineage.event((2,))
     digest = sha256(b"the COSE_Sign1 of the actuator").digest()
-    at = [None, commit, lineage.hash_of(commit), 1]
-    lineage.control(Kind.CONFIRMATION, digest, body={"frames": b"\x01"}, refs={2: [at]})
+    device = Bench(lineage)
+    device.batch(device.reached(commit, 1))
     lineage.control(Kind.OBSERVATION, digest, body={"battery_v": 23.5}, refs={3: [["acme/arm-8/ff", 4, digest]]})
     signed = observations.made()
     lineage.control(Kind.OBSERVATION, sha256(signed).digest(), body={"observation": signed})
@@ -179,4 +182,30 @@ def decided() -> LineageBuilder:
     return lineage
 
 
-VALID = (minimal, every_kind, rows_and_singles, restarts, events, transport, deleted, declared_loss, staged, decided)
+def confirmed() -> LineageBuilder:
+    """A device confirms what its credential lets it speak for, in three batches; one commit is given up instead."""
+    lineage, device = bench(confirmation="by its own device")
+    cycle = lineage.gated(max_commits=3)
+    first, second, _ = (lineage.commit(cycle) for _ in range(3))
+    given_up = lineage.octets("session", 8) + lineage._counter.to_bytes(8, "big")
+    device.batch(Event(3, []), device.reached(first))
+    device.batch(Observation([(9, 41.7)]))
+    device.batch(device.reached(second, value=-0.25))
+    lineage.control(Kind.ABANDON, [given_up])
+    lineage.stop()
+    return lineage
+
+
+VALID = (
+    minimal,
+    every_kind,
+    rows_and_singles,
+    restarts,
+    events,
+    transport,
+    deleted,
+    declared_loss,
+    staged,
+    decided,
+    confirmed,
+)

@@ -10,6 +10,7 @@ from recorder.core import cbor, scope
 from recorder.core.bounds import beyond
 from recorder.core.claims import disclosed, withheld
 from recorder.core.entry import Header
+from recorder.core.errors import FormatError
 from recorder.core.kinds import Commit
 from recorder.core.scope import Act, Scope
 from recorder.core.verify.disclosure import COMMITS
@@ -66,6 +67,16 @@ def check_acts(header: Header, record: Mapping[int, Any], acting: Acting, found:
             error, _, detail = reason.partition(": ")
             found(error, header.seq, f"commit {index}: {detail}")
     return unjudged
+
+
+def confirm_by_ms(claims: bytes | None) -> list[object]:
+    """Within what time each commit of an entry is to be confirmed; None where nothing here says it."""
+    try:
+        record = cbor.load(claims) if claims is not None else None
+        items = record.get(COMMITS) if isinstance(record, dict) else None
+        return [disclosed("what", item[0]).get("confirm_by_ms") for item in items or () if isinstance(item, list)]
+    except (FormatError, IndexError):
+        return []  # the job of this entry says so
 
 
 def _came_in_time(granted: Scope, utc_ns: int) -> bool:

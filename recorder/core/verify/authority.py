@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recorder.core import cbor, scope
+from recorder.core import cbor, confirmation, scope
 from recorder.core.entry import Entry, Header
 from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
 from recorder.core.verdict import AUTHORITY_STEP, LEFT_OPEN, Verdict
-from recorder.core.verify.acts import contemplated
+from recorder.core.verify.acts import confirm_by_ms, contemplated
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
+from recorder.core.verify.devices import Devices
+from recorder.core.verify.disclosure import BODY
+from recorder.core.verify.effects import Effects, is_due
 from recorder.core.verify.found import Found
-from recorder.core.verify.held import Family, Values, Whos, body_of, why_of
+from recorder.core.verify.held import Family, Values, Whos, body_of, read, why_of
 from recorder.core.verify.holdings import Holdings
 from recorder.core.verify.job import Checked
 from recorder.core.verify.opening import SYNCHRONISED, Opening, Openings
@@ -28,6 +31,9 @@ from recorder.core.verify.readings import Readings
 from recorder.core.verify.under import Acting, Deciding, Under
 
 NAMES_KEPT = 65_536  # of actuators
+_BATCHES = frozenset({int(Kind.CONFIRMATION), int(Kind.OBSERVATION)})
+_WITHOUT = frozenset({int(Kind.GAP), int(Kind.ABANDON)})
+_SIGNATURE = confirmation.SIGNATURE_CLAIM.encode()
 _ACTUATION = int(Kind.ACTUATION)  # what most entries are, and a member of an enum takes longer to look up
 
 
@@ -72,6 +78,9 @@ class Authority:
         self._budgets = Budgets(found)
         self._readings = Readings(whole=whole)
         self._openings = Openings(found, origin, self._holdings, self._readings, whole=whole)
+        self._devices = Devices(found, origin, self._holdings, self._names, has_roots=bool(roots), whole=whole)
+        self._effects = Effects(found)
+        self._mono_ns = 0
         self._cycles = 0  # of gated classes under a signed policy
         self._replayed = self._unreplayed = self._acts_unjudged = 0
 
@@ -97,9 +106,14 @@ class Authority:
         unjudged = self._openings.unjudged + self._policies.unjudged + self._holdings.unread
         return {
             "authority_cycles": self._openings.judged,
-            "authority_indeterminate": self._openings.indeterminate + self._policies.indeterminate,
+            "authority_indeterminate": self._openings.indeterminate
+            + self._policies.indeterminate
+            + self._devices.indeterminate,
             "authority_unjudged": unjudged if self._roots else self._cycles,
             "acts_unjudged": self._acts_unjudged,
+            "confirmed": self._effects.confirmed,
+            "batches_judged": self._devices.judged,
+            "batches_unjudged": self._devices.unjudged,
             "decisions_unreplayed": self._unreplayed,
             "same_serial": self._holdings.same_serials(),
         }
@@ -116,10 +130,15 @@ class Authority:
         if self._roots:
             self._floor.passing(header.time)
         kind, seq, who = header.kind, header.seq, header.who
+        self._mono_ns = header.time.mono_ns
         if who is not None and who[1] == seq and claims is not None:
             self._whos.note(seq, claims)
         if kind == _ACTUATION:
-            return self._use(header) if self._permits else None
+            # Of most entries nothing is asked: no cycle under a policy, and nobody who could confirm.
+            is_asked = self._permits or self._holdings.by_kid or self._policies.in_force is not None
+            return self._acted(header, claims) if is_asked else None
+        if kind in _BATCHES:
+            return self._batch(entry, claims)
         if kind == Kind.CYCLE:
             return self._open(header, claims)
         if kind == Kind.REFUSAL:
@@ -132,13 +151,41 @@ class Authority:
             self._policies.take(seq, header.control.digest, raw, self._floor.moment(header.time, seq))
         elif kind == Kind.CREDENTIAL and self._roots:
             self._holdings.take(seq, header.control.digest, body_of(header, claims))
-        elif kind == Kind.OBSERVATION and self._roots:
-            self._readings.note(entry, claims)
+        elif kind in _WITHOUT:
+            self._never_came(header)
         elif kind == Kind.ACTUATOR:
             self._name(header.control.number, body_of(header, claims))
         elif kind == Kind.BOOT:
             self._boot(header)
         return None
+
+    def finish(self) -> None:
+        """Judge what waited for a later entry; only of a whole lineage."""
+        self._effects.finish(self._mono_ns)
+
+    def _acted(self, header: Header, claims: bytes | None) -> Acting | None:
+        self._devices.acted(header)
+        if is_due(header, bundle := self._under(header)):
+            self._effects.acted(header, confirm_by_ms(claims), bundle)
+        return self._use(header) if self._permits else None
+
+    def _never_came(self, header: Header) -> None:
+        if header.kind == Kind.GAP:
+            self._devices.gap(header.seq, header.control)
+        else:
+            self._effects.abandoned(header.control.requests)
+
+    def _batch(self, entry: Entry, claims: bytes | None) -> Under | None:
+        """A confirmation; or an observation, which may be a device's batch or somebody's reading."""
+        header = entry.header
+        if header.kind == Kind.OBSERVATION:
+            if self._roots:
+                self._readings.note(entry, claims)
+            if claims is None or _SIGNATURE not in claims:
+                return None
+        self._effects.confirmed_by(header)
+        body = read(claims, BODY, "body", header.body)
+        return self._devices.take(header, body, self._floor.moment(header.time, header.seq))
 
     def _name(self, number: int, body: Values | None) -> None:
         name = None if body is None else body.get("name")
@@ -150,6 +197,7 @@ class Authority:
         if self._whole and boot.os_boot != self._os_boot:
             self._permits.clear()
             self._budgets.boot()
+            self._effects.boot()
         self._os_boot = boot.os_boot
         self._openings.boot(boot.identity_key, boot.os_boot)
 

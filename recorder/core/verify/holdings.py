@@ -10,6 +10,7 @@ from recorder.core import cbor, credential, delegation, matrix, revocation, sign
 from recorder.core.credential import Credential
 from recorder.core.delegation import Chain, Moment, Standing
 from recorder.core.errors import FormatError
+from recorder.core.keys import kid
 from recorder.core.matrix import Matrix
 from recorder.core.note import VerifierKey
 from recorder.core.verify.disclosure import CREDENTIALS
@@ -46,6 +47,7 @@ class Holdings:
         takes = self._take_credential, self._take_matrix, self._take_revocation
         self._takes = dict(zip(CREDENTIALS, takes, strict=True))
         self.pool: dict[bytes, Credential] = {}
+        self.by_kid: dict[bytes, list[bytes]] = {}  # hashes of the credentials of a key
         self.matrix: Matrix | None = None
         self.is_partial = not whole  # something that was recorded is not here
         self.unread = 0  # entries of which the bytes are not here
@@ -102,9 +104,12 @@ class Holdings:
 
     def _take_credential(self, _seq: int, raw: bytes) -> None:
         read = credential.read(raw)
+        if read.hash not in self.pool:
+            self.by_kid.setdefault(kid(read.terms.key), []).append(read.hash)
         self.pool[read.hash] = read
         if len(self.pool) > CREDENTIALS_KEPT:
-            del self.pool[next(iter(self.pool))]
+            oldest = self.pool.pop(next(iter(self.pool)))
+            self.by_kid[kid(oldest.terms.key)].remove(oldest.hash)
             self.is_partial = True
 
     def _take_matrix(self, _seq: int, raw: bytes) -> None:

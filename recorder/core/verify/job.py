@@ -13,11 +13,12 @@ from recorder.core.errors import FormatError
 from recorder.core.keys import verify
 from recorder.core.verdict import Problem, problem
 from recorder.core.verify.acts import check_acts
-from recorder.core.verify.disclosure import check_claims
+from recorder.core.verify.batches import check_batch
+from recorder.core.verify.disclosure import BODY, check_claims
 from recorder.core.verify.found import Found
-from recorder.core.verify.held import why_of
+from recorder.core.verify.held import read, why_of
 from recorder.core.verify.replaying import Programs, check_replay
-from recorder.core.verify.under import Acting, Deciding
+from recorder.core.verify.under import Acting, Confirming, Under
 
 
 class Job(NamedTuple):
@@ -29,7 +30,7 @@ class Job(NamedTuple):
     key: bytes | None  # that must have signed; None where step 3 found that none of the log's keys may have
     claims: bytes | None  # None: not held, which was judged in order
     row_bytes: tuple[int | None, ...]  # by commit: size of a row; empty where no commit is rows
-    under: Deciding | Acting | None = None  # None: nothing of it was decided under a signed policy
+    under: Under | None = None  # None: nothing to judge beside the entry itself
 
 
 class Checked(NamedTuple):
@@ -65,13 +66,18 @@ def check_jobs(jobs: Iterable[Job], programs: Programs | None = None) -> Checked
 
 
 def _check_under(
-    job: Job, under: Deciding | Acting, programs: Programs | None, problems: list[Problem], *, sound: bool
+    job: Job, under: Under, programs: Programs | None, problems: list[Problem], *, sound: bool
 ) -> tuple[int, int, int]:
-    """Judge what is under a signed policy; decisions made again, those left, commits left.
+    """Judge a device's batch, or what is under a signed policy; decisions made again, those left, commits left.
 
     What is wrong already, or not here, is left.
     """
     header = entry.read_header(entry.split(job.raw)[1]) if sound and job.claims is not None else None
+    if isinstance(under, Confirming):
+        body = None if header is None else read(job.claims, BODY, "body", header.body)
+        if header is not None and body is not None:
+            check_batch(header, body, under, _adding_to(problems))
+        return 0, 0, 0
     if isinstance(under, Acting):
         if header is None or job.claims is None:
             return 0, 0, 1

@@ -146,6 +146,7 @@ class Verifier:
         size = self.entries
         self._heads.finish(self._windows.identity or self._trusted, size)
         self._timeline.finish()
+        self._authority.finish()
         self._report_missing()
         since_ns = self._utc_ns if self._witnessed_utc_ns is None else self._witnessed_utc_ns
         checked = {

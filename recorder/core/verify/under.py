@@ -23,4 +23,11 @@ class Acting(NamedTuple):
     is_timed: bool  # the clock said what time of the day it was
 
 
-Under = Deciding | Acting
+class Confirming(NamedTuple):
+    """A device's batch."""
+
+    origin: str  # of the log
+    key: bytes | None  # of the credential; None where there is none to judge by
+
+
+Under = Deciding | Acting | Confirming

@@ -27,9 +27,10 @@ def two_histories(world: World) -> Told:
     twin = double(world, liar)
     middle = len(honest) // 2
     world.switch.part([*range(middle), liar.at], [*range(middle, len(honest)), twin.at])
-    twin.begin_mesh()
-    twin.start_recorder()
-    twin.await_mesh()
+    for one in (liar, twin):  # not before: what one of them records at its start would be seen by both halves
+        one.begin_mesh()
+        one.start_recorder()
+        one.await_mesh()
     for one, entries in ((liar, 5), (twin, 9)):
         one.mark(entries)
         (status,) = rounds([one])
@@ -51,7 +52,7 @@ def two_histories(world: World) -> Told:
 
 
 def double(world: World, platform: Platform) -> Platform:
-    """A copy of a platform with the same keys, at the switch's last port."""
+    """A copy of a platform with the same keys, at the switch's last port; neither runs."""
     twin = copy.copy(platform)
     twin.at = len(world.switch.names) - 1
     twin.network, twin.address = world.switch.names[twin.at], world.last_address
@@ -62,9 +63,6 @@ def double(world: World, platform: Platform) -> Platform:
     twin.process = twin.recorder = None
     shutil.copytree(platform.state, twin.state, symlinks=True)
     shutil.copytree(platform.mesh, twin.mesh, symlinks=True)
-    platform.begin_mesh()
-    platform.start_recorder()
-    platform.await_mesh()
     return twin
 
 
