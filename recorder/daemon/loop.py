@@ -39,6 +39,7 @@ BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they ar
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
 TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
+ASIDE = READING | TELLING | {Verb.WITNESSED}
 _LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
 
 
@@ -225,7 +226,7 @@ class Loop:
             connection.mistakes += 1
             self._send(connection, 0, failed(error.error, error.detail))
             return connection.mistakes < MISTAKES_MAX and not connection.closed
-        if connection.session is not None and self._aside(connection, request):
+        if request.verb in ASIDE and connection.session is not None and self._aside(connection, request):
             return not connection.closed
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
