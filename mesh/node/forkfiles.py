@@ -28,7 +28,12 @@ def keep_fork(directory: Path, proof: ForkProof) -> bool:
 
 def count_forks(directory: Path) -> int:
     """How many proofs are kept."""
-    return len(_files(directory))
+    return len(fork_files(directory))
+
+
+def fork_files(directory: Path) -> list[Path]:
+    """The files of proofs, without any that is being written."""
+    return sorted(path for path in directory.iterdir() if not path.suffix) if directory.is_dir() else []
 
 
 def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork]]:
@@ -38,13 +43,8 @@ def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork]]:
         DamagedError: one is none, or its log is no longer in the fleet list.
 
     """
-    for path in _files(directory):
+    for path in fork_files(directory):
         try:
             yield path, verify_fork(parse_fork(path.read_bytes()), fleet.trust, fleet.foreign)
         except FormatError as error:
             raise DamagedError(f"{path} proves no fork: {error}") from None
-
-
-def _files(directory: Path) -> list[Path]:
-    """Those that are whole: one that is being written, or was when the power went, is none yet."""
-    return sorted(path for path in directory.iterdir() if not path.suffix) if directory.is_dir() else []
