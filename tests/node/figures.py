@@ -123,16 +123,13 @@ def _mark(platforms: Sequence[Platform], interval_s: float, stop: threading.Even
 
 def attacked(seconds: float) -> None:
     """Print the recorder's median commit at rest and under attack."""
+    os.sched_setaffinity(0, {1})  # and what is started from here on: platforms, the switch, the attack
     with tempfile.TemporaryDirectory() as directory, world(Path(directory), 4, prepare=_submit_often) as here:
         recorder = here.platforms[0].recorder
         assert recorder is not None
-        for one in here.platforms:
-            _pin(one.process.pid if one.process else 0, {1})
-            _pin(one.recorder.process.pid if one.recorder else 0, {1})
         _pin(recorder.process.pid, {0})
         here.settle()
         calm = _committed(here.platforms[0], seconds)
-        os.sched_setaffinity(0, {1})  # what is started from here on is on the other core
         hosts = [one.address for one in here.platforms]
         ghosts = f"http://{hosts[0]}:7171/add-checkpoint"
         here.add_outside(20)
