@@ -39,7 +39,7 @@ def test_entries_of_three_platforms(tmp_path: Path, capsys: pytest.CaptureFixtur
     with fleet(tmp_path, 3, needed=1) as (one, two, third):
         assert third.stop_mesh() == 0
         x = recorded(one)
-        assert one.round()["latest"]["cosigned"] == 1
+        assert one.round()["latest"]["cosigned"] == 1, one.status()["peers"]
         early = recorded(two)
         two.round()
         later = recorded(two)
@@ -68,3 +68,6 @@ def test_entries_of_three_platforms(tmp_path: Path, capsys: pytest.CaptureFixtur
         latest = two.round()["latest"]
         assert two.round()["latest"] == latest, "peers' heads alone call for no round"
         assert two.size() > size
+        size = two.size()
+        two.round()
+        assert two.size() == size, "nor do they come twice"
