@@ -15,7 +15,7 @@ from mesh.node.forkbook import ForkBook
 from mesh.node.heldsizes import encode_held
 from mesh.node.places import DamagedError
 from mesh.node.standings import StandingFiles
-from mesh.standing import Standing
+from mesh.standing import Standing, signed_by_log
 from mesh.submission import with_cosignatures
 from mesh.witness import Cosigner, Outcome
 from recorder.core.cosignature import cosign
@@ -58,6 +58,7 @@ class WitnessDesk:
 
         """
         self.answers: Counter[int] = Counter()  # to POST, by status
+        self.offered: Callable[[bytes], object] | None = None  # told every head of a platform that its log signed
         self._fleet = fleet
         self._store = store
         self._forks = forks
@@ -143,6 +144,10 @@ class WitnessDesk:
         except DamagedError as error:
             self._say(str(error))
             return _DAMAGED
+        if outcome.offered is not None and self.offered is not None:
+            log = self._fleet.log_of(outcome.offered.checkpoint.origin)
+            if log is not None and log.line != log.key.name:  # the hashes of foreign logs nobody here serves
+                self.offered(signed_by_log(outcome.offered, log.key))
         if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
             self._forks.keep(outcome.fork, "by what it had this witness cosign")
         return outcome.answer

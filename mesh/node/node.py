@@ -190,6 +190,8 @@ class Node:
         )
         archives = self._following.archives
         LogPaths(own, rounds, archives, self._forks, self._cosigned).add_to(table)
+        loop = asyncio.get_running_loop()
+        self._desk.offered = lambda note: loop.call_soon_threadsafe(archives.offer, note)
         return self._following
 
     async def _cosigned(self, origin: str) -> Answer:
@@ -270,6 +272,7 @@ class Node:
                 "turned_away": self._server.doors.turned_away,
             },
             "forks": len(self._forks.names()),
+            "own_heads": rounds.own_heads.status(),
         }
 
 

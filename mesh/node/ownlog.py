@@ -40,10 +40,10 @@ class Head(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One start of the recorder."""
+    """One start of the recorder, as far as its client can tell: a greeting is of one start, and of no other."""
 
     origin: str
-    boot: int
+    greeted_ns: int  # its CLOCK_BOOTTIME; not its count of boots: an image that is put back counts the same ones again
 
     @property
     def line(self) -> str:
@@ -77,13 +77,13 @@ class OwnLog:
 
     def run(self) -> Run:
         """Ask which start of the recorder it is that answers."""
-        status = self._recorder.status()
-        return Run(status["origin"], status["boot"])
+        self._recorder.status()
+        return self.greeted_by()
 
     def greeted_by(self) -> Run:
         """Which start it was that answered last."""
         hello = self._recorder.hello
-        return Run(hello.origin, hello.boot)
+        return Run(hello.origin, hello.mono_ns)
 
     def compare(self, heads: Sequence[tuple[str, bytes]]) -> bool:
         """Bring heads of this platform as peers hold them: who holds each, and the note.

@@ -99,7 +99,7 @@ class Rounds:
             self._wanted.clear()
             try:
                 await self._round()
-                await self._cross.log(self.own_heads.line)
+                await self._cross.log()
                 trouble = None
             except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
                 trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again
