@@ -76,6 +76,7 @@ class Rounds:
         self.head: Head | None = None  # the own head as last read, cosigned or not
         self.witnessed: int | None = None  # entries of the own head that a quorum last cosigned
         self.trouble: str | None = None
+        self.beside: list[Callable[[], Awaitable[None]]] = []  # what else is recorded after each round
         self._own = own
         self._fleet = fleet
         self._present = present
@@ -100,6 +101,8 @@ class Rounds:
             try:
                 await self._round()
                 await self._cross.log()
+                for one in self.beside:
+                    await one()
                 trouble = None
             except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
                 trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again
