@@ -191,7 +191,9 @@ class Asking:
         what = self._settings.family("what")
         for number, amount in body.asked[:1]:
             what |= {"magnitude": abs(amount), "unit": quantity_of(number).unit}
-        what["asked"] = [[quantity_of(number).name, amount, quantity_of(number).unit] for number, amount in body.asked]
+        what["asked"] = [
+            [quantity_of(number).quantity, amount, quantity_of(number).unit] for number, amount in body.asked
+        ]
         if body.duration_ms is not None:
             what["duration_ms"] = body.duration_ms
         if body.confirm_by_ms is not None:

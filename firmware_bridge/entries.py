@@ -63,7 +63,7 @@ def fault(port: str, trouble: Trouble) -> Outgoing:
 def event(frame: Frame, seen: Event, act: EventAct, at_mono_ns: int) -> Outgoing:
     """An act of the device's own, beside the batch that proves it."""
     name = EVENTS[seen.event]
-    values = [[quantity_of(number).name, amount, quantity_of(number).unit] for number, amount in seen.values]
+    values = [[quantity_of(number).quantity, amount, quantity_of(number).unit] for number, amount in seen.values]
     what = {
         "mode": name, "target": None, "magnitude": None, "unit": None, "duration_ms": None, "reversibility": None,
         "confirm_by_ms": None, "values": values, DEVICE_CLAIM: [frame.kid, frame.boot, frame.seq],

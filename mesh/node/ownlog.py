@@ -76,17 +76,13 @@ class OwnLog:
         self._trees: dict[str, LogTree] = {}
         self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
         self._cosigned: Checkpoint | None = None
-        self._heard: tuple[str, int, list[bytes]] = (
-            "",
-            0,
-            [],
-        )  # of a log, entry hashes as they were pushed, from a seq on
+        self._heard: tuple[int, list[bytes]] = (0, [])  # entry hashes as they were pushed, from a seq on
 
-    def hear(self, origin: str, pushed: Pushed) -> None:
-        """Remember hashes that need not be read then; on the event loop (`pushes.Take`)."""
-        of, first, hashes = self._heard
-        if of != origin or pushed.first != first + len(hashes) or not pushed.hashes or len(hashes) > HEARD_MAX:
-            self._heard = (origin, pushed.first, list(pushed.hashes))
+    def hear(self, pushed: Pushed, is_first: bool) -> None:  # noqa: FBT001 -- a `pushes.Taker`
+        """Remember hashes that need not be read then; on the event loop."""
+        first, hashes = self._heard
+        if is_first or pushed.first != first + len(hashes) or len(hashes) > HEARD_MAX:
+            self._heard = (pushed.first, list(pushed.hashes))
         else:
             hashes += pushed.hashes  # in one piece for the other thread, which reads slices
 
@@ -135,7 +131,7 @@ class OwnLog:
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
             self._cosigned = None  # an older copy of the store: what was cosigned is no part of it
-            self._heard = ("", 0, [])
+            self._heard = (0, [])
             if not self._reach(tree, head, is_kept=is_kept):
                 raise MeshError(f"the recorder's entries do not lead to its checkpoint of {head.size} entries")
         return Head(head, note, log)
@@ -199,7 +195,7 @@ class OwnLog:
         if tree.size > head.size:
             return False  # a store that was put back: what is kept here is of what it lost
         while tree.size < head.size:
-            hashes = self._pushed_from(head.origin, tree.size) or [
+            hashes = self._pushed_from(tree.size) or [
                 entry_hash(raw) for raw, _ in self._recorder.read(tree.size).entries
             ]
             if not hashes:
@@ -211,6 +207,6 @@ class OwnLog:
             tree.save()
         return True
 
-    def _pushed_from(self, origin: str, seq: int) -> list[bytes]:
-        of, first, hashes = self._heard
-        return hashes[seq - first :] if of == origin and seq >= first else []
+    def _pushed_from(self, seq: int) -> list[bytes]:
+        first, hashes = self._heard
+        return hashes[seq - first :] if seq >= first else []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recorder.audit.brought import brought
+from recorder.audit.confirmed import frame_words, frames_told
 from recorder.audit.source import Held
 from recorder.audit.span import time_text
 from recorder.core import cbor, claims
@@ -100,7 +101,7 @@ def described(held: Held, names: Mapping[int, str]) -> dict[str, Any]:
     if header.actuator_axis is not None:
         base["actuator_axis"] = {_name(number, names): plain(axis) for number, axis in header.actuator_axis.items()}
     if header.body is not None:
-        base["body"] = {"digest": header.body.hex(), "claims": plain(values.get("body"))}
+        base |= _bodied(header.body, values.get("body"))
     if header.refs is not None:
         base["refs"] = {RefType(kind).name.lower(): plain(refs) for kind, refs in header.refs.items()}
     for name in ("policy_axis", "control", "bounds"):
@@ -117,6 +118,11 @@ def _apart(header: Header, values: Mapping[str, Any]) -> dict[str, Any]:
     if "unreadable" in values:
         found["claims_unreadable"] = values["unreadable"]
     return found
+
+
+def _bodied(digest: bytes, body: dict[str, Any] | None) -> dict[str, Any]:
+    frames = frames_told(body or {})
+    return {"body": {"digest": digest.hex(), "claims": plain(body)}} | ({"frames": frames} if frames else {})
 
 
 def _commits(entry: Entry, values: list[dict[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -179,6 +185,9 @@ def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:
         if isinstance(shown, dict):
             parts += [f"{key} {_short(value)}" for key, value in shown.items() if value not in (None, [], "")]
     body = _body(header, held)
+    if told := frames_told(body):
+        more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+        return f"{frame_words(told[0])}{more}"
     if header.kind == Kind.CONTROL_TRANSITION:
         parts.append(_control(body))
         body = {key: value for key, value in body.items() if key not in _CONTROL}

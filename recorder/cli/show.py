@@ -12,6 +12,7 @@ from recorder.audit.asked import asked_of
 from recorder.audit.axis import Neighbours, neighbours
 from recorder.audit.brought import brought
 from recorder.audit.carried import BundleSource
+from recorder.audit.confirmed import confirmations_of, is_to_be_confirmed
 from recorder.audit.decisions import decided
 from recorder.audit.deleted import deletion_of
 from recorder.audit.describe import described, plain, values_of
@@ -24,6 +25,7 @@ from recorder.cli.options import json_option, opened, source_options
 from recorder.core.entry import Entry, decode
 from recorder.core.errors import FormatError
 from recorder.core.ids import EntryId, entry_id
+from recorder.core.kinds import Kind
 from recorder.core.tlogproof import TlogProof
 from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
 from recorder.store.errors import StoreError
@@ -56,6 +58,9 @@ def command(
                 shown["claims_deleted_by"] = str(entry_id(_hash(deletion), deletion.seq))
             _narrow(source, shown, held, entry, named)
             _carried(source, shown, entry)
+            told = confirmations_of(source, held.seq, named.index) if entry.header.kind == Kind.ACTUATION else []
+            if told or is_to_be_confirmed(entry.header, values_of(held.claims).get("commits", [])):
+                shown["confirmed"] = told
             shown["decided"] = _decided(entry, held) or None
             found = brought(entry.header.kind, values_of(held.claims).get("body") or {})
             if (asked := asked_of(source, entry.header, held, trusted)) is not None:

@@ -11,11 +11,12 @@ import click
 
 from recorder.audit.anchors import anchors
 from recorder.audit.asked import asked_of
+from recorder.audit.confirmed import confirmations_of, frame_words, is_to_be_confirmed
 from recorder.audit.decisions import decided
 from recorder.audit.describe import described, line, plain
 from recorder.audit.links import KEY
 from recorder.audit.rowview import row_of
-from recorder.audit.source import entry_named
+from recorder.audit.source import LineageSource, entry_named
 from recorder.audit.state import actuator_in
 from recorder.audit.upstream import Node, Place, Step, Why, why
 from recorder.cli import output
@@ -69,12 +70,15 @@ def command(
                 raise Misuse(f"entry {held.seq} has {count} commits, none with index {index}")
             if named.row is not None and root.entry is not None:
                 row = plain(row_of(source, held, root.entry, index, named.row))
+        said = _confirmed(source, root, held.seq, index)
     names = {number: name for node in tree.nodes.values() for number, name in _declared(node).items()}
     shown = {place: _shown(node, names, index if place == tree.root else None) for place, node in tree.nodes.items()}
     if row is not None:
         shown[tree.root]["row"] = row
     if witnesses is not None:
         shown[tree.root]["witnesses"] |= witnesses
+    if said is not None:
+        shown[tree.root]["confirmed"] = said
     for place, words in anchors(tree, roots) if roots is not None else ():
         shown[place]["anchor"] = words
     if as_json:
@@ -83,6 +87,15 @@ def command(
     else:
         _print(tree, shown, names, asked)
     return 0 if tree.holds else EXIT_BROKEN
+
+
+def _confirmed(source: LineageSource, root: Node, seq: int, index: int | None) -> list[dict[str, Any]] | None:
+    """What devices said of the act that was asked about; None where nothing was and nothing is due."""
+    if root.entry is None or root.entry.header.kind != Kind.ACTUATION:
+        return None
+    told = confirmations_of(source, seq, index)
+    is_due = is_to_be_confirmed(root.entry.header, root.values.get("commits", []))
+    return told if told or is_due else None
 
 
 def _declared(node: Node) -> dict[int, str]:
@@ -176,16 +189,34 @@ def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> I
                 yield from (f"  {text}" for text in _family(family, claims))
         if "row" in shown:
             yield from _family("row", shown["row"].get("values") or {})
-        if "commits" not in shown and gist:
+        if "confirmed" in shown:
+            yield from _confirmations(shown["confirmed"])
+        if "frames" in shown:
+            yield from map(frame_words, shown["frames"][:ITEMS_MAX])
+            if len(shown["frames"]) > ITEMS_MAX:
+                yield f"and {len(shown['frames']) - ITEMS_MAX} frames more"
+        elif "commits" not in shown and gist:
             yield gist
-        if "anchor" in shown:
-            yield shown["anchor"]
-        if words := (shown.get("witnesses") or {}).get("words"):
-            yield f"witnesses: {words}"
+        yield from _vouched(shown)
         yield from _why(node)
     yield from _family("who", values.get("who") or {})
     if node.withheld:
         yield f"withheld: {', '.join(node.withheld)}"
+
+
+def _vouched(shown: dict[str, Any]) -> Iterator[str]:
+    """Which root stands above, and which witnesses signed."""
+    if "anchor" in shown:
+        yield shown["anchor"]
+    if words := shown.get("witnesses", {}).get("words"):
+        yield f"witnesses: {words}"
+
+
+def _confirmations(told: list[dict[str, Any]]) -> Iterator[str]:
+    for one in told:
+        yield f"confirmed by {one['entry']}: {frame_words(one) if 'frame' in one else 'what it says is withheld'}"
+    if not told:
+        yield "not confirmed: no device has said what became of it"
 
 
 def _why(node: Node) -> Iterator[str]:

@@ -57,7 +57,7 @@ class Outcome(IntEnum):
 class Quantity(NamedTuple):
     """What a value of a frame is a measure of."""
 
-    name: str
+    quantity: str
     unit: str
 
 
@@ -181,6 +181,11 @@ class Frame(NamedTuple):
     def leaf(self) -> bytes:
         """H(0x00 ‖ frame): what the next frame and the batch's root rest on."""
         return merkle.leaf_hash(self.raw)
+
+
+def type_of(body: Body) -> FrameType:
+    """The type of a frame with this body."""
+    return _TYPES[type(body)]
 
 
 def first_prev(kid: bytes, boot: int) -> bytes:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from mesh import digest
+from mesh.digest import Digest
 from mesh.fleetlist import make_fleet_list
-from tests.mesh.fleet import ROOT, ROOT_KEY
-from tests.node.meshes import Platform, fleet, needs_namespaces
+from tests.mesh.fleet import ROOT, ROOT_KEY, signer
+from tests.node.meshes import Platform, ask, fleet, needs_namespaces
 from tests.node.networks import add_bridge, hub_of, join, take_down
 from tests.running import wait_until
 
@@ -70,6 +72,10 @@ def test_a_first_proof_begins_where_the_witness_announced(tmp_path: Path) -> Non
         assert digests["run"] > 1_000_000_000_000
         assert digests["received"]["taken"] > 0
         assert set(digests["received"]) <= {"taken", "repeated"}, "each goes over IPv4 and IPv6"
+        first.stop_recorder()
+        first.start_recorder()
+        first.mark()
+        wait_until(lambda: row(second, first)["size"] == first.size())
 
 
 def test_platforms_without_multicast_hear_each_other_by_configured_addresses(tmp_path: Path) -> None:
@@ -122,3 +128,51 @@ def test_an_unknown_platform_is_listed_and_never_trusted(tmp_path: Path) -> None
         stranger.mark()
         assert stranger.round()["latest"]["cosigned"] == 0
         assert any("404 origin_unknown" in each["last"] for each in stranger.status()["peers"])
+
+
+# 20,000 records of invented platforms in packets as large as may be, and 20,000 digests that nobody trusted signed.
+FLOOD = """
+import os, socket, struct
+def name(*labels):
+    return b"".join(bytes([len(one)]) + one for one in labels) + bytes(1)
+TYPE = (b"_lineage", b"_tcp", b"local")
+def record(owner, kind, data):
+    return owner + struct.pack(">HHIH", kind, 1, 4500, len(data)) + data
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton({address!r}))
+for _ in range(2000):
+    records = []
+    for _ in range(5):
+        own = b"lineage-" + os.urandom(8).hex().encode()
+        records.append(record(name(*TYPE), 12, name(own, *TYPE)))
+        records.append(record(name(own, *TYPE), 33, struct.pack(">HHH", 0, 0, 7171) + name(own, b"local")))
+    sender.sendto(struct.pack(">HHHHHH", 0, 0x8400, 0, 10, 0, 0) + b"".join(records), ("224.0.0.251", 5353))
+forged = bytes.fromhex({forged!r})
+for _ in range(20000):
+    sender.sendto(forged, ("239.192.76.78", 7172))
+"""
+
+
+def test_a_flood_costs_what_is_budgeted_and_hides_nobody(tmp_path: Path) -> None:
+    """Of mDNS records and of forged digests: the process stays as large as it was, and peers are heard and cosigned."""
+    with fleet(tmp_path, 2, needed=1, has_urls=False) as (first, second):
+        wait_until(lambda: row(first, second)["urls"] and is_heard(first, second))
+        origin = row(first, second)["origin"]
+        forged = digest.make(Digest(origin, 1 << 62, 1, 9, b"", None, []), signer("thief"))
+        before_kb = anonymous_kb(first)
+        ask(second, FLOOD.format(address=second.address, forged=forged.hex()))
+        first.mark()
+        status = first.round()
+        assert status["latest"]["cosigned"] == 1
+        assert anonymous_kb(first) < before_kb + 12_000
+        assert status["mdns"]["read"] < 500
+        assert status["digests"]["received"]["digest_signature"] < 1_000
+        assert status["digests"]["received"]["too_many_to_read"] > 0
+        number = status["digests"]["received"]["taken"]
+        wait_until(lambda: first.round()["digests"]["received"]["taken"] > number)
+
+
+def anonymous_kb(platform: Platform) -> int:
+    """RssAnon of the mesh process."""
+    assert platform.process is not None
+    return int(Path(f"/proc/{platform.process.pid}/status").read_text().split("RssAnon:")[1].split()[0])

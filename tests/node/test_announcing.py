@@ -112,6 +112,15 @@ def test_hashes_of_a_digest_lie_side_by_side(origin: str, first: int) -> None:
     assert made.left_out == 5 * (origin == ORIGIN)
 
 
+def test_what_waits_is_bounded_while_nothing_may_go() -> None:
+    """Of a recorder that writes while the loop is held up the latest hashes are kept."""
+    made = announcer()
+    for at in range(0, 3000, 100):
+        made.pushed(ORIGIN, at, LEAVES[at : at + 100], 1.0)
+    assert made.left_out == 3000 - WAITING_MAX
+    assert made.due([], 2.0)[-1].entry_hashes[-1] == LEAVES[-1]
+
+
 @given(st.lists(st.tuples(st.integers(0, 200), st.floats(0, 0.3)), max_size=40))
 def test_no_more_goes_than_the_bucket_has_and_nothing_twice(pushes: list[tuple[int, float]]) -> None:
     """Whatever comes: sequences rise, hashes are those of their places, and datagrams are within rate and burst."""

@@ -83,6 +83,15 @@ def test_strangers_are_apart_and_a_flood_drives_out_nobody() -> None:
     assert [(one.address, one.count) for one in present.strangers.values()] == [("192.0.2.2", 2)]
 
 
+def test_what_was_told_longest_ago_makes_room() -> None:
+    """Not what was told first and again since."""
+    present = table()
+    urls = [f"http://192.0.2.{at}:7171/" for at in range(ADDRESSES_MAX + 1)]
+    for at, url in enumerate([*urls[:-1], urls[0], urls[-1]]):
+        present.found(PEER, [url], 1, float(at))
+    assert set(present.peers[PEER].found) == {urls[0], *urls[2:]}
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5000), st.binary(min_size=8, max_size=8)), max_size=50))
 def test_what_is_kept_of_a_peer_is_bounded(digests: list[tuple[int, int, bytes]]) -> None:
     """Addresses and sizes held, however many digests of however many addresses come."""

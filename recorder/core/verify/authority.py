@@ -134,7 +134,9 @@ class Authority:
         if who is not None and who[1] == seq and claims is not None:
             self._whos.note(seq, claims)
         if kind == _ACTUATION:
-            return self._acted(header, claims)
+            # Of most entries nothing is asked: no cycle under a policy, and nobody who could confirm.
+            is_asked = self._permits or self._holdings.by_kid or self._policies.in_force is not None
+            return self._acted(header, claims) if is_asked else None
         if kind in _BATCHES:
             return self._batch(entry, claims)
         if kind == Kind.CYCLE:
