@@ -53,8 +53,8 @@ class AtOnce:
         self._begin = asyncio.Event()
         self._all_there = asyncio.Event()
 
-    def hear(self, pushed: Pushed, _is_first: bool) -> None:  # noqa: FBT001 -- a `pushes.Taker`
-        """Take a push of the recorder."""
+    def hear(self, _origin: str, pushed: Pushed) -> None:
+        """Take a push of the recorder (`pushes.Take`)."""
         if pushed.asks:
             self._wanted.update(dict.fromkeys(one for ask in pushed.asks for one in ask.kids if one in self._witnesses))
             self._begin.set()

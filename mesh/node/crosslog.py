@@ -45,20 +45,12 @@ class CrossLog:
         self._logged: dict[str, bytes] = {}  # by line: the note that was logged last
         self._is_permitted = True
 
-    async def log(self, own_line: str) -> None:
-        """Log what has changed since the last time; raises `Unavailable`.
-
-        Args:
-            own_line: this platform, whose own heads say nothing new.
-
-        """
+    async def log(self) -> None:
+        """Log what has changed since the last time; raises `Unavailable`."""
         changed = {
             line: one.note
             for line, one in await self._standings()
-            if line in self._platforms
-            and line != own_line
-            and len(one.note) <= HEAD_MAX_BYTES
-            and self._logged.get(line) != one.note
+            if line in self._platforms and len(one.note) <= HEAD_MAX_BYTES and self._logged.get(line) != one.note
         }
         some = dict(list(changed.items())[:HEADS_MAX])  # the rest after the next round
         if not some:

@@ -22,10 +22,10 @@ from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.logpaths import LogPaths
-from mesh.node.ownlog import CLIENT, OwnLog
+from mesh.node.ownlog import OwnLog
 from mesh.node.peering import present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
-from mesh.node.pushes import Pushes
+from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
@@ -152,16 +152,15 @@ class Node:
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
         at_once = AtOnce(self._rounds, self._config.submit.timeout_s, self._say)
-        pushes = self._pushes = Pushes(self._socket, CLIENT, self._say)
-        pushes.add(self._own.hear)
-        pushes.add(at_once.hear)
-        self._name()
+        takers: list[Take] = [self._own.hear, at_once.hear]
         parts: list[Part] = [self._follow(table)]
         if self._config.discovery.enabled:
             parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
         if self._config.digest.enabled:
-            parts.append(self._digests())
-        return [*parts, at_once, pushes]
+            parts.append(self._digests(takers))
+        self._pushes = Pushes(self._socket, takers, self._say)
+        self._name()
+        return [*parts, at_once, self._pushes]
 
     def _name(self) -> None:
         """Say who may be asked to witness."""
@@ -171,15 +170,15 @@ class Node:
         self._name()
         self._changed.set()
 
-    def _digests(self) -> Part:
-        rounds, desk, pushes = self._rounds, self._desk, self._pushes
+    def _digests(self, takers: list[Take]) -> Part:
+        rounds, desk = self._rounds, self._desk
         signer = self._signers.mesh
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
-        sources = Sources(self._clock, self._witnessing, lambda: pushes.origin, lambda: rounds.head, desk.standings)
+        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
         broadcast = Broadcast(
             self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
         )
-        pushes.add(broadcast.pushed)
+        takers.append(broadcast.pushed)
         return broadcast
 
     def _follow(self, table: Answering) -> Following:
@@ -203,6 +202,8 @@ class Node:
         )
         archives = self._following.archives
         LogPaths(own, rounds, archives, self._forks, self._cosigned).add_to(table)
+        loop = asyncio.get_running_loop()
+        self._desk.offered = lambda note: loop.call_soon_threadsafe(archives.offer, note)
         return self._following
 
     async def _cosigned(self, origin: str) -> Answer:
@@ -283,6 +284,7 @@ class Node:
                 "turned_away": self._server.doors.turned_away,
             },
             "forks": len(self._forks.names()),
+            "own_heads": rounds.own_heads.status(),
         }
 
 

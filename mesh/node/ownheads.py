@@ -74,7 +74,6 @@ class OwnHeads:
             changed: called where a later answer made the recorder begin anew.
 
         """
-        self.contradiction: str | None = None  # peers that follow different incarnations of this platform
         self._own = own
         self._fleet = fleet
         self._peers = peers
@@ -86,6 +85,7 @@ class OwnHeads:
         self._answered: set[str] = set()  # names, since the recorder's last start
         self._followed: dict[str, str] = {}  # by peer: the incarnation whose head it puts first
         self._later: asyncio.Task[None] | None = None
+        self._different: str | None = None  # incarnations of this platform, where peers follow more than one
         self._is_permitted = True
 
     async def learn(self) -> None:
@@ -100,10 +100,13 @@ class OwnHeads:
         elif self._missing(run) and (self._later is None or self._later.done()):
             self._later = asyncio.create_task(self._ask_later(run))
 
-    @property
-    def line(self) -> str:
-        """FLEET/PLATFORM of the recorder that was asked last; empty before."""
-        return "" if self._run is None else self._run.line
+    def status(self) -> dict[str, Any]:
+        """How it went since the recorder's last start."""
+        return {
+            "recorder": None if self._run is None else self._run._asdict(),
+            "answered": sorted(self._answered),
+            "different": self._different,
+        }
 
     def is_current(self) -> bool:
         """Whether the recorder that answered last is the one that was told."""
@@ -131,14 +134,18 @@ class OwnHeads:
             self._changed()
 
     async def _ask(self, run: Run) -> None:
-        """Ask whoever has not answered, and tell the recorder."""
-        missing = self._missing(run)
-        asked = [asyncio.create_task(self._account(one, run.line)) for one in missing]
+        """Ask all, and tell the recorder.
+
+        Those who have answered too: where they stand now is what an incarnation that begins because of another one has
+        to name, or they could not go on with it.
+        """
+        peers = list(self._peers(run.line))
+        asked = [asyncio.create_task(self._account(one, run.line)) for one in peers]
         if asked:
             await asyncio.wait(asked, timeout=ASK_S)
         found: list[Holding] = []
         heard: list[str] = []
-        for peer, task in zip(missing, asked, strict=True):
+        for peer, task in zip(peers, asked, strict=True):
             if not task.done():
                 task.cancel()
                 continue
@@ -148,7 +155,7 @@ class OwnHeads:
             heard.append(peer.name)
             found += self._holdings(peer, account)
         await asyncio.gather(*asked, return_exceptions=True)
-        self._note_contradiction()
+        self._note_different()
         await self._tell(found)
         self._answered.update(heard)  # only now: what the recorder was not told is asked for again
 
@@ -185,15 +192,15 @@ class OwnHeads:
                 self._followed[peer.name] = origin
         return found[:HEADS_MAX]
 
-    def _note_contradiction(self) -> None:
+    def _note_different(self) -> None:
         """Say so where peers follow different incarnations; the recorder will name those that it does not know."""
         if len(set(self._followed.values())) <= 1:
-            self.contradiction = None
+            self._different = None
             return
         told = ", ".join(f"{name} {origin}" for name, origin in sorted(self._followed.items()))
-        if told != self.contradiction:
+        if told != self._different:
             self._say(f"peers follow different incarnations of this platform: {told}")
-            self.contradiction = told
+            self._different = told
 
     async def _tell(self, found: list[Holding]) -> None:
         """Bring the heads to the recorder, and again to the incarnation that it begins because of them."""

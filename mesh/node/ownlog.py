@@ -42,10 +42,10 @@ class Head(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One start of the recorder."""
+    """One start of the recorder, as far as its client can tell: a greeting is of one start, and of no other."""
 
     origin: str
-    boot: int
+    greeted_ns: int  # its CLOCK_BOOTTIME; not its count of boots: an image that is put back counts the same ones again
 
     @property
     def line(self) -> str:
@@ -76,25 +76,29 @@ class OwnLog:
         self._trees: dict[str, LogTree] = {}
         self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
         self._cosigned: Checkpoint | None = None
-        self._heard: tuple[int, list[bytes]] = (0, [])  # entry hashes as they were pushed, from a seq on
+        self._heard: tuple[str, int, list[bytes]] = (
+            "",
+            0,
+            [],
+        )  # of a log, entry hashes as they were pushed, from a seq on
 
-    def hear(self, pushed: Pushed, is_first: bool) -> None:  # noqa: FBT001 -- a `pushes.Taker`
-        """Remember hashes that need not be read then; on the event loop."""
-        first, hashes = self._heard
-        if is_first or pushed.first != first + len(hashes) or len(hashes) > HEARD_MAX:
-            self._heard = (pushed.first, list(pushed.hashes))
+    def hear(self, origin: str, pushed: Pushed) -> None:
+        """Remember hashes that need not be read then; on the event loop (`pushes.Take`)."""
+        of, first, hashes = self._heard
+        if of != origin or pushed.first != first + len(hashes) or not pushed.hashes or len(hashes) > HEARD_MAX:
+            self._heard = (origin, pushed.first, list(pushed.hashes))
         else:
             hashes += pushed.hashes  # in one piece for the other thread, which reads slices
 
     def run(self) -> Run:
         """Ask which start of the recorder it is that answers."""
-        status = self._recorder.status()
-        return Run(status["origin"], status["boot"])
+        self._recorder.status()
+        return self.greeted_by()
 
     def greeted_by(self) -> Run:
         """Which start it was that answered last."""
         hello = self._recorder.hello
-        return Run(hello.origin, hello.boot)
+        return Run(hello.origin, hello.mono_ns)
 
     def compare(self, heads: Sequence[tuple[str, bytes]]) -> bool:
         """Bring heads of this platform as peers hold them: who holds each, and the note.
@@ -131,7 +135,7 @@ class OwnLog:
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
             self._cosigned = None  # an older copy of the store: what was cosigned is no part of it
-            self._heard = (0, [])
+            self._heard = ("", 0, [])
             if not self._reach(tree, head, is_kept=is_kept):
                 raise MeshError(f"the recorder's entries do not lead to its checkpoint of {head.size} entries")
         return Head(head, note, log)
@@ -195,7 +199,7 @@ class OwnLog:
         if tree.size > head.size:
             return False  # a store that was put back: what is kept here is of what it lost
         while tree.size < head.size:
-            hashes = self._pushed_from(tree.size) or [
+            hashes = self._pushed_from(head.origin, tree.size) or [
                 entry_hash(raw) for raw, _ in self._recorder.read(tree.size).entries
             ]
             if not hashes:
@@ -207,6 +211,6 @@ class OwnLog:
             tree.save()
         return True
 
-    def _pushed_from(self, seq: int) -> list[bytes]:
-        first, hashes = self._heard
-        return hashes[seq - first :] if seq >= first else []
+    def _pushed_from(self, origin: str, seq: int) -> list[bytes]:
+        of, first, hashes = self._heard
+        return hashes[seq - first :] if of == origin and seq >= first else []

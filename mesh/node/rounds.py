@@ -104,7 +104,7 @@ class Rounds:
             self._wanted.clear()
             try:
                 await self._round()
-                await self._cross.log(self.own_heads.line)
+                await self._cross.log()
                 trouble = None
             except TROUBLES as error:
                 trouble = str(error)

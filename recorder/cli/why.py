@@ -75,10 +75,10 @@ def command(
     shown = {place: _shown(node, names, index if place == tree.root else None) for place, node in tree.nodes.items()}
     if row is not None:
         shown[tree.root]["row"] = row
-    if witnesses is not None:
-        shown[tree.root]["witnesses"] |= witnesses
     if said is not None:
         shown[tree.root]["confirmed"] = said
+    if witnesses is not None:
+        shown[tree.root]["witnesses"] |= witnesses
     for place, words in anchors(tree, roots) if roots is not None else ():
         shown[place]["anchor"] = words
     if as_json:
@@ -183,33 +183,33 @@ def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> I
     if "unreadable" in values:
         yield f"claims: {values['unreadable']}"
     if not only_who:
-        for commit in shown.get("commits", []):
-            yield f"{commit['id']} {commit['actuator']}{_counted(commit)}"
-            for family, claims in commit.get("claims", {}).items():
-                yield from (f"  {text}" for text in _family(family, claims))
-        if "row" in shown:
-            yield from _family("row", shown["row"].get("values") or {})
-        if "confirmed" in shown:
-            yield from _confirmations(shown["confirmed"])
-        if "frames" in shown:
-            yield from map(frame_words, shown["frames"][:ITEMS_MAX])
-            if len(shown["frames"]) > ITEMS_MAX:
-                yield f"and {len(shown['frames']) - ITEMS_MAX} frames more"
-        elif "commits" not in shown and gist:
-            yield gist
-        yield from _vouched(shown)
-        yield from _why(node)
+        yield from _acts(node, shown, gist)
     yield from _family("who", values.get("who") or {})
     if node.withheld:
         yield f"withheld: {', '.join(node.withheld)}"
 
 
-def _vouched(shown: dict[str, Any]) -> Iterator[str]:
-    """Which root stands above, and which witnesses signed."""
+def _acts(node: Node, shown: dict[str, Any], gist: str) -> Iterator[str]:
+    """What was done, what became of it, who vouches for it, and why."""
+    for commit in shown.get("commits", []):
+        yield f"{commit['id']} {commit['actuator']}{_counted(commit)}"
+        for family, claims in commit.get("claims", {}).items():
+            yield from (f"  {text}" for text in _family(family, claims))
+    if "row" in shown:
+        yield from _family("row", shown["row"].get("values") or {})
+    if "confirmed" in shown:
+        yield from _confirmations(shown["confirmed"])
+    if "frames" in shown:
+        yield from map(frame_words, shown["frames"][:ITEMS_MAX])
+        if len(shown["frames"]) > ITEMS_MAX:
+            yield f"and {len(shown['frames']) - ITEMS_MAX} frames more"
+    elif "commits" not in shown and gist:
+        yield gist
     if "anchor" in shown:
         yield shown["anchor"]
-    if words := shown.get("witnesses", {}).get("words"):
+    if words := (shown.get("witnesses") or {}).get("words"):
         yield f"witnesses: {words}"
+    yield from _why(node)
 
 
 def _confirmations(told: list[dict[str, Any]]) -> Iterator[str]:

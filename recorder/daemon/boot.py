@@ -21,6 +21,7 @@ from recorder.daemon.resume import Resumed, new_incarnation, resume
 from recorder.gate.authorities import Authorities
 from recorder.gate.cel import Cel
 from recorder.gate.table import ActionClass, Table, configured, of_policy
+from recorder.store import peerheads
 from recorder.store.errors import StoreError
 from recorder.store.layout import (
     CURRENT,
@@ -131,6 +132,7 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
         if store.lineage.name != read_current(state):
             # Only now: if we crash before this, the older copy is noticed again; after it, what it lacks is on record.
             put_in_force(state, store)
+            peerheads.forget(state)  # if we crash before this, the next start finds them named
     except BaseException:
         store.close()
         raise

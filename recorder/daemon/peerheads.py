@@ -74,6 +74,7 @@ class PeerHeads:
         self._platform = platform
         self._identity_key = identity_key
         self._named = list(named)
+        self._led_to: dict[int, bytes] = {}  # heads of this origin that peers hold and the log leads to, by size
         self._underway: _Underway | None = None
 
     @property
@@ -153,10 +154,14 @@ class PeerHeads:
                 return failed("store_damaged", f"the tree of the first {size} entries cannot be read: `lineage verify`")
             for one in listed:
                 (confirmed if one.head.root == root else lacking).append(one)
+        for one in confirmed:
+            self._led_to[one.head.size] = one.note
+        self._led_to = {size: self._led_to[size] for size in sorted(self._led_to)[-SIZES_MAX:]}
         if lacking:
+            notes = dict.fromkeys(one.note for one in lacking)
             try:
                 # If we crash before this, the mesh brings them again; after it, the next start goes on from here.
-                peerheads.keep(self._state, dict.fromkeys(one.note for one in lacking))
+                peerheads.keep(self._state, notes, self._led_to.values())
             except OSError as error:
                 return failed("checkpoint_failed", f"what peers hold cannot be kept: {error}")
             self.is_behind = True

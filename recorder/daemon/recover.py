@@ -119,7 +119,7 @@ def _named(state: Path, config: Config, identity: Signer, damage: str, in_force:
         others = [name for name in _incarnations(state) if name != in_force]
         read = {name: survey.readable(lineage_dir(state, name)) for name in others} | read  # the latest comes last
     _check_key(state, read, identity)
-    previous: dict[str, Previous] = {}
+    previous: dict[Previous, None] = {}  # an incarnation as often as different heads of it are known
     kept = []
     for incarnation, readable in read.items():
         lineage, origin = lineage_dir(state, incarnation), f"{_prefix(config)}/{incarnation}"
@@ -127,14 +127,18 @@ def _named(state: Path, config: Config, identity: Signer, damage: str, in_force:
             raise resume.other_platform(lineage, readable.origin, origin)
         known = _known(lineage, origin, identity)
         for earlier in readable.previous or ():
-            previous.setdefault(earlier.origin, earlier)
+            previous[earlier] = None
+        covered = resume.covered_head(lineage, _prefix(config), identity.public_key)
+        if covered is not None and known is not None and covered.size <= known.size:
+            previous[Previous(covered.origin, covered.size, covered.root)] = None
         if known is not None:
-            previous[origin] = Previous(origin, known.size, known.root)
+            previous[Previous(origin, known.size, known.root)] = None
             kept.append(lineage)
         elif readable.origin is not None or incarnation == in_force or len(read) == 1:
-            previous.setdefault(origin, Previous(origin, readable.size, None))
+            if all(one.origin != origin for one in previous):
+                previous[Previous(origin, readable.size, None)] = None
             kept.append(lineage)  # else an unfinished one, which nobody ever saw
-    return Diagnosis(damage, kept, list(previous.values()))
+    return Diagnosis(damage, kept, list(previous))
 
 
 def _check_key(state: Path, read: dict[str, Found], identity: Signer) -> None:

@@ -16,13 +16,16 @@ from recorder.core.note import ED25519, VerifierKey
 from recorder.store import head as heads
 from recorder.store import peerheads
 from recorder.store.errors import ForeignStoreError, StoreDamagedError, StoreError
-from recorder.store.layout import CONFIG, IDENTITY, lineage_dir, ordinals, segment_dir
+from recorder.store.layout import CONFIG, COVERED, IDENTITY, lineage_dir, ordinals, segment_dir
 from recorder.store.opening import create_store, open_store
 from recorder.store.segment import Segment
 from recorder.store.store import Store
 from recorder.store.tail import Tail
+from recorder.writer.uncovered import covered_note
 
 INCARNATION_BYTES = 8
+SIZES_MAX = 8  # heads of one incarnation that a boot entry names
+NAMED_MAX = 256
 FIRST = 1  # ordinal of a lineage's first segment
 
 
@@ -74,14 +77,18 @@ def resume(
         store.close()
         raise
     # Of this origin only those are kept that this log does not lead to.
-    lacking = [one for one in held if one.origin == origin or not peerheads.is_named(one, previous)]
+    lacking = [one for one in held.lacking if one.origin == origin or not peerheads.is_named(one, previous)]
     have = Previous(origin, store.tail.size, store.tail.tree.root())
     if not lacking and (known is None or have.size >= known.size):
-        if held:
+        if held.lacking:
             peerheads.forget(state)
         return Resumed(store, known, previous, None, None)
     store.close()
-    named = succeeded(previous, have, known, lacking)
+    led_to = [one for one in held.led_to if one.origin == origin]
+    covered = covered_head(lineage, prefix, identity.public_key)
+    if covered is not None and covered.size <= have.size:
+        led_to.append(covered)
+    named = succeeded(previous, have, known, lacking, led_to)
     remark = (
         f"{_why(have, known, lacking)}; it is kept in {lineage}, with all that was recorded in it, and a new "
         f"incarnation begins"
@@ -105,33 +112,52 @@ def _why(have: Previous, known: Checkpoint | None, lacking: Sequence[Checkpoint]
 
 
 def succeeded(
-    previous: Sequence[Previous], have: Previous, known: Checkpoint | None, lacking: Sequence[Checkpoint]
+    previous: Sequence[Previous],
+    have: Previous,
+    known: Checkpoint | None,
+    lacking: Sequence[Checkpoint],
+    led_to: Sequence[Checkpoint],
 ) -> list[Previous]:
-    """What a new incarnation names after this one.
+    """What a new incarnation names after this one: an incarnation as often as different heads of it are known.
 
-    Of each earlier incarnation the greatest head that is known; of the one in force what peers hold and it does not
-    lead to, what left it of another history, or else what it holds.
+    A witness follows from the head that it holds, and a proof to a larger one needs a tree that may be lost too.
 
     Args:
         previous: earlier ones that it names itself.
         have: the one in force, as it is.
         known: its last checkpoint that left.
-        lacking: heads that peers hold, of this and other incarnations.
+        lacking: heads that peers hold, of this and other incarnations, and that it does not lead to.
+        led_to: heads of this one that peers or witnesses hold and that it leads to.
 
     """
-    greatest: dict[str, Previous] = {one.origin: one for one in previous}
-    for head in lacking:
-        before = greatest.get(head.origin)
-        if before is None or before.root is None or before.size < head.size:
-            greatest[head.origin] = Previous(head.origin, head.size, head.root)
-    named = [one for origin, one in greatest.items() if origin != have.origin]
-    theirs = greatest.get(have.origin)
-    if theirs is not None:
-        named.append(theirs)
-    if theirs is None or (known is not None and known.size > theirs.size):
-        # Two histories: a witness follows the one that it was shown.
-        named.append(have if known is None else Previous(have.origin, known.size, known.root))
+    ours = [one for one in lacking if one.origin == have.origin]
+    named = [*previous, *_greatest([one for one in lacking if one.origin != have.origin])]
+    named += [*_greatest(led_to), *_greatest(ours)]
+    if known is None and not ours:
+        named.append(have)
+    elif known is not None and known.size > max((one.size for one in ours), default=-1):
+        named.append(Previous(have.origin, known.size, known.root))  # beside `ours` it is of another history
+    named = list(dict.fromkeys(named))
+    if len(named) > NAMED_MAX:  # so many that a boot entry would not hold them
+        named = list({one.origin: one for one in sorted(named, key=lambda one: one.size)}.values())
     return named
+
+
+def _greatest(heads: Sequence[Checkpoint]) -> list[Previous]:
+    """The greatest few of each incarnation, rising."""
+    by_origin: dict[str, list[Previous]] = {}
+    for one in sorted(heads, key=lambda one: one.size):
+        by_origin.setdefault(one.origin, []).append(Previous(one.origin, one.size, one.root))
+    return [one for listed in by_origin.values() for one in listed[-SIZES_MAX:]]
+
+
+def covered_head(lineage: Path, prefix: str, identity_key: bytes) -> Checkpoint | None:
+    """The head that evidence in a lineage covers, where witnesses stand at least; None where that is not known."""
+    try:
+        note = covered_note((lineage / COVERED).read_bytes())
+        return None if note is None else peerheads.opened(note, prefix, identity_key)
+    except (OSError, FormatError):
+        return None  # it only spares a witness a proof
 
 
 def head_of(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:

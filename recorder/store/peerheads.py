@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from recorder.core import cbor
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
@@ -46,13 +47,20 @@ def is_named(head: Checkpoint, named: Sequence[Previous]) -> bool:
     return any(one.origin == head.origin and one.root is not None and one.size >= head.size for one in named)
 
 
-def keep(state: Path, notes: Iterable[bytes]) -> None:
-    """Keep them durably, in the place of those before; raises OSError."""
-    replace_file(state / PEER_HEADS, cbor.encode([_FORM, list(notes)]))
+class Kept(NamedTuple):
+    """What peers hold, as it was when the lineage then in force was found not to lead to all of it."""
+
+    lacking: list[Checkpoint]  # of any incarnation
+    led_to: list[Checkpoint]  # of the one then in force: where witnesses of it stand
 
 
-def kept(state: Path, platform: str, identity_key: bytes) -> list[Checkpoint]:
-    """Those that are kept.
+def keep(state: Path, lacking: Iterable[bytes], led_to: Iterable[bytes]) -> None:
+    """Keep the notes durably, in the place of those before; raises OSError."""
+    replace_file(state / PEER_HEADS, cbor.encode([_FORM, list(lacking), list(led_to)]))
+
+
+def kept(state: Path, platform: str, identity_key: bytes) -> Kept:
+    """What is kept; nothing where there is no file.
 
     Raises:
         StoreError: unreadable, or not signed by this platform's identity key.
@@ -62,13 +70,14 @@ def kept(state: Path, platform: str, identity_key: bytes) -> list[Checkpoint]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return []
+        return Kept([], [])
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     try:
         match cbor.decode(content):
-            case [1, list(notes)] if all(isinstance(one, bytes) for one in notes):
-                return [opened(one, platform, identity_key) for one in notes]
+            case [1, list(lacking), list(led_to)] if all(isinstance(one, bytes) for one in (*lacking, *led_to)):
+                both = ([opened(one, platform, identity_key) for one in notes] for notes in (lacking, led_to))
+                return Kept(*both)
         fault = "not what a recorder of this version keeps"
     except FormatError as error:
         fault = str(error)
@@ -77,5 +86,7 @@ def kept(state: Path, platform: str, identity_key: bytes) -> list[Checkpoint]:
 
 def forget(state: Path) -> None:
     """Let go of them, since a boot entry in force names them; raises OSError."""
-    (state / PEER_HEADS).unlink(missing_ok=True)
-    sync_dir(state)
+    path = state / PEER_HEADS
+    if path.exists():
+        path.unlink()
+        sync_dir(state)

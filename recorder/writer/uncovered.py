@@ -15,7 +15,7 @@ from recorder.core.checkpoint import open_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
-from recorder.core.note import ED25519, VerifierKey, parse_note
+from recorder.core.note import ED25519, Note, VerifierKey, parse_note
 from recorder.core.peerheads import CLAIM as PEER_HEADS
 
 CHECKPOINTS_MAX = 64  # whose times are kept, for evidence that comes later
@@ -31,6 +31,7 @@ class Uncovered:
         self.size = 0  # entries that evidence covers
         self.since_utc_ns: int | None = None  # no entry that is not covered is older; None where there is none
         self._log = VerifierKey.derive(origin, ED25519, identity_key)
+        self._note: bytes | None = None  # the checkpoint of that size, with our own signature alone
         self._silent: list[int] = []  # seqs beyond `size` of entries that call for no witness
         self._checkpoints: dict[int, int] = {}  # size -> UTC at which it was signed
 
@@ -44,15 +45,17 @@ class Uncovered:
         """
         try:
             match cbor.decode(content):
-                case [1, int(size), list(silent), int() | None as since] if 0 <= size <= entries:
-                    self.size, self.since_utc_ns = size, since
+                case [1, int(size), list(silent), int() | None as since, bytes() | None as note] if (
+                    0 <= size <= entries
+                ):
+                    self.size, self.since_utc_ns, self._note = size, since, note
                     self._silent = [seq for seq in silent if isinstance(seq, int) and size <= seq < entries]
         except FormatError:
             return  # as on the first day: the next evidence says it again
 
     def encode(self) -> bytes:
         """What a restart needs."""
-        return cbor.encode([_FORM, self.size, self._silent, self.since_utc_ns])
+        return cbor.encode([_FORM, self.size, self._silent, self.since_utc_ns, self._note])
 
     def checkpointed(self, size: int, utc_ns: int) -> None:
         """A checkpoint was signed: entries beyond it are younger."""
@@ -84,9 +87,23 @@ class Uncovered:
             return
         try:
             size = open_checkpoint(note, self._log).checkpoint.size
-            lines = parse_note(note).signatures
+            parsed = parse_note(note)
         except FormatError:
             return  # evidence of something else
-        if size > self.size and any(len(line.signature) == COSIGNATURE_BYTES for line in lines):
+        if size > self.size and any(len(line.signature) == COSIGNATURE_BYTES for line in parsed.signatures):
             self.size = size
+            ours = (self._log.name, self._log.key_id)
+            own = tuple(line for line in parsed.signatures if (line.name, line.key_id) == ours)
+            self._note = Note(parsed.text, own).encode()
             self.since_utc_ns = self._checkpoints.get(self.size, self.since_utc_ns)
+
+
+def covered_note(content: bytes) -> bytes | None:
+    """The signed note of the checkpoint that evidence covers, out of what `encode` gave; None where it holds none."""
+    try:
+        match cbor.decode(content):
+            case [1, _, _, _, bytes(note)]:
+                return note
+    except FormatError:
+        pass  # nothing rests on it but whom a later incarnation names
+    return None

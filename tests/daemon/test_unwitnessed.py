@@ -13,11 +13,13 @@ from recorder.client.errors import NotRecorded
 from recorder.core import cbor, peerheads
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from recorder.core.cosignature import CLAIM, cosign
+from recorder.core.entry import decode
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import Kind
 from recorder.core.note import Note, parse_note
 from recorder.daemon import identity
-from tests.running import Running, make_state, wait_until
+from recorder.writer.uncovered import Uncovered
+from tests.running import Running, lineage_of, make_state, records_of, wait_until
 
 WITNESS = SeedSigner(bytes([7]) * 32)
 APPEND = '["mark", "evidence", "observation"]'
@@ -145,3 +147,34 @@ def test_a_malformed_claim_of_peers_heads_is_refused(tmp_path: Path) -> None:
         for wrong in ([], [b"x" * 5000], ["text"], b"x", [b"x"] * 65):
             with pytest.raises((NotRecorded, Refused), match="peer_heads_malformed"):
                 client.append(Kind.OBSERVATION, body={peerheads.CLAIM: wrong})
+
+
+def test_seconds_begin_with_the_first_entry_that_is_not_covered() -> None:
+    """Not with the evidence before it: a platform that was at rest for a week has not been uncovered for a week."""
+    uncovered = Uncovered("acme/arm-7/0123456789abcdef", WITNESS.public_key)
+    since = []
+    for size, covered, now_ns in ((0, 0, 100), (2, 0, 200), (3, 0, 300), (3, 3, 400), (4, 3, 500)):
+        uncovered.size = covered
+        uncovered.tick(size, now_ns)
+        since.append(uncovered.since_utc_ns)
+    assert since == [None, 200, 200, None, 500]
+
+
+def test_where_witnesses_stand_is_named_by_the_next_incarnation(tmp_path: Path) -> None:
+    """A witness holds what evidence covers, not the checkpoint of the last stop: it has to find its own head."""
+    state = made(tmp_path, "mesh = true")
+    with Running(state) as running:
+        with Recorder(running.socket) as client:
+            mark(client, 3)
+            head = parse_checkpoint(parse_note(client.checkpoint()).text)
+            client.append(Kind.EVIDENCE, body={CLAIM: cosigned(client.checkpoint())})
+            mark(client, 3)
+        wait_until(lambda: _kept_size(state) == head.size)
+        assert running.stop() == 0
+    lineage = lineage_of(state)
+    with (lineage / "segments" / "00000001" / "data.mdb").open("r+b") as file:
+        file.write(bytes(64 * 1024))
+    assert run(["recover", "--state", str(state), "--yes"]) == 0
+    control: Any = decode(records_of(state)[0][0]).header.control
+    assert [(one[0], one[1]) for one in control[4]] == [(head.origin, head.size), (head.origin, head.size + 5)]
+    assert control[4][0][2] == head.root

@@ -68,3 +68,6 @@ def test_entries_of_three_platforms(tmp_path: Path, capsys: pytest.CaptureFixtur
         latest = two.round()["latest"]
         assert two.round()["latest"] == latest, "peers' heads alone call for no round"
         assert two.size() > size
+        size = two.size()
+        two.round()
+        assert two.size() == size, "nor do they come twice"

@@ -160,3 +160,29 @@ def test_an_emptied_platform_without_its_mesh_state(three: list[Platform], tmp_p
     platform.begin_mesh()
     platform.await_mesh()
     went_on(platform, peers, lost)
+
+
+def test_peers_that_follow_different_incarnations(three: list[Platform]) -> None:
+    """One holds the old log, one was given another: both are named by the next, and each witness goes on from its own."""
+    platform, holds, forgot = three
+    lost = cosigned(platform)
+    assert holds.stop_mesh() == 0
+    assert forgot.stop_mesh() == 0
+    shutil.rmtree(forgot.mesh / "standings")
+    platform.stop_recorder()
+    empty(platform)
+    platform.start_recorder()
+    platform.mark()
+    assert platform.round()["latest"]["cosigned"] == 0
+    forgot.begin_mesh()
+    forgot.await_mesh()
+    meanwhile = cosigned(platform, by=1)
+    assert meanwhile["origin"] != lost["origin"]
+    holds.begin_mesh()
+    holds.await_mesh()
+    platform.stop_recorder()  # the stop is an entry and a checkpoint that its mesh has not seen
+    platform.start_recorder()
+    platform.mark()
+    platform.round()
+    went_on(platform, [holds, forgot], lost)
+    assert meanwhile["origin"] in [one[0] for one in boot_of(platform).previous]
