@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mesh.forks import ForkProof, fork_of
 from mesh.ladder import Ladder, Rung
 from mesh.ranges import Range, with_range, without_range
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import NodeReader, empty_root, root_of, verify_consistency
 from recorder.core.tiles import TILE_BITS, Tile, TileTree
@@ -89,6 +89,21 @@ class Archive:
         return len(self._ahead)
 
     @property
+    def proved(self) -> Rung | None:
+        """The head that the tree stands on; None where nothing is proved."""
+        return self._ladder.at(self.size) if self.size else None
+
+    @property
+    def partial(self) -> list[bytes]:
+        """Hashes of the partial tile of each level, as `jump` takes them."""
+        return self._tree.snapshot()
+
+    @property
+    def holds(self) -> int:
+        """Hashes in full tiles of level 0 that are held."""
+        return _tiles(self.size) - sum(end - first for first, end in self._missing)
+
+    @property
     def missing(self) -> list[Range]:
         """Below `size`: entries of which no hash is held, jumped over or dropped; whole tiles, in order."""
         return list(self._missing)
@@ -106,12 +121,13 @@ class Archive:
 
         """
         new = known = contradicted = beyond = 0
+        size = self.size
         for seq, value in enumerate(hashes, first):
             if len(value) != HASH_BYTES:
                 raise Misuse(f"an entry hash has {HASH_BYTES} bytes, not {len(value)}")
-            if seq < self.size:
+            if seq < size:
                 known += 1  # proved already: what is claimed now cannot matter
-            elif seq >= self.size + AHEAD_MAX:
+            elif seq >= size + AHEAD_MAX:
                 beyond += 1
             elif (held := self._ahead.get(seq)) is None:
                 self._ahead[seq] = value
@@ -132,6 +148,15 @@ class Archive:
 
         """
         return self._ladder.add(note, keep=self.size)
+
+    def disregard(self, note: bytes) -> None:
+        """Let go of a head above `size` that nobody proves, so that it holds up no other.
+
+        Raises:
+            Misuse: no such head is kept, or it is proved.
+
+        """
+        self._ladder.remove(note, self.size)
 
     def contradiction(self, note: bytes, tree: NodeReader) -> ForkProof | None:
         """Hold a smaller head that the log signed against the proved tree; None where it is part of it.
@@ -215,7 +240,7 @@ class Archive:
 
         Tiles above level 0 stay: they prove heads and whole tiles, and take a 255th of the room.
         """
-        holds = _tiles(self.size) - sum(end - first for first, end in self._missing)
+        holds = self.holds
         going: list[int] = []
         for index in range(self.size // TILE_WIDTH):
             if holds <= hashes_max:
@@ -249,6 +274,31 @@ class Archive:
         if level == 0:
             self._missing = without_range(self._missing, (index * TILE_WIDTH, (index + 1) * TILE_WIDTH))
         return Tile(level, index, b"".join(hashes))
+
+    def lose(self, index: int) -> None:
+        """Note that a tile of hashes is not there any more: damaged, or gone.
+
+        Raises:
+            Misuse: the tree has no such full tile.
+
+        """
+        if not 0 <= index < self.size // TILE_WIDTH:
+            raise Misuse(f"no tile {index} of hashes in a tree of {self.size}")
+        self._missing = with_range(self._missing, (index * TILE_WIDTH, (index + 1) * TILE_WIDTH))
+
+    def ahead(self, first: int, end: int) -> list[bytes]:
+        """Claimed hashes from `first` on, as many as there are without a gap, before `end`."""
+        hashes = []
+        for seq in range(first, end):
+            value = self._ahead.get(seq)
+            if value is None:
+                break
+            hashes.append(value)
+        return hashes
+
+    def let_go(self) -> None:
+        """Forget the hashes that wait, to make room; they are pulled again."""
+        self._ahead.clear()
 
     @property
     def is_far_behind(self) -> bool:

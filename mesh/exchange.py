@@ -29,6 +29,11 @@ SIZE_TYPE = "text/x.tlog.size"
 TEXT_TYPE = "text/plain; charset=utf-8"
 OK, CONFLICT = 200, 409
 
+VERSION = "1"  # of the mesh protocol, in this header of every request and answer; a C2SP witness has none
+VERSION_HEADER = "Lineage-Mesh"
+VERSION_ERROR = "mesh_version"
+VERSION_MAX = 20  # characters of another one that are worth showing
+
 _DETAIL_MAX = 500  # characters of a refusal that are worth a line in a log
 
 
@@ -63,6 +68,7 @@ class Answer(NamedTuple):
     status: int
     content_type: str
     body: bytes
+    version: str | None = None  # of the mesh protocol, as whoever answered says; None of one that does not speak it
 
 
 class Cosigned(NamedTuple):
@@ -137,7 +143,7 @@ def parse_answer(answer: Answer) -> Cosigned | Conflict | Refusal:
         FormatError: witness_answer_malformed: a 200 or a size that cannot be read, or a body that is too long.
 
     """
-    status, content_type, body = answer
+    status, content_type, body, _ = answer
     if len(body) > ANSWER_MAX_BYTES:
         raise FormatError(ANSWER_ERROR, f"an answer of {len(body)} bytes, at most {ANSWER_MAX_BYTES} are allowed")
     if status == OK:
@@ -175,3 +181,10 @@ def _hash(line: str) -> bytes:
     if len(value) != HASH_BYTES:
         raise FormatError(ERROR, f"a hash of {len(value)} bytes, expected {HASH_BYTES}")
     return value
+
+
+def version_fault(said: str | None) -> FormatError | None:
+    """Why nothing more is said to whoever states this version; None of ours, or none (PROTOCOL.md section 7)."""
+    if said is None or said == VERSION:
+        return None
+    return FormatError(VERSION_ERROR, f"speaks version {said[:VERSION_MAX]} of the mesh protocol, this is {VERSION}")

@@ -12,7 +12,7 @@ It names no roots: those stand in the device's own trust file, one of them signs
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +26,6 @@ MAGIC = "lineage/fleet/1"
 LIST_MAX_BYTES = 262_144  # some 1,000 platforms
 
 _HEAD_LINES = 4  # magic, fleet, version, empty
-_INCARNATION = re.compile(r"[0-9a-f]{16}")
 _PLATFORM = re.compile(r"[^/]+/[^/]+")
 
 
@@ -56,23 +55,18 @@ class FleetList:
     foreign: dict[str, VerifierKey]  # by origin
 
     def log_of(self, origin: str) -> Log | None:
-        """The key that must have signed what this origin says, None where nobody is trusted to."""
-        return log_of(self.trust, self.foreign, origin)
+        """The key that must have signed what this origin says, a foreign log's or a platform's in any incarnation.
+
+        None where nobody is trusted to.
+        """
+        if (foreign := self.foreign.get(origin)) is not None:
+            return Log(foreign, origin)
+        key = self.trust.log_key_of(origin)
+        return None if key is None else Log(key, origin.rpartition("/")[0])
 
     def mesh_key_of(self, origin: str) -> MeshKey | None:
         """Who signs the datagrams of the platform that this origin belongs to."""
         return self.platforms.get(origin.rpartition("/")[0])
-
-
-def log_of(trust: Trust, foreign: Mapping[str, VerifierKey], origin: str) -> Log | None:
-    """The key that must have signed what this origin says, a foreign log's or a platform's in any incarnation."""
-    if (key := foreign.get(origin)) is not None:
-        return Log(key, origin)
-    platform, _, incarnation = origin.rpartition("/")
-    identity = trust.identity_of(origin)
-    if identity is None or _INCARNATION.fullmatch(incarnation) is None:
-        return None
-    return Log(VerifierKey.derive(origin, ED25519, identity), platform)
 
 
 def make_fleet_list(fleet: str, version: int, policy: str, name: str, root: Signer) -> bytes:

@@ -10,9 +10,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mesh.forks import ForkProof, fork_of
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint
 from recorder.core.errors import Misuse
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.note import parse_note
 
 NEWEST_KEPT = 32
@@ -79,6 +79,19 @@ class Ladder:
         insort(self._rungs, rung, key=_size)
         self._thin(keep)
         return None
+
+    def remove(self, note: bytes, above: int) -> None:
+        """Drop a head of more than `above` entries, and count it.
+
+        Raises:
+            Misuse: there is none with this note.
+
+        """
+        kept = [rung for rung in self._rungs if rung.note != note or rung.head.size <= above]
+        if len(kept) == len(self._rungs):
+            raise Misuse(f"no such head of {self.origin} above {above} entries")
+        self._rungs = kept
+        self.dropped += 1
 
     def _thin(self, keep: int) -> None:
         newest = self._rungs[-1].head.size

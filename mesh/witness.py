@@ -8,7 +8,7 @@
 | 404 | nobody is trusted to speak for this origin |
 | 409 | the old size is not the one held: the body is the one that is |
 | 410 | an incarnation that another one has followed; ours, not tlog-witness's |
-| 422 | a proof that does not hold, or another root for the size held |
+| 422 | a proof that does not hold, another root for the size held, or a log of which two histories are proved |
 | 503 | no trusted clock, or others were faster again and again; nothing was changed |
 """
 
@@ -20,12 +20,12 @@ from typing import NamedTuple, TypeAlias
 from mesh import exchange
 from mesh.exchange import Answer, conflict, cosigned, parse_request, refused
 from mesh.fleetlist import FleetList, Log
-from mesh.forks import ForkProof, fork_of
 from mesh.standing import RETIRED_MAX, Standing, StandingStore, signed_by_log
 from mesh.succession import UNPROVED, check_succession, parse_succession
 from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import cosign
 from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.keys import Signer
 from recorder.core.merkle import verify_consistency
 from recorder.core.note import parse_note
@@ -55,17 +55,27 @@ class Outcome(NamedTuple):
 
 
 _Verdict: TypeAlias = Standing | Answer  # what is to be held from now on, or why not
+IsForked: TypeAlias = Callable[[str], bool]
 _Judge: TypeAlias = Callable[[Standing | None], _Verdict]
 
 
+def _never(_: str) -> bool:
+    return False
+
+
 def add_checkpoint(
-    body: bytes, fleet: FleetList, store: StandingStore, cosigner: Cosigner, time_s: int | None
+    body: bytes,
+    fleet: FleetList,
+    store: StandingStore,
+    cosigner: Cosigner,
+    time_s: int | None,
+    is_forked: IsForked = _never,
 ) -> Outcome:
     """Answer an `add-checkpoint` request, in the order of tlog-witness.
 
-    1. It is a request and holds a checkpoint (400).  2. The origin is known (404).  3. The log signed (403).  4. What
-    is held decides (`_judged`).  5. The new head is held durably, unless another request was faster: then 4. again.
-    6. It is cosigned.
+    1. It is a request and holds a checkpoint (400).  2. The origin is known (404).  3. The log signed (403), and no two
+    histories of it are proved (422).  4. What is held decides (`_judged`).  5. The new head is held durably, unless
+    another request was faster: then 4. again.  6. It is cosigned.
 
     Args:
         body: of the request.
@@ -73,11 +83,13 @@ def add_checkpoint(
         store: what is held; its errors pass through, and then there is no answer.
         cosigner: signs.
         time_s: POSIX seconds of a clock that is trusted, None without one.
+        is_forked: whether two histories of an origin are proved.
 
     """
     try:
         request = parse_request(body)
         log, opened = _opened(request.note, fleet)
+        _refuse_forked(opened.checkpoint.origin, is_forked)
     except FormatError as error:
         return Outcome(_refused(error))
     note = signed_by_log(opened, log.key)
@@ -89,12 +101,18 @@ def add_checkpoint(
 
 
 def add_incarnation(
-    body: bytes, fleet: FleetList, store: StandingStore, cosigner: Cosigner, time_s: int | None
+    body: bytes,
+    fleet: FleetList,
+    store: StandingStore,
+    cosigner: Cosigner,
+    time_s: int | None,
+    is_forked: IsForked = _never,
 ) -> Outcome:
     """Answer an `add-incarnation` request; steps and arguments as `add_checkpoint`, and 4. is `check_succession`."""
     try:
         shown = parse_succession(body)
         log, opened = _opened(shown.note, fleet)
+        _refuse_forked(opened.checkpoint.origin, is_forked)
     except FormatError as error:
         return Outcome(_refused(error))
     note = signed_by_log(opened, log.key)
@@ -116,6 +134,11 @@ def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
     if log is None:
         raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
     return log, open_checkpoint(note, log.key)
+
+
+def _refuse_forked(origin: str, is_forked: IsForked) -> None:
+    if is_forked(origin):
+        raise FormatError("origin_forked", f"the key of {origin} signed two histories; `forks` has the proof")
 
 
 def _judged(old: int, proof: tuple[bytes, ...], head: Checkpoint, note: bytes, held: Standing | None) -> _Verdict:
@@ -191,6 +214,7 @@ _STATUS = {
     UNKNOWN: 403,
     "origin_unknown": 404,
     "incarnation_retired": 410,
+    "origin_forked": 422,
     "consistency_proof": 422,
     UNPROVED: 422,
     "clock_untrusted": 503,

@@ -68,6 +68,13 @@ class RoomSettings(Struct, forbid_unknown_fields=True, frozen=True):
     admin_space_left: int | str = "5%"
 
 
+class WitnessesSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """How much may be without a cosignature, before `status` and `doctor` warn; only where there is a mesh."""
+
+    warn_entries: Annotated[int, Meta(ge=0)] = 100_000
+    warn_s: Annotated[float, Meta(ge=0)] = 900.0
+
+
 class RetentionSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """One retention class; `core.retention.Rule` says what the parts mean."""
 
@@ -94,13 +101,14 @@ class ClassSettings(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Controller(Struct, forbid_unknown_fields=True, frozen=True):
-    """Which local users and groups may act for which actuators, append which kinds, and read."""
+    """Which local users and groups may act for which actuators, append which kinds, read, and speak as the mesh."""
 
     uids: list[int] = []
     gids: list[int] = []
     actuators: list[str] = []
     append: list[str] = []
     read: bool = False
+    mesh: bool = False  # may say who can witness, and what peers hold of this platform
 
 
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
@@ -112,6 +120,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     recorder: RecorderSettings = RecorderSettings()
     store: StoreSettings = StoreSettings()
     room: RoomSettings = RoomSettings()
+    witnesses: WitnessesSettings = WitnessesSettings()
     retention: dict[str, RetentionSettings] = {}
 
 

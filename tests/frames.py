@@ -9,7 +9,8 @@ from recorder.core.confirmation import Batch
 from recorder.core.deviceframe import Body, CommitRef, Confirmation, Outcome
 from tests.credential_builder import signer
 
-DEVICE = signer("motor controller 3")
+NAME = "motor controller 3"
+DEVICE = signer(NAME)
 KID = keys.kid(DEVICE.public_key)
 ORIGIN = "acme/arm-7/00112233aabbccdd"
 NONCE = bytes(range(16))

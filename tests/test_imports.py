@@ -46,8 +46,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "recorder.cli": ("recorder.",),
     "recorder.cli.demo": ("recorder.", "hwsim."),
+    "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
-    "recorder.cli.mesh": ("recorder.", "mesh."),
+    "recorder.cli.demo_policy": ("recorder.", "hwsim."),
+    **dict.fromkeys(
+        (
+            *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+        ),
+        ("recorder.", "mesh."),
+    ),
     "recorder.cli.bridge": ("recorder.", "firmware_bridge."),
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
     "mesh.node": (  # the process around it
@@ -65,9 +73,17 @@ PARTS = {
     "recorder.store.keyfile": "recorder.store",
     "recorder.store.layout": "recorder.store",
     "recorder.cli.demo": "recorder.cli",
-    "recorder.cli.mesh": "recorder.cli",
+    **dict.fromkeys(
+        (
+            *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
+            *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+        ),
+        "recorder.cli",
+    ),
     "recorder.cli.bridge": "recorder.cli",
+    "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
+    "recorder.cli.demo_policy": "recorder.cli",
 }
 
 # room -> packages from outside that it must not import, with the reason

@@ -16,6 +16,7 @@ from recorder.core.messages import (
     DURABLE,
     HELLO_KEYS,
     REQUESTS,
+    Compared,
     Failed,
     Head,
     Opened,
@@ -163,7 +164,7 @@ def test_verbs() -> None:
 def test_bodies_and_hello_keys() -> None:
     """Elements of each body, and keys of the hello."""
     bodies = {row[0]: tuple(row[1].split(", ")) for row in rows_of(TEXT, "| body | elements |")}
-    assert bodies == {kind.__name__: kind._fields for kind in (Receipt, Opened, Refused, Failed, Head)}
+    assert bodies == {kind.__name__: kind._fields for kind in (Receipt, Opened, Refused, Failed, Head, Compared)}
     assert tuple(row[0] for row in rows_of(TEXT, "| key | value |")) == HELLO_KEYS
 
 
@@ -175,6 +176,7 @@ def test_errors_and_reasons() -> None:
         "message_malformed",
         "schema_malformed",
         "observation_malformed",
+        "peer_heads_malformed",
     }
     assert {row[0] for row in rows_of(TEXT, "| error | when | do |")} == said
     names = ("gate/table.py", "writer/opening.py", "writer/cycles.py", "writer/commits.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ SERVICE = UNITS / "lineage-recorder.service"
 # AF_UNIX, ProcSubset, PrivateUsers; each has its reason in the unit.
 EXPOSURE_MAX_TENTHS = 7
 MESH = UNITS / "lineage-mesh.service"
-# Measured 1.6: the network is what it is for, and the group of the recorder's socket; the rest is as above.
-MESH_EXPOSURE_MAX_TENTHS = 16
+# Measured 1.7: the network is what it is for, netlink tells which there is, and the group of the recorder's socket; the rest is
+# as above.
+MESH_EXPOSURE_MAX_TENTHS = 17
 BRIDGE = UNITS / "lineage-bridge@.service"
 # Measured 0.6: serial ports, and the groups of theirs and of the recorder's socket; no network.
 BRIDGE_EXPOSURE_MAX_TENTHS = 6
@@ -104,7 +106,7 @@ def test_the_service_and_the_socket_agree() -> None:
 def test_only_the_mesh_has_a_network() -> None:
     """The recorder has local sockets alone; the mesh reaches it by its socket's group, and lies in a state of its own."""
     assert _settings("RestrictAddressFamilies") == ["AF_UNIX"]
-    assert _settings("RestrictAddressFamilies", MESH) == ["AF_INET AF_INET6 AF_UNIX"]
+    assert _settings("RestrictAddressFamilies", MESH) == ["AF_INET AF_INET6 AF_UNIX AF_NETLINK"]
     (command,) = _settings("ExecStart", MESH)
     (recorder,) = _settings("ExecStart")
     assert command.split()[1:] == [
@@ -133,13 +135,13 @@ def test_a_bridge_has_its_port_and_the_recorders_socket() -> None:
     assert _settings("DevicePolicy", BRIDGE) == ["closed"], "and DeviceAllow names what is let through"
 
 
-# Runs argv[4:] under the unit's seccomp rules, built with the library that systemd uses.  Two filters, the stricter one wins:
+# Runs argv[3:] under the unit's seccomp rules, built with the library that systemd uses.  Two filters, the stricter one wins:
 # the first allows what SystemCallFilter allows, the second refuses what MemoryDenyWriteExecute and RestrictAddressFamilies do.
 CONFINED = r"""
 import ctypes, os, sys
 class Compare(ctypes.Structure):
     _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
-NOT_EQUAL, MASKED_EQUAL, ALLOW, REFUSE = 1, 7, 0x7FFF0000, 0x00050001  # REFUSE: errno 1, EPERM
+EQUAL, MASKED_EQUAL, ALLOW, REFUSE = 4, 7, 0x7FFF0000, 0x00050001  # REFUSE: errno 1, EPERM
 lib = ctypes.CDLL("libseccomp.so.2")
 lib.seccomp_init.restype = ctypes.c_void_p
 def add(context, action, name, *compare):
@@ -152,10 +154,11 @@ for name in sys.argv[1].split():
     add(narrow, ALLOW, name)
 add(wide, REFUSE, "mmap", Compare(2, MASKED_EQUAL, 6, 6))      # PROT_WRITE | PROT_EXEC
 add(wide, REFUSE, "mprotect", Compare(2, MASKED_EQUAL, 4, 4))  # PROT_EXEC
-add(wide, REFUSE, "socket", Compare(0, NOT_EQUAL, 1, 0))       # all but AF_UNIX
+for family in set(range(64)) - {int(one) for one in sys.argv[2].split()}:
+    add(wide, REFUSE, "socket", Compare(0, EQUAL, family, 0))
 for context in (wide, narrow):
     assert lib.seccomp_load(ctypes.c_void_p(context)) == 0
-os.execv(sys.argv[2], sys.argv[2:])
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 # What the recorder does with the kernel, in small.
@@ -207,6 +210,45 @@ print("was refused the rest")
 @analyze
 def test_the_filters_leave_room_for_the_work_and_for_nothing_else(tmp_path: Path) -> None:
     """Under the unit's own system call rules the recorder's work can be done, and what it must never do is refused."""
+    done = _confined(SERVICE, WORK, tmp_path)
+    assert (done.stdout.splitlines(), done.stderr) == (["did the work", "was refused the rest"], "")
+
+
+# What the mesh does beside that: interfaces over netlink, datagrams to groups of both families, mDNS.
+MESH_WORK = r"""
+import asyncio, socket, sys
+from mesh.node.config import Digests
+from mesh.node.datagrams import Datagrams
+from mesh.node.interfaces import interfaces_up
+from zeroconf.asyncio import AsyncZeroconf
+async def work():
+    interfaces_up(())
+    datagrams = Datagrams(Digests(port=int(sys.argv[2])), [], lambda *_: None)
+    datagrams.look()
+    datagrams.spread(b"digest")
+    datagrams.close()
+    await AsyncZeroconf(interfaces=["127.0.0.1"]).async_close()
+asyncio.run(work())
+print("did the work")
+try:
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+except PermissionError:
+    print("was refused the rest")
+"""
+
+
+@analyze
+def test_the_filters_of_the_mesh_leave_room_for_networks_and_not_for_frames(tmp_path: Path) -> None:
+    """Which interfaces there are comes over netlink; without it nothing would be sent or found."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        port = probe.getsockname()[1]
+    done = _confined(MESH, MESH_WORK, tmp_path, str(port))
+    assert (done.stdout.splitlines(), done.stderr) == (["did the work", "was refused the rest"], "")
+
+
+def _confined(unit: Path, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program under a unit's rules about system calls and address families."""
     try:
         import ctypes
 
@@ -214,11 +256,13 @@ def test_the_filters_leave_room_for_the_work_and_for_nothing_else(tmp_path: Path
     except OSError:
         pytest.skip("libseccomp is not here")
     allowed: set[str] = set()
-    for line in _settings("SystemCallFilter"):
+    for line in _settings("SystemCallFilter", unit):
         names = {call for name in line.lstrip("~").split() for call in _expand(name)}
         allowed = allowed - names if line.startswith("~") else allowed | names
-    done = _run(sys.executable, "-c", CONFINED, " ".join(sorted(allowed)), sys.executable, "-c", WORK, tmp_path)
-    assert (done.stdout.splitlines(), done.stderr) == (["did the work", "was refused the rest"], "")
+    (families,) = _settings("RestrictAddressFamilies", unit)
+    numbers = " ".join(str(int(getattr(socket, one))) for one in families.split())
+    confined = [sys.executable, "-c", CONFINED, " ".join(sorted(allowed)), numbers]
+    return _run(*confined, sys.executable, "-c", program, *arguments)
 
 
 def _expand(name: str) -> set[str]:

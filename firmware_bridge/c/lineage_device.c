@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RESEND_AFTER_US 300000u
+#define BOOTED_EVERY_US 500000u
 
 enum { DOWN, GREETED, UP };
 enum { HELLO = 1, HERE, ACK, BATCH, GRANT, RECEIPT, TAKEN, TIME, TIME_IS, BOOTED };
@@ -29,25 +30,28 @@ static uint32_t rotated(uint32_t x, unsigned by)
 
 static void sha256_block(uint32_t state[8], const uint8_t block[64])
 {
-    uint32_t w[16], v[8];
+    uint32_t w[16], v[8]; /* a to h of the standard lie in v; instead of moving them, each round begins one place further down */
     unsigned i;
     memcpy(v, state, sizeof v);
     for (i = 0; i < 64; i++) {
-        uint32_t t1, t2;
+        uint32_t a, b, c, e, t1;
         if (i < 16) {
             const uint8_t *at = block + 4 * i;
             w[i] = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
         } else {
-            uint32_t a = w[(i + 1) & 15], b = w[(i + 14) & 15];
+            a = w[(i + 1) & 15];
+            b = w[(i + 14) & 15];
             w[i & 15] += (rotated(a, 7) ^ rotated(a, 18) ^ a >> 3) + w[(i + 9) & 15] +
                          (rotated(b, 17) ^ rotated(b, 19) ^ b >> 10);
         }
-        t1 = v[7] + (rotated(v[4], 6) ^ rotated(v[4], 11) ^ rotated(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) +
-             K[i] + w[i & 15];
-        t2 = (rotated(v[0], 2) ^ rotated(v[0], 13) ^ rotated(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + t2;
+        e = v[(4 - i) & 7];
+        t1 = v[(7 - i) & 7] + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) +
+             ((e & v[(5 - i) & 7]) ^ (~e & v[(6 - i) & 7])) + K[i] + w[i & 15];
+        a = v[(0 - i) & 7];
+        b = v[(1 - i) & 7];
+        c = v[(2 - i) & 7];
+        v[(3 - i) & 7] += t1;
+        v[(7 - i) & 7] = t1 + (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
     }
     for (i = 0; i < 8; i++)
         state[i] += v[i];
@@ -87,12 +91,14 @@ static void hashed(uint8_t digest[32], int tag, const uint8_t *bytes, size_t siz
 
 static uint32_t crc32_of(const uint8_t *bytes, size_t size)
 {
+    static const uint32_t of_nibble[16] = {
+        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
     uint32_t crc = 0xffffffffu;
     while (size--) {
-        unsigned bit;
         crc ^= *bytes++;
-        for (bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
+        crc = crc >> 4 ^ of_nibble[crc & 15];
+        crc = crc >> 4 ^ of_nibble[crc & 15];
     }
     return ~crc;
 }
@@ -765,11 +771,16 @@ static void answer(lineage_device *d)
 {
     uint8_t room[LINEAGE_MESSAGE_MAX];
     writer w;
+    uint64_t now = tick(d);
+    /* While nobody calls it says so again: at another rate a host that calls hears noise, and not silence. */
+    if (d->state == DOWN && d->booted && now - d->booted_us >= BOOTED_EVERY_US)
+        d->booted = false;
     if (!d->booted) {
         w = begin_message(room, BOOTED, 2);
         put_string(&w, BYTES, d->kid, 8);
         put_head(&w, UINT, d->boot);
         d->booted = send_written(d, room, &w);
+        d->booted_us = now;
     }
     if (d->answer_hello)
         d->answer_hello = !send_here(d);
@@ -783,7 +794,7 @@ static void answer(lineage_device *d)
         w = begin_message(room, TIME_IS, 3);
         put_string(&w, BYTES, d->session, 4);
         put_head(&w, UINT, d->time_asked_us);
-        put_head(&w, UINT, tick(d));
+        put_head(&w, UINT, now);
         d->answer_time = !send_written(d, room, &w);
     }
 }

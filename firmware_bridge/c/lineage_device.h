@@ -91,7 +91,7 @@ typedef struct {
     uint64_t taken; /* number of the next grant or receipt */
     uint64_t acked_received, acked_signed, progress_us, unsigned_since_us;
     bool answer_hello, answer_taken, answer_time, booted;
-    uint64_t time_asked_us;
+    uint64_t time_asked_us, booted_us;
 
     uint8_t in[LINEAGE_LINE_MAX];
     size_t in_size;

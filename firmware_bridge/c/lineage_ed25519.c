@@ -38,27 +38,29 @@ static uint64_t rotated(uint64_t x, unsigned by)
 
 static void compress(sha512 *s)
 {
-    uint64_t w[16], v[8];
+    uint64_t w[16], v[8]; /* a to h of the standard lie in v; instead of moving them, each round begins one place further down */
     unsigned i, j;
     memcpy(v, s->state, sizeof v);
     for (i = 0; i < 80; i++) {
-        uint64_t t1, t2;
+        uint64_t a, b, c, e, t1;
         if (i < 16) {
             w[i] = 0;
             for (j = 0; j < 8; j++)
                 w[i] = w[i] << 8 | s->block[8 * i + j];
         } else {
-            uint64_t a = w[(i + 1) & 15], b = w[(i + 14) & 15];
+            a = w[(i + 1) & 15];
+            b = w[(i + 14) & 15];
             w[i & 15] += (rotated(a, 1) ^ rotated(a, 8) ^ a >> 7) + w[(i + 9) & 15] +
                          (rotated(b, 19) ^ rotated(b, 61) ^ b >> 6);
         }
-        t1 = v[7] + (rotated(v[4], 14) ^ rotated(v[4], 18) ^ rotated(v[4], 41)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) +
-             K[i] + w[i & 15];
-        t2 = (rotated(v[0], 28) ^ rotated(v[0], 34) ^ rotated(v[0], 39)) +
-             ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + t2;
+        e = v[(4 - i) & 7];
+        t1 = v[(7 - i) & 7] + (rotated(e, 14) ^ rotated(e, 18) ^ rotated(e, 41)) +
+             ((e & v[(5 - i) & 7]) ^ (~e & v[(6 - i) & 7])) + K[i] + w[i & 15];
+        a = v[(0 - i) & 7];
+        b = v[(1 - i) & 7];
+        c = v[(2 - i) & 7];
+        v[(3 - i) & 7] += t1;
+        v[(7 - i) & 7] = t1 + (rotated(a, 28) ^ rotated(a, 34) ^ rotated(a, 39)) + ((a & b) ^ (a & c) ^ (b & c));
     }
     for (i = 0; i < 8; i++)
         s->state[i] += v[i];

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from hashlib import sha256
 from typing import NamedTuple
 
 from mesh import exchange, witness
+from mesh.account import Account
 from mesh.exchange import TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
-from mesh.node.forkfiles import keep_fork
+from mesh.node.forkbook import ForkBook
 from mesh.node.heldsizes import encode_held
 from mesh.node.places import DamagedError
 from mesh.node.standings import StandingFiles
-from mesh.standing import Standing
+from mesh.standing import Standing, signed_by_log
 from mesh.submission import with_cosignatures
 from mesh.witness import Cosigner, Outcome
 from recorder.core.cosignature import cosign
@@ -40,7 +41,7 @@ class WitnessDesk:
         self,
         fleet: FleetList,
         store: StandingFiles,
-        forks: Path,
+        forks: ForkBook,
         cosigner: Cosigner | None,
         clock: Clock,
         say: Callable[[str], None],
@@ -50,13 +51,14 @@ class WitnessDesk:
         Args:
             fleet: whom to trust.
             store: what is held.
-            forks: where proofs of forks are kept.
+            forks: proofs that are known; a log of which there is one is not cosigned.
             cosigner: signs; None where the fleet list does not name our key, and then nothing is cosigned.
             clock: the time, where it is trusted.
             say: tells a person.
 
         """
         self.answers: Counter[int] = Counter()  # to POST, by status
+        self.offered: Callable[[bytes], object] | None = None  # told every head of a platform that its log signed
         self._fleet = fleet
         self._store = store
         self._forks = forks
@@ -91,15 +93,41 @@ class WitnessDesk:
             return _DAMAGED
         if log is None or standing is None or standing.head.origin != origin:
             return refused(404, FormatError("origin_unknown", f"nothing of {origin!r} was cosigned here"))
-        latest = self._latest.get(log.line)
+        note = self._cosigned_note(log.line, standing)
+        if note is None:
+            return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
+        return Answer(exchange.OK, TEXT_TYPE, note)
+
+    def monitored(self, digest: str) -> Answer:
+        """The same by the SHA-256 of the origin in hex, as tlog-witness has it for monitors."""
+        for _, standing in self.standings():
+            if sha256(standing.head.origin.encode()).hexdigest() == digest:
+                return self.checkpoint(standing.head.origin)
+        return refused(404, FormatError("origin_unknown", "nothing of such an origin was cosigned here"))
+
+    def account(self, platform: str) -> Account:
+        """What this witness holds of a platform; StoreFailedError passes through."""
+        try:
+            standing = self._store.held(platform)
+        except DamagedError as error:
+            self._say(str(error))
+            standing = None
+        if standing is None:
+            return Account(platform, {}, [], [])
+        note = self._cosigned_note(platform, standing)
+        return Account(platform, {}, list(standing.retired), [standing.note if note is None else note])
+
+    def _cosigned_note(self, line: str, standing: Standing) -> bytes | None:
+        """The head that is held, with our cosignature; None without a time to cosign at."""
+        latest = self._latest.get(line)
         if latest is None or latest.note != standing.note:
             time_s = self._clock()
             if time_s is None or self._cosigner is None:
-                return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
+                return None
             # After a restart: that it is the largest tree seen is as true now as it was then.
-            line = cosign(standing.head, self._cosigner.name, self._cosigner.signer, time_s)
-            latest = self._latest[log.line] = _Latest(standing.note, line)
-        return Answer(exchange.OK, TEXT_TYPE, with_cosignatures(latest.note, [latest.line]))
+            cosignature = cosign(standing.head, self._cosigner.name, self._cosigner.signer, time_s)
+            latest = self._latest[line] = _Latest(standing.note, cosignature)
+        return with_cosignatures(latest.note, [latest.line])
 
     def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
         answer = self._answered(judge, body)
@@ -112,11 +140,14 @@ class WitnessDesk:
                 503, FormatError("witness_unlisted", "the fleet list in force here does not name this witness")
             )
         try:
-            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock())
+            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked)
         except DamagedError as error:
             self._say(str(error))
             return _DAMAGED
-        if outcome.fork is not None and keep_fork(self._forks, outcome.fork):
-            origin = "a log" if outcome.offered is None else outcome.offered.checkpoint.origin
-            self._say(f"FORK of {origin}: its own key signed two histories; `lineage mesh forks` shows them")
+        if outcome.offered is not None and self.offered is not None:
+            log = self._fleet.log_of(outcome.offered.checkpoint.origin)
+            if log is not None and log.line != log.key.name:  # the hashes of foreign logs nobody here serves
+                self.offered(signed_by_log(outcome.offered, log.key))
+        if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
+            self._forks.keep(outcome.fork, "by what it had this witness cosign")
         return outcome.answer

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from mesh.fleetlist import FleetList
-from mesh.forks import Fork, ForkProof, parse_fork, verify_fork
 from mesh.node.places import DamagedError
 from recorder.core.errors import FormatError
+from recorder.core.forks import Fork, ForkProof, parse_fork, verify_fork
 from recorder.store.layout import replace_file
 
 FORKS_MAX = 1_000  # two notes each; whoever sees as many has seen enough

@@ -6,19 +6,26 @@ urgent, and only those that came since.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList, Log
+from mesh.histories import Told
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
 from recorder.client import Recorder
+from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
+from recorder.core.merkle import root_at
+from recorder.core.messages import HEADS_MAX, Compared, Verb
 from recorder.core.note import parse_note
+from recorder.core.peerheads import CLAIM as PEER_HEADS
+from recorder.core.protocol import body_of
 
 CLIENT = "lineage mesh"
 TIMEOUT_MS = 5_000
@@ -30,6 +37,18 @@ class Head(NamedTuple):
     head: Checkpoint
     note: bytes
     log: Log
+
+
+class Run(NamedTuple):
+    """One start of the recorder, as far as its client can tell: a greeting is of one start, and of no other."""
+
+    origin: str
+    greeted_ns: int  # its CLOCK_BOOTTIME; not its count of boots: an image that is put back counts the same ones again
+
+    @property
+    def line(self) -> str:
+        """FLEET/PLATFORM."""
+        return self.origin.rpartition("/")[0]
 
 
 class OwnLog:
@@ -53,8 +72,34 @@ class OwnLog:
         self._fleet = fleet
         self._say = say
         self._trees: dict[str, LogTree] = {}
-        self._brought: set[int] = set()  # seqs of our evidence entries, for `is_news`
+        self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
         self._cosigned: Checkpoint | None = None
+
+    def run(self) -> Run:
+        """Ask which start of the recorder it is that answers."""
+        self._recorder.status()
+        return self.greeted_by()
+
+    def greeted_by(self) -> Run:
+        """Which start it was that answered last."""
+        hello = self._recorder.hello
+        return Run(hello.origin, hello.mono_ns)
+
+    def compare(self, heads: Sequence[tuple[str, bytes]]) -> bool:
+        """Bring heads of this platform as peers hold them: who holds each, and the note.
+
+        Returns:
+            True where the log does not lead to all of them: then the recorder goes on as another incarnation.
+
+        """
+        for at in range(0, len(heads), HEADS_MAX):
+            listed = [list(one) for one in heads[at : at + HEADS_MAX]]
+            compared: Compared = body_of(checked(self._recorder.query(Verb.HEADS, listed)), Compared)
+            for one in compared.ignored:
+                self._say(f"the recorder leaves a head aside: {one}")
+            if compared.behind:
+                return True
+        return False
 
     def latest(self) -> Head:
         """Ask for a checkpoint, and read what came up to it.
@@ -85,6 +130,21 @@ class OwnLog:
             self._trees[origin] = LogTree(self._logs / origin)
         return self._trees[origin]
 
+    def contradiction(self, latest: Head, told: Told) -> ForkProof | None:
+        """Hold a head that somebody tells of our own log against it: None where it is part of it, or larger.
+
+        Raises:
+            FormatError: note_signature: our key did not sign it.
+
+        """
+        tree = self.tree(latest.head.origin)
+        if (
+            told.head.size > min(tree.size, latest.head.size)
+            or root_at(tree.reader(), told.head.size) == told.head.root
+        ):
+            return None
+        return fork_of(told.note(latest.log.key), latest.note, tree.reader())
+
     def is_news(self, head: Checkpoint) -> bool:
         """Whether there is more than was cosigned and our evidence of that: else each round would call for the next."""
         last = self._cosigned
@@ -103,6 +163,12 @@ class OwnLog:
         self._cosigned = head
         self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= head.size}
         return receipt.seq
+
+    def log_heads(self, notes: list[bytes]) -> None:
+        """Have heads of peers recorded as an observation, which is no news of this platform."""
+        receipt = self._recorder.append(Kind.OBSERVATION, body={PEER_HEADS: notes})
+        assert receipt.seq is not None, "an appended entry is durable"
+        self._brought.add(receipt.seq)
 
     def close(self) -> None:
         """Hang up."""

@@ -1,12 +1,15 @@
 """Names below the mesh's state directory, and its errors.
 
 STATE/mesh.toml          configuration
-STATE/witness.key        0600
+STATE/witness.key        0600: cosigns
+STATE/mesh.key           0600: signs digests
+STATE/run                how often the process was started, as digests number it
 STATE/trust              the device's own trust file: whose fleet lists count (core.trust, `root` lines)
-STATE/fleet              the fleet list as it was brought here; read at start
+STATE/fleet              the fleet list as it was brought here; read at start and at SIGHUP
 STATE/fleet.held         the one in force: its version never falls
 STATE/standings/HASH     what this witness holds of one platform or foreign log
 STATE/logs/ORIGIN/       tree of the own log: tiles, and a file `tree` with what is partial
+STATE/archives/HASH/     what is kept of a peer's log: tiles, and a file `state` that counts them
 STATE/forks/HASH         proofs that a log has two histories
 STATE/status.json        how the process does
 STATE/lock               held (flock) by the one process that may write
@@ -18,11 +21,14 @@ from recorder.core.errors import LineageError
 
 CONFIG = "mesh.toml"
 WITNESS_KEY = "witness.key"
+MESH_KEY = "mesh.key"
+RUN = "run"
 TRUST = "trust"
 FLEET = "fleet"
 FLEET_HELD = "fleet.held"
 STANDINGS = "standings"
 LOGS = "logs"
+ARCHIVES = "archives"
 FORKS = "forks"
 STATUS = "status.json"
 
@@ -33,6 +39,10 @@ class MeshError(LineageError):
 
 class DamagedError(MeshError):
     """What is kept here is not what was written; the message names the file."""
+
+
+class NotKeptError(MeshError):
+    """It was jumped over, dropped, or never seen: another peer may have it."""
 
 
 class StoreFailedError(MeshError):

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import aiohttp
 
-from mesh.exchange import ANSWER_MAX_BYTES, Answer
+from mesh.exchange import ANSWER_MAX_BYTES, VERSION, VERSION_HEADER, VERSION_MAX, Answer, version_fault
 
 CONNECT_S = 2.0
 
 
 class Unreachable(Exception):
     """No answer that could be read; the message says why."""
+
+
+class OtherVersion(Unreachable):
+    """Who answered speaks another version of the mesh protocol, so nothing in the answer is used."""
+
+    def __init__(self, message: str, version: str) -> None:
+        super().__init__(message)
+        self.version = version[:VERSION_MAX]
 
 
 class Post:
@@ -36,6 +44,7 @@ class Post:
 
         Raises:
             Unreachable: no whole answer in time, or one that is too long.
+            OtherVersion: it speaks another version.
 
         """
         return await self._ask("POST", url, body, {"Content-Type": content_type})
@@ -49,7 +58,7 @@ class Post:
         await self._session.close()
 
     async def _ask(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        headers["Accept-Encoding"] = "identity"
+        headers |= {"Accept-Encoding": "identity", VERSION_HEADER: VERSION}
         try:
             async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
                 taken = bytearray()
@@ -57,7 +66,10 @@ class Post:
                     taken += part
                     if len(taken) > ANSWER_MAX_BYTES:
                         raise Unreachable(f"{url}: an answer of more than {ANSWER_MAX_BYTES} bytes")
-                return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken))
+                stated = answer.headers.get(VERSION_HEADER)
+                if stated is not None and (other := version_fault(stated)) is not None:
+                    raise OtherVersion(f"{url}: {other.detail}", stated)
+                return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated)
         except TimeoutError:
             raise Unreachable(f"{url}: no answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

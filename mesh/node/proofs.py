@@ -29,15 +29,22 @@ class OwnProofs:
         raw = self._own.boot_entry()
         named: list[Previous] = decode(raw).header.control.previous
         inclusion = prove_inclusion(self._own.tree(head.origin).reader(), 0, head.size)
-        consistency = next((self._consistency(one, held[one.origin]) for one in named if one.origin in held), ())
+        consistency = self._consistency([one for one in named if one.origin in held], held)
         return Succession(raw, tuple(inclusion), consistency, self._latest.note).encode()
 
-    def _consistency(self, named: Previous, held: int) -> tuple[bytes, ...]:
-        """From the size that the witness holds of an incarnation to the one that the boot entry names."""
-        if held == named.size:
+    def _consistency(self, named: list[Previous], held: dict[str, int]) -> tuple[bytes, ...]:
+        """From the size that the witness holds of an incarnation to one with which the boot entry names it.
+
+        Of two histories that a boot entry names side by side the witness holds one.
+        """
+        for one in named:
+            if held[one.origin] == one.size:
+                return ()
+        for one in named:
+            tree, have = self._own.tree(one.origin), held[one.origin]
+            if have < one.size <= tree.size and root_at(tree.reader(), one.size) == one.root:
+                return tuple(prove_consistency(tree.reader(), have, one.size))
+        if not named:
             return ()
-        tree = self._own.tree(named.origin)
-        if held > named.size or tree.size < named.size or root_at(tree.reader(), named.size) != named.root:
-            detail = f"the witness holds {held} entries of {named.origin}, the boot entry names {named.size}"
-            raise FormatError(UNPROVED, f"{detail}: nothing kept here leads from one to the other")
-        return tuple(prove_consistency(tree.reader(), held, named.size))
+        detail = ", ".join(f"{held[one.origin]} entries of {one.origin}, named with {one.size}" for one in named)
+        raise FormatError(UNPROVED, f"the witness holds {detail}: nothing kept here leads from one to the other")

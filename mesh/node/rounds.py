@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
+from mesh.node.aside import Aside
 from mesh.node.config import Submit
+from mesh.node.crosslog import CrossLog
+from mesh.node.ownheads import OwnHeads, Peer
 from mesh.node.ownlog import Head, OwnLog
+from mesh.node.peering import platform_of
 from mesh.node.places import MeshError
 from mesh.node.post import Post
+from mesh.node.present import Present
 from mesh.node.proofs import OwnProofs
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.standing import Standing
 from mesh.submission import with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.errors import FormatError
@@ -39,7 +44,14 @@ class Rounds:
     """The submitting side, on the event loop; what waits for recorder or disk runs on a thread of its own."""
 
     def __init__(
-        self, own: OwnLog, fleet: FleetList, ours: VerifierKey | None, submit: Submit, say: Callable[[str], None]
+        self,
+        own: OwnLog,
+        fleet: FleetList,
+        ours: VerifierKey | None,
+        present: Present,
+        standings: Callable[[], Awaitable[list[tuple[str, Standing]]]],
+        submit: Submit,
+        say: Callable[[str], None],
     ) -> None:
         """Make it inside the event loop.
 
@@ -47,26 +59,33 @@ class Rounds:
             own: the platform's log.
             fleet: names the witnesses.
             ours: the witness key of this platform, which does not cosign its own log.
+            present: what witnesses announce that they hold.
+            standings: heads of peers that are cosigned here, by line of the fleet list.
             submit: intervals.
             say: tells a person.
 
         """
         self.witnesses = [
-            Witness(name, key, fleet.trust.urls[name])
+            Witness(name, key, (), platform_of(key, fleet))
             for name, key in fleet.trust.witnesses.items()
-            if key != ours and name in fleet.trust.urls
+            if key != ours
         ]
         self.count = 0  # rounds begun since the start that have ended, however
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
+        self.head: Head | None = None  # the own head as last read, cosigned or not
+        self.witnessed: int | None = None  # entries of the own head that a quorum last cosigned
         self.trouble: str | None = None
         self._own = own
         self._fleet = fleet
+        self._present = present
         self._submit = submit
         self._say = say
-        self._thread = ThreadPoolExecutor(1, "own-log")
+        self._thread = Aside("own-log")
         self._post = Post(submit.timeout_s)
         self._wanted = asyncio.Event()
+        self._cross = CrossLog(own, fleet, standings, self.aside, say)
+        self.own_heads = OwnHeads(own, fleet, self._peers, self._post, self.aside, say, self._wanted.set)
 
     def ask_now(self) -> None:
         """Begin the next round at once, and ask also those that are left alone after failures."""
@@ -80,6 +99,7 @@ class Rounds:
             self._wanted.clear()
             try:
                 await self._round()
+                await self._cross.log()
                 trouble = None
             except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
                 trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again
@@ -96,23 +116,53 @@ class Rounds:
 
     async def close(self) -> None:
         """Let go of the recorder and of connections."""
+        await self.own_heads.close()
         await self._post.close()
         await self.aside(self._own.close)
-        self._thread.shutdown()
+        self._thread.close()
 
     async def aside(self, call: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `call` takes
         """Call what may wait, on the thread of the own log."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        return await self._thread(call, *arguments)
+
+    def _urls_of(self, witness: Witness) -> list[str]:
+        """Where it may answer: as the list says of it, then as is known of its platform."""
+        listed = self._fleet.trust.urls.get(witness.name)
+        known = [] if witness.platform is None else self._present.urls_of(witness.platform)
+        return list(dict.fromkeys([*([] if listed is None else [listed]), *known]))
+
+    def _peers(self, platform: str) -> list[Peer]:
+        """Who may hold heads of this platform: witnesses, other platforms, and whoever answers where we are to try."""
+        found = {
+            one.platform or one.name: Peer(one.name, tuple(self._urls_of(one)))
+            for one in self.witnesses
+            if one.platform != platform
+        }
+        for name in self._present.peers:
+            if name != platform:
+                found.setdefault(name, Peer(name, tuple(self._present.urls_of(name))))
+        known = {url for one in found.values() for url in one.urls}
+        tried = [Peer(url, (url,)) for url in self._present.all_urls() if url not in known]
+        return [one for one in (*found.values(), *tried) if one.urls]
 
     async def _round(self) -> None:
+        # First: the recorder may be behind what it signed, and then nothing that it offers now is to be seen.
+        await self.own_heads.learn()
         latest: Head = await self.aside(self._own.latest)
-        head = latest.head
+        if not self.own_heads.is_current():
+            self._wanted.set()  # it started again just now
+            return
+        self.head, head = latest, latest.head
         if not self._own.is_news(head):
             return
         begun_s = time.monotonic()
         proofs = OwnProofs(self._own, latest)
         submission = Submission(head, proofs, self._post, self.aside, random.random)
-        asked = [one for one in self.witnesses if one.not_before_s <= begun_s]
+        for one in self.witnesses:
+            one.urls = self._urls_of(one)
+        asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
+        for one in asked:
+            one.announced(head, None if one.platform is None else self._present.held_size(one.platform, head.origin))
         until_s = begun_s + self._submit.timeout_s
         results = await asyncio.gather(*(cosignature_by(one, submission, until_s) for one in asked))
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
@@ -122,4 +172,8 @@ class Rounds:
             evidence = await self.aside(self._own.bring, head, note)
             self.note = note
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
+        if quorum:
+            self.witnessed = head.size
+        elif self.latest is None or self.latest.origin != head.origin:
+            self.witnessed = None
         self.latest = Round(head.origin, head.size, len(asked), len(done), quorum, evidence)

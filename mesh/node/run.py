@@ -1,47 +1,30 @@
-"""`lineage mesh run`: from a state directory to a witness that answers and a loop that submits, and back."""
+"""`lineage mesh run`: from a state directory to a process that serves, and back."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from mesh.exchange import OK, TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.config import Config, load
-from mesh.node.desk import Clock, WitnessDesk
+from mesh.node.desk import Clock
 from mesh.node.fleetfile import fleet_in_force
-from mesh.node.forkfiles import count_forks
-from mesh.node.founding import HOLDER, witness_key
-from mesh.node.ownlog import OwnLog
-from mesh.node.places import CONFIG, FORKS, LOGS, STANDINGS, DamagedError, StoreFailedError
-from mesh.node.rounds import Rounds
-from mesh.node.server import HttpServer
-from mesh.node.standings import StandingFiles
-from mesh.node.status import write_status
-from mesh.standing import Standing
-from mesh.witness import Cosigner
+from mesh.node.founding import HOLDER, mesh_key, witness_key
+from mesh.node.node import EXIT_OK, Node, Signers
+from mesh.node.places import CONFIG, MeshError
 from recorder.clock import QUALITY_SYNCHRONISED, SystemClock
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.keys import SeedSigner
-from recorder.core.tiles import parse_tile_path
 from recorder.store.layout import StateLock
 
-EXIT_OK, EXIT_FAILED = 0, 1
 NS = 1_000_000_000
-STATUS_EVERY_S = 1.0
-_LOG_PATH = re.compile(r"/log/(?P<origin>.+)/(?P<what>checkpoint|tile/.+)")
-_BINARY = "application/octet-stream"
 
 
 def run(state: Path, socket: Path, config: Path | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; SIGUSR1 begins a round at once.
+    """Serve until SIGTERM or SIGINT; SIGUSR1 begins a round at once, SIGHUP reads the fleet list anew.
 
     Returns:
         0 after a clean stop; 1 after a failed write, which a service manager answers by starting again.
@@ -51,13 +34,71 @@ def run(state: Path, socket: Path, config: Path | None = None) -> int:
 
     """
     settings = load(config or state / CONFIG)
-    signer = witness_key(state)
+    signers = Signers(witness_key(state), mesh_key(state) if settings.digest.enabled else None)
     lock = StateLock(state, HOLDER)
     try:
         fleet = fleet_in_force(state)
-        return asyncio.run(_Node(state, socket, settings, signer, fleet).run())
+        make = partial(Node, state, socket, settings, signers, clock=trusted_clock(settings), say=_say)
+        return asyncio.run(_Service(state, fleet, make).run())
     finally:
         lock.close()
+
+
+class _Service:
+    """The node under the list in force, and after it one under a newer list.
+
+    What trusts a list is made anew with it, from what is kept, as after a start: so no part can go on by the old one.
+    """
+
+    def __init__(self, state: Path, fleet: FleetList, make: Callable[[FleetList], Node]) -> None:
+        self._state = state
+        self._fleet = fleet
+        self._make = make
+        self._node = make(fleet)
+        self._next: FleetList | None = None
+        self._is_stopped = False
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def run(self) -> int:
+        """Serve until a signal, a failed write or a fault; return the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGUSR1, self._ask_now)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        while True:
+            status = await self._node.run()
+            if self._is_stopped or self._next is None or status != EXIT_OK:
+                break
+            self._fleet, self._next = self._next, None
+            self._node = self._make(self._fleet)
+            _say(f"fleet list {self._fleet.version} is in force")
+        if status == EXIT_OK:
+            _say("stopped")
+        return status
+
+    def _stop(self) -> None:
+        self._is_stopped = True
+        self._node.stop()
+
+    def _ask_now(self) -> None:
+        self._node.ask_now()
+
+    def _reload(self) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._read_list())
+
+    async def _read_list(self) -> None:
+        try:
+            fleet = await asyncio.to_thread(fleet_in_force, self._state)
+        except (MeshError, OSError) as error:
+            _say(f"{error}; fleet list {self._fleet.version} stays in force")
+            return
+        if fleet.note == self._fleet.note:
+            _say(f"fleet list {fleet.version} is in force already")
+            return
+        self._next = fleet
+        self._node.stop()
 
 
 def trusted_clock(config: Config) -> Clock:
@@ -71,140 +112,6 @@ def trusted_clock(config: Config) -> Clock:
         return utc_ns // NS if quality >= QUALITY_SYNCHRONISED else None
 
     return read
-
-
-class _Node:
-    """The process: the two sides, and who is answered by which."""
-
-    def __init__(self, state: Path, socket: Path, config: Config, signer: SeedSigner, fleet: FleetList) -> None:
-        self._state = state
-        self._config = config
-        self._fleet = fleet
-        key = next((one for one in fleet.trust.witnesses.values() if one.public_key == signer.public_key), None)
-        if key is None:
-            _say("the fleet list does not name this witness key: it submits, and cosigns for nobody")
-        cosigner = None if key is None else Cosigner(key.name, signer)
-        self._clock = trusted_clock(config)
-        store = StandingFiles(state / STANDINGS)
-        self._desk = WitnessDesk(fleet, store, state / FORKS, cosigner, self._clock, _say)
-        self._desk_thread = ThreadPoolExecutor(1, "witness")
-        self._own = OwnLog(socket, state / LOGS, fleet, _say)
-        self._key = key
-        self._stop = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._failed: StoreFailedError | None = None
-
-    async def run(self) -> int:
-        self._rounds = Rounds(self._own, self._fleet, self._key, self._config.submit, _say)
-        self._server = HttpServer(self._config.limits, self._respond)
-        await self._server.listen(self._config.witness.listen)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR1, self._rounds.ask_now)
-        _say(f"listening on {', '.join(self._config.witness.listen)}, {len(self._rounds.witnesses)} witnesses to ask")
-        tasks = [asyncio.create_task(self._rounds.run(self._changed.set)), asyncio.create_task(self._write_often())]
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, stopped):
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.close()
-        await self._rounds.close()
-        self._desk_thread.shutdown()
-        for one in ended:
-            if isinstance(one, Exception):
-                raise one
-        if self._failed is not None:
-            _say(f"{self._failed}; what is held is read back at the next start")
-            return EXIT_FAILED
-        _say("stopped")
-        return EXIT_OK
-
-    async def _respond(self, method: str, path: str, body: bytes) -> Answer:
-        """Answer one request, each on the thread that what it needs belongs to."""
-        try:
-            if method == "POST":
-                judge = self._desk.add_checkpoint if path == "/add-checkpoint" else self._desk.add_incarnation
-                return await self._aside(judge, body)
-            if path == "/held":
-                return await self._aside(self._desk.held)
-            if path == "/fleet":
-                return Answer(OK, TEXT_TYPE, self._fleet.note)
-            if found := _LOG_PATH.fullmatch(path):
-                return await self._of_log(found["origin"], found["what"])
-        except StoreFailedError as error:
-            self._failed = error
-            self._stop.set()
-            return refused(500, FormatError("witness_failed", "a write failed here; nothing is answered any more"))
-        return refused(404, FormatError("path_unknown", f"no {method} {path[:200]!r} here"))
-
-    async def _of_log(self, origin: str, what: str) -> Answer:
-        latest = self._rounds.latest
-        if latest is None or latest.origin != origin:
-            if what == "checkpoint":
-                return await self._aside(self._desk.checkpoint, origin)
-            return refused(404, FormatError("origin_unknown", f"no tiles of {origin[:200]!r} here"))
-        if what == "checkpoint":
-            if self._rounds.note is None:
-                return refused(404, FormatError("origin_unknown", "nobody has cosigned this log yet"))
-            return Answer(OK, TEXT_TYPE, self._rounds.note)
-        try:
-            level, index, width = parse_tile_path(what)
-            hashes = await self._rounds.aside(self._own.tree(origin).tile, level, index, width)
-        except (FormatError, Misuse, DamagedError) as error:
-            return refused(404, FormatError("tile_unknown", str(error)))
-        return Answer(OK, _BINARY, hashes)
-
-    async def _aside(self, call: Any, *arguments: Any) -> Answer:  # noqa: ANN401 -- what answers, and what it takes
-        answer: Answer = await asyncio.get_running_loop().run_in_executor(self._desk_thread, call, *arguments)
-        return answer
-
-    async def _write_often(self) -> None:
-        written: dict[str, Any] | None = None
-        while True:
-            standings = await asyncio.get_running_loop().run_in_executor(self._desk_thread, self._desk.standings)
-            status = self._status(standings)
-            if status != written:  # a card wears by writing
-                write_status(self._state, {**status, "utc_s": int(time.time())})
-                written = status
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STATUS_EVERY_S):
-                    await self._changed.wait()
-
-    def _status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
-        rounds = self._rounds
-        return {
-            "listen": self._config.witness.listen,
-            "fleet": {"name": self._fleet.fleet, "version": self._fleet.version},
-            "witness": None if self._key is None else self._key.name,
-            "clock_trusted": self._clock() is not None,
-            "trouble": rounds.trouble,
-            "rounds": rounds.count,
-            "latest": None if rounds.latest is None else rounds.latest._asdict(),
-            "peers": [
-                {
-                    "name": one.name,
-                    "url": one.url,
-                    "last": one.last,
-                    "cosigned": one.cosigned,
-                    "failures": one.failures,
-                    "forgot": one.forgot,
-                }
-                for one in rounds.witnesses
-            ],
-            "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
-                for line, one in standings
-            ],
-            "answers": {str(status): count for status, count in sorted(self._desk.answers.items())},
-            "connections": {
-                "open": self._server.doors.open.total(),
-                "turned_away": self._server.doors.turned_away,
-            },
-            "forks": count_forks(self._state / FORKS),
-        }
 
 
 def _say(text: str) -> None:

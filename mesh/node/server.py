@@ -1,7 +1,8 @@
 """HTTP: which path is whose, and what a peer may take of this process.
 
 One request a connection, and a connection ends `request_s` after it began, whatever it was doing: so a slow client
-costs a descriptor for that long and nothing else, and keeps nobody waiting beyond its own address's share.
+costs a descriptor for that long and nothing else, and keeps nobody waiting beyond its own address's share. Many
+addresses together keep nobody out either (`Doors`).
 """
 
 from __future__ import annotations
@@ -13,69 +14,126 @@ from typing import Any
 
 from aiohttp import web
 
-from mesh.exchange import REQUEST_MAX_BYTES, Answer, refused
+from mesh.exchange import (
+    REQUEST_MAX_BYTES,
+    VERSION,
+    VERSION_HEADER,
+    Answer,
+    refused,
+    version_fault,
+)
 from mesh.node.config import Limits, address
 from mesh.node.places import MeshError
 from mesh.succession import SUCCESSION_MAX_BYTES
 from recorder.core.errors import FormatError
+from recorder.core.forks import FORK_MAX_BYTES
 
-POSTS = {"/add-checkpoint": REQUEST_MAX_BYTES, "/add-incarnation": SUCCESSION_MAX_BYTES}  # bodies, in bytes
+POSTS = {  # bodies, in bytes
+    "/add-checkpoint": REQUEST_MAX_BYTES,
+    "/add-incarnation": SUCCESSION_MAX_BYTES,
+    "/forks": FORK_MAX_BYTES,
+}
+GETS_TOO = {"/forks"}
 LINGER_S = 1.0  # for what a client still sends after it was refused, so that it can read why
 STOP_S = 2.0
+VERSIONS_MAX = 16
 
 Respond = Callable[[str, str, bytes], Awaitable[Answer]]  # method, path, body
 
 
 class Doors:
-    """Who is connected, counted by address."""
+    """Who is connected, by address.
+
+    In a full house one goes for each that comes: a request that is not whole yet, of the address that has most of them,
+    of these the oldest. To turn newcomers away instead would let whoever has addresses and patience keep all peers out.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.open: Counter[str] = Counter()
         self.turned_away = 0
+        self._inside: dict[_Connection, str] = {}  # in the order in which they came
 
-    def enter(self, peer: str) -> bool:
-        """Count a connection; whether there is room for it."""
-        has_room = self.open.total() < self.limits.connections and self.open[peer] < self.limits.per_address
-        self.turned_away += not has_room
+    def enter(self, one: _Connection, peer: str) -> bool:
+        """Take a connection in; whether there is room for it."""
+        has_room = self.open[peer] < self.limits.per_address
+        if has_room and len(self._inside) >= self.limits.connections:
+            has_room = self._make_room()
+        if not has_room:
+            self.turned_away += 1
+            return False
         self.open[peer] += 1
-        return has_room
+        self._inside[one] = peer
+        return True
 
-    def leave(self, peer: str) -> None:
-        """Count one that ended."""
+    def leave(self, one: _Connection) -> None:
+        """Forget a connection that ended, or never came in."""
+        peer = self._inside.pop(one, None)
+        if peer is None:
+            return
         self.open[peer] -= 1
         if not self.open[peer]:
             del self.open[peer]
+
+    def _make_room(self) -> bool:
+        waiting = [one for one in self._inside if not one.is_read]
+        if not waiting:
+            return False
+        # max() takes the first of equals, which is the oldest.
+        oldest = max(waiting, key=lambda one: self.open[self._inside[one]])
+        self.turned_away += 1
+        self.leave(oldest)
+        oldest.cut()
+        return True
+
+
+class Versions:
+    """Who speaks another version of the mesh protocol, by address: the latest few."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+
+    def note(self, peer: str, fault: FormatError) -> None:
+        """Keep one; a flood drives out others of the same kind and nothing else."""
+        self.seen.pop(peer, None)
+        self.seen[peer] = fault.detail
+        if len(self.seen) > VERSIONS_MAX:
+            self.seen.pop(next(iter(self.seen)))
 
 
 class _Connection(web.RequestHandler):
     """A connection that is counted, and that ends in time."""
 
-    __slots__ = ("_doors", "_end", "_peer")
+    __slots__ = ("_doors", "_end", "_wire", "is_read")
 
     def __init__(self, doors: Doors, server: web.Server, **settings: Any) -> None:  # noqa: ANN401 -- aiohttp's
         super().__init__(server, **settings)
+        self.is_read = False  # the whole request is here: from now on it is we who take the time
         self._doors = doors
-        self._peer = ""
+        self._wire: asyncio.Transport | None = None
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "a stream's"
+        self._wire = transport
         name = transport.get_extra_info("peername")
-        self._peer = str(name[0]) if name else ""
-        has_room = self._doors.enter(self._peer)
+        has_room = self._doors.enter(self, str(name[0]) if name else "")
         super().connection_made(transport)
         if not has_room:
             transport.abort()
             return
-        loop = asyncio.get_running_loop()
-        self._end = loop.call_later(self._doors.limits.request_s, transport.abort)
+        self._end = asyncio.get_running_loop().call_later(self._doors.limits.request_s, transport.abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._end is not None:
             self._end.cancel()
-        self._doors.leave(self._peer)
+        self._doors.leave(self)
         super().connection_lost(exc)
+
+    def cut(self) -> None:
+        """End it now."""
+        assert self._wire is not None
+        self._wire.abort()
 
 
 class HttpServer:
@@ -90,6 +148,7 @@ class HttpServer:
 
         """
         self.doors = Doors(limits)
+        self.versions = Versions()
         self._respond = respond
         self._server = web.Server(self._handle)
         self._listeners: list[asyncio.Server] = []
@@ -133,9 +192,13 @@ class HttpServer:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
+        if (other := version_fault(request.headers.get(VERSION_HEADER))) is not None:
+            self.versions.note(request.remote or "", other)
+            return refused(400, other)
         method, path = request.method, request.path
-        most = POSTS.get(path)
-        if method not in {"GET", "POST"} or (method == "POST") != (most is not None):
+        most = POSTS.get(path) if method == "POST" else None
+        is_taken = most is not None if method == "POST" else method == "GET" and (path not in POSTS or path in GETS_TOO)
+        if not is_taken:
             return refused(404, FormatError("path_unknown", f"no {method} {path[:200]!r} here"))
         body = b""
         if most is not None:
@@ -143,11 +206,14 @@ class HttpServer:
             if taken is None:
                 return refused(413, FormatError("body_too_large", f"at most {most} bytes are taken here"))
             body = taken
+        assert isinstance(request.protocol, _Connection), "ours"
+        request.protocol.is_read = True
         return await self._respond(method, path, body)
 
 
 def _headers(answer: Answer) -> dict[str, str]:
-    return {"Content-Type": answer.content_type, "Server": "lineage"}  # whose version is nobody's business
+    # Which release of this program it is is nobody's business.
+    return {"Content-Type": answer.content_type, "Server": "lineage", VERSION_HEADER: VERSION}
 
 
 async def _body(request: web.BaseRequest, most: int) -> bytes | None:

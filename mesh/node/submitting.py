@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from mesh.exchange import OK, Answer
+from mesh.exchange import OK, VERSION_ERROR, Answer
 from mesh.node.heldsizes import PATH as HELD
 from mesh.node.heldsizes import parse_held
-from mesh.node.post import Unreachable, below
+from mesh.node.post import OtherVersion, Unreachable, below
 from mesh.submission import (
     Again,
     Attempt,
@@ -28,6 +28,7 @@ from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
 from recorder.core.note import VerifierKey
 
+OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date
 TRIES_MAX = 3  # for one checkpoint, where a witness cannot be reached or says that it cannot now
 TEXT, CBOR = "text/plain; charset=utf-8", "application/cbor"
 
@@ -67,13 +68,28 @@ class Witness:
 
     name: str
     key: VerifierKey
-    url: str
+    urls: Sequence[str]  # where it may answer
+    platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
     failures: int = 0  # in a row
     not_before_s: float = 0.0  # time.monotonic
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
+    version: str | None = None  # of the mesh protocol, as it last stated; None of a witness that does not speak it
+
+    @property
+    def url(self) -> str | None:
+        """Where to ask: at the first address, and after each failure at the next."""
+        return self.urls[self.failures % len(self.urls)] if self.urls else None
+
+    def announced(self, head: Checkpoint, size: int | None) -> None:
+        """Note what a digest of its platform said that it holds, so that the first proof begins there.
+
+        The larger counts: a digest may be older than what it answered, and an answer may have been lost.
+        """
+        if size is not None and size <= head.size:
+            self.sizes[head.origin] = max(size, self.sizes.get(head.origin, 0))
 
 
 class Submission(NamedTuple):
@@ -100,6 +116,9 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
         try:
             async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
                 step = await _asked(witness, submission)
+        except OtherVersion as error:
+            witness.version = error.version
+            step = Failed(0, VERSION_ERROR, str(error))
         except Unreachable as error:
             step = Later(str(error))
         except TimeoutError:
@@ -115,6 +134,8 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
     witness.last = _told(step, submission.head)
     if not isinstance(step, Later):
         witness.failures = 0
+    if isinstance(step, Failed) and step.error == VERSION_ERROR:
+        witness.not_before_s = time.monotonic() + OTHER_VERSION_S
     if isinstance(step, Done):
         witness.cosigned += 1
         return step
@@ -123,7 +144,9 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
 
 async def _asked(witness: Witness, submission: Submission) -> Step:
     """Send until there is a step that is an end."""
-    head = submission.head
+    head, url = submission.head, witness.url
+    if url is None:
+        return Later("no address of it is known")
     attempt = Attempt(witness.sizes.get(head.origin, 0))
     if attempt.old > head.size:
         attempt = Attempt(0)  # it answers with what it holds: perhaps less than it once did
@@ -137,7 +160,7 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 body = await submission.aside(submission.proofs.add_checkpoint, attempt)
                 path, form = "add-checkpoint", TEXT
             case Show(attempt):
-                held = await _held(witness, submission)
+                held = await _held(url, submission)
                 try:
                     body = await submission.aside(submission.proofs.add_incarnation, held)
                 except FormatError as error:
@@ -151,18 +174,19 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 return step
             case _:
                 return step
-        answer = await submission.send.send(below(witness.url, path), body, form)
+        answer = await submission.send.send(below(url, path), body, form)
+        witness.version = answer.version
         step = after(attempt, answer, head, witness.key, int(time.time()))
 
 
-async def _held(witness: Witness, submission: Submission) -> dict[str, int]:
-    answer = await submission.send.get(below(witness.url, HELD))
+async def _held(url: str, submission: Submission) -> dict[str, int]:
+    answer = await submission.send.get(below(url, HELD))
     if answer.status != OK:
         return {}  # then only an incarnation that names the very head it holds can be shown
     try:
         return parse_held(answer.body)
     except FormatError as error:
-        raise Unreachable(f"{witness.url}: {error}") from None
+        raise Unreachable(f"{url}: {error}") from None
 
 
 def _told(step: Step, head: Checkpoint) -> str:

@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from recorder.audit.carried import BundleSource
-from recorder.audit.evidence import cosigned_heads
+from recorder.audit.evidence import gather
+from recorder.audit.forked import BroughtFork, judge_forks
 from recorder.audit.pool import JobPool
 from recorder.audit.programs import check
 from recorder.audit.source import LineageSource, identity_key
@@ -41,6 +42,7 @@ def check_source(
     workers: int | None = None,
     previous: Sequence[Previous] = (),
     known_problems: Sequence[Problem] = (),
+    forks: Sequence[BroughtFork] = (),
 ) -> Report:
     """Verify all that a source holds.
 
@@ -52,6 +54,7 @@ def check_source(
         workers: processes; as many as there are cores if left out.
         previous: what boot entries of later incarnations say of this one (`core.verify.Verifier`).
         known_problems: what was found wrong with it before it was read.
+        forks: proofs that a log has two histories, this one or another.
 
     Raises:
         LineageError, OSError: the source cannot be read at all.
@@ -66,7 +69,10 @@ def check_source(
         named = ", ".join(key.name for key in trust.logs)
         found.append(problem("identity_untrusted", None, f"the trust file names {named}, not the platform of {origin}"))
     identity = trusted or _identity(source, found, damage)
-    evidence = cosigned_heads(source, identity, trust)
+    evidence = gather(source, identity, trust)
+    judged = judge_forks(origin, identity, trust, [*forks, *evidence.forks])
+    found += judged.problems
+    known = [*known, *judged.notes]  # so it is also said which of two histories lies here
     notes = list(dict.fromkeys([*source.checkpoints, *known, *evidence.notes]))
     seen = witnessed(origin, identity, notes, trust)
     found += seen.problems
@@ -97,9 +103,16 @@ def check_source(
         remarks["evidence_unusable"] = evidence.unusable
     if evidence.older:
         remarks["evidence_older"] = evidence.older
+    if evidence.forks_left:
+        remarks["evidence_forks_left"] = evidence.forks_left
+    if evidence.heads:
+        remarks["peer_heads"] = evidence.heads
+    if evidence.heads_untrusted:
+        remarks["peer_heads_untrusted"] = len(evidence.heads_untrusted)
+        remarks["peer_heads_untrusted_first"] = evidence.heads_untrusted[0]
     if isinstance(source, BundleSource) and not source.is_recorded:
         remarks["unsigned_bundle"] = 1
-    report = replace(report, notes={**report.notes, **remarks})
+    report = replace(report, notes={**report.notes, **remarks}, forks=judged.shown)
     if seen.size and report.witnessing == "nothing" and report.integrity == "pass":
         report = replace(report, witnessing="pass")
     return report

@@ -10,6 +10,7 @@ from recorder.audit.confirmed import frame_words, frames_told
 from recorder.audit.source import Held
 from recorder.audit.span import time_text
 from recorder.core import cbor, claims
+from recorder.core.chosen import CHOICE_KEY, read_choice
 from recorder.core.entry import Entry, Header, decode, entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.ids import entry_id
@@ -52,6 +53,8 @@ def values_of(held: bytes) -> dict[str, Any]:
                 {"what": claims.disclosed("what", item[0]), "where": claims.disclosed("where", item[1])}
                 for item in record[10]
             ]
+        if CHOICE_KEY in record:
+            found["choice"] = read_choice(record[CHOICE_KEY])
     except (FormatError, TypeError, IndexError, KeyError) as error:
         return {"unreadable": str(error)}
     return found
@@ -101,12 +104,20 @@ def described(held: Held, names: Mapping[int, str]) -> dict[str, Any]:
         base |= _bodied(header.body, values.get("body"))
     if header.refs is not None:
         base["refs"] = {RefType(kind).name.lower(): plain(refs) for kind, refs in header.refs.items()}
-    for name in ("policy_axis", "control", "bounds", "witnesses"):
+    for name in ("policy_axis", "control", "bounds"):
         if (part := getattr(header, name)) is not None:
             base[name] = plain(part)
+    return base | _apart(header, values)
+
+
+def _apart(header: Header, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What few entries have."""
+    found: dict[str, Any] = {}
+    if header.witnesses is not None:
+        found["witnesses"] = {**plain(header.witnesses), "choice": plain(values.get("choice"))}
     if "unreadable" in values:
-        base["claims_unreadable"] = values["unreadable"]
-    return base
+        found["claims_unreadable"] = values["unreadable"]
+    return found
 
 
 def _bodied(digest: bytes, body: dict[str, Any] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from recorder.audit.check import Progress, check_source, damage_name, silent
+from recorder.audit.forked import BroughtFork
 from recorder.audit.source import LineageSource, entry_at, kind_of
 from recorder.audit.state import StateSource
 from recorder.core.entry import decode
@@ -133,10 +134,16 @@ def check_others(in_force: Outcome, here: Sequence[str], check: Check) -> Iterat
         yield Other(outcome.origin or incarnation, [], outcome)
 
 
-def check_in_force(source: LineageSource, trust: Trust | None, known: Sequence[bytes], progress: Progress) -> Outcome:
+def check_in_force(
+    source: LineageSource,
+    trust: Trust | None,
+    known: Sequence[bytes],
+    progress: Progress,
+    forks: Sequence[BroughtFork] = (),
+) -> Outcome:
     """Check the incarnation in force; raises as `check_source`."""
     previous = previous_of(source)
-    report = check_source(source, trust=trust, known=known, progress=progress)
+    report = check_source(source, trust=trust, known=known, progress=progress, forks=forks)
     return Outcome(source.origin, report, previous)
 
 
@@ -149,6 +156,7 @@ def check_other(
     trust: Trust | None = None,
     known: Sequence[bytes] = (),
     progress: Progress = silent,
+    forks: Sequence[BroughtFork] = (),
 ) -> Outcome:
     """Check another incarnation; nobody writes it any more, so no lock is needed.
 
@@ -160,6 +168,7 @@ def check_other(
         trust: what the verifier trusts.
         known: signed notes of its heads known from elsewhere.
         progress: called now and then.
+        forks: proofs about it.
 
     Raises:
         LineageError, OSError: it may not be read.
@@ -182,8 +191,9 @@ def check_other(
                 problems.append(problem("origin_mismatch", None, f"{lineage} holds a lineage of {source.origin}"))
             named = previous_of(source)
             report = check_source(
-                source, trust=trust, known=known, progress=progress, previous=previous, known_problems=problems
-            )
+                source, trust=trust, known=known, progress=progress, previous=previous, known_problems=problems,
+                forks=forks,
+            )  # fmt: skip
             return Outcome(source.origin, report, named, standing)
     except StoreDamagedError as error:
         return Outcome(None, unreadable(str(error), previous), None, standing)

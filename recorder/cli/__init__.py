@@ -55,6 +55,7 @@ VERBS: dict[str, Verb] = {
     "export": Verb("recorder.cli.export", "Write it as MCAP for Foxglove and PlotJuggler, the bundle attached."),
     "verify": Verb("recorder.cli.verify", "Check a state directory or a .lineage file; four separate verdicts."),
     "compare": Verb("recorder.cli.compare", "Whether the observations of two lineages agree; names contradictions."),
+    "order": Verb("recorder.cli.order", "Which of two entries of different lineages came first, without a clock."),
     "authority": Verb("recorder.cli.authority", "Issue, revoke and rotate a fleet's credentials."),
     "identity": Verb("recorder.cli.identity", "Ask for a credential for a key, or pass on a part of one."),
     "bridge": Verb("recorder.cli.bridge", "Have a microcontroller with its own key take part, over a serial line."),

@@ -16,7 +16,7 @@ from recorder.audit.state import SOCKET, StateSource, open_state
 from recorder.cli import checks_machine as machine
 from recorder.cli.checks_machine import FAIL, OK, WARN, Finding
 from recorder.cli.identity import read_bounded
-from recorder.cli.status import status
+from recorder.cli.status import status, unwitnessed_warning
 from recorder.core.errors import FormatError, LineageError
 from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.daemon import identity
@@ -156,6 +156,8 @@ def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
         return Finding(
             "store", FAIL, "full: only what has happened is recorded", "extract, then free room, or allow more to go"
         )
+    if found["unwitnessed"]["is_over"]:
+        return Finding("store", WARN, unwitnessed_warning(found["unwitnessed"]), "see to the mesh and its witnesses")
     if found["prepare_failure"]:
         return Finding("store", WARN, str(found["prepare_failure"]), "free room")
     return Finding("store", OK, f"a recorder has it open, {found['entries']:,} entries")

@@ -23,7 +23,7 @@ from recorder.audit.extract import extract
 from recorder.audit.source import Held, kind_of
 from recorder.audit.state import open_state
 from recorder.bench.process import RecorderProcess, short_socket
-from recorder.cli import demo_incident, demo_screen, output
+from recorder.cli import demo_bridge, demo_incident, demo_screen, output
 from recorder.cli.checks import used_bytes
 from recorder.cli.options import json_option
 from recorder.cli.telling import Telling
@@ -54,23 +54,36 @@ class DemoError(LineageError):
 @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="To make; a temporary one if left out.")
 @click.option("--flight", type=click.Path(path_type=Path), metavar="FILE.ulg", help="A PX4 log; else a shipped one.")
 @click.option("--incident", is_flag=True, help="Instead, an arm that goes beyond its delegation under a signed policy.")
+@click.option("--bridge", is_flag=True, help="Instead, a motor controller with its own key on a serial line.")
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, *, seconds: float, state: Path | None, flight: Path | None, incident: bool, as_json: bool
+    ctx: click.Context,
+    *,
+    seconds: float,
+    state: Path | None,
+    flight: Path | None,
+    incident: bool,
+    bridge: bool,
+    as_json: bool,
 ) -> None:
     """See it work: a recorder, a simulated arm and a replayed flight, then extraction and verification.
 
     Everything goes the way that production goes: a recorder in a process of its own, the client over its socket.  The
     state directory stays, so that you can look around in it.
     """
+    if incident and bridge:
+        raise Misuse("--incident and --bridge are two stories: name one")
     loaded = _flight(flight)
     if state is not None:
         check_free(state)
     root = state or Path(tempfile.mkdtemp(prefix="lineage-demo-")) / "state"
     try:
         with Telling() as tell:
-            facts = demo_incident.run(root, tell) if incident else _run(root, seconds, loaded, tell)
+            if incident or bridge:
+                facts = (demo_incident if incident else demo_bridge).run(root, tell)
+            else:
+                facts = _run(root, seconds, loaded, tell)
     except (KeyboardInterrupt, SystemExit):
         if state is None:
             shutil.rmtree(root.parent, ignore_errors=True)
@@ -78,7 +91,7 @@ def command(
     if as_json:
         output.json_text(facts)
     else:
-        (demo_incident if incident else demo_screen).show(facts)
+        (demo_incident if incident else demo_bridge if bridge else demo_screen).show(facts)
     ctx.exit(facts["exit_status"])
 
 

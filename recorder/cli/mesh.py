@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from mesh.fleetlist import make_fleet_list
 from mesh.node.config import PORT
-from mesh.node.fleetfile import fleet_held
-from mesh.node.forkfiles import forks_in
-from mesh.node.founding import found
-from mesh.node.places import FORKS, MeshError
-from mesh.node.status import read_status
+from mesh.node.founding import add_mesh_key, found
 from recorder.authority import directory
-from recorder.cli import output
+from recorder.cli import mesh_ask, mesh_look, output
 from recorder.cli.identity import read_bounded
+from recorder.cli.mesh_options import PATH, needing_network, state_option
 from recorder.cli.options import json_option
+from recorder.core.note import VerifierKey
 from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.store.layout import create_file
-
-MESH_ENV = "LINEAGE_MESH"
-_PATH = click.Path(path_type=Path, readable=False)
-
-state_option = click.option(
-    "--state", type=_PATH, envvar=MESH_ENV, required=True, metavar="DIR",
-    help=f"The mesh's own state directory; else ${MESH_ENV}.",
-)  # fmt: skip
 
 
 @click.group(
@@ -47,32 +35,50 @@ def command() -> None:
 @state_option
 @click.option("--name", required=True, help="Of the witness key, such as arm-7.acme.")
 @click.option(
-    "--trust", type=_PATH, required=True, metavar="FILE", help="Its `root` lines say who may sign fleet lists."
+    "--platform", metavar="FLEET/NAME", help="Which platform this is; left out, the name says it: acme/arm-7."
+)
+@click.option(
+    "--trust", type=PATH, required=True, metavar="FILE", help="Its `root` lines say who may sign fleet lists."
 )
 @click.option("--listen", multiple=True, metavar="ADDRESS:PORT", help=f"0.0.0.0:{PORT} if left out; may be repeated.")
 @json_option
-def init(*, state: Path, name: str, trust: Path, listen: tuple[str, ...], as_json: bool) -> None:
-    """Make a state directory: configuration, witness key, the roots whose fleet lists count."""
-    key = found(state, name, listen or (f"0.0.0.0:{PORT}",), read_bounded(trust, TRUST_MAX_BYTES))
+def init(*, state: Path, name: str, platform: str | None, trust: Path, listen: tuple[str, ...], as_json: bool) -> None:
+    """Make a state directory: configuration, witness key, mesh key, the roots whose fleet lists count."""
+    keys = found(state, name, listen or (f"0.0.0.0:{PORT}",), read_bounded(trust, TRUST_MAX_BYTES), platform)
     if as_json:
-        output.json_text({"state": str(state), "witness_key": str(key)})
+        output.json_text({"state": str(state), "witness_key": str(keys.witness), "mesh_key": str(keys.mesh)})
         return
-    output.say(f"{state}: configuration mesh.toml, witness key witness.key (0600), trust")
-    output.say("The fleet's policy, and the trust file of whoever verifies, need this line:")
-    output.say(f"  witness {name} {key} http://ADDRESS:{PORT}/")
+    output.say(f"{state}: configuration mesh.toml, witness.key and mesh.key (0600), trust")
+    output.say("The fleet's policy needs these lines, beside the `log` line that `lineage init` printed;")
+    output.say("the trust file of whoever verifies needs the first of them too:")
+    output.say(f"  witness {name} {keys.witness} http://ADDRESS:{PORT}/")
+    output.say(f"  {_mesh_line(keys.mesh)}")
     output.say(f"next: the fleet list, signed by `lineage mesh list`, becomes {state / 'fleet'}; then")
     output.say(f"  lineage mesh run --state {state} --socket /run/lineage/recorder.sock")
+
+
+@command.command("key", epilog="Example: lineage mesh key --state /var/lib/lineage-mesh --platform acme/arm-7")
+@state_option
+@click.option("--platform", required=True, metavar="FLEET/NAME", help="Which platform this is, as its `log` line.")
+@json_option
+def key(*, state: Path, platform: str, as_json: bool) -> None:
+    """Show the mesh line of a state, which signs datagrams; a state without a mesh key gets one."""
+    found_key = add_mesh_key(state, platform)
+    if as_json:
+        output.json_text({"state": str(state), "mesh_key": str(found_key)})
+        return
+    output.line(_mesh_line(found_key))
 
 
 @command.command(
     "list",
     epilog="Example: lineage mesh list fleet.policy --authority acme-authority --fleet acme --version 1 --out fleet",
 )
-@click.argument("policy", type=_PATH)
-@click.option("--authority", "path", type=_PATH, required=True, metavar="DIR", help="Whose root signs.")
+@click.argument("policy", type=PATH)
+@click.option("--authority", "path", type=PATH, required=True, metavar="DIR", help="Whose root signs.")
 @click.option("--fleet", required=True, help="Its name; devices take lists of one fleet only.")
 @click.option("--version", type=click.IntRange(min=0), required=True, help="Higher than of any list before.")
-@click.option("--out", type=_PATH, required=True, metavar="FILE", help="Where the list goes.")
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="Where the list goes.")
 @json_option
 def sign_list(*, policy: Path, path: Path, fleet: str, version: int, out: Path, as_json: bool) -> None:
     """Sign a fleet list: a tlog-policy of logs, witnesses with their URLs, groups and quorum."""
@@ -90,95 +96,26 @@ def sign_list(*, policy: Path, path: Path, fleet: str, version: int, out: Path, 
     "run", epilog="Example: lineage mesh run --state /var/lib/lineage-mesh --socket /run/lineage/recorder.sock"
 )
 @state_option
-@click.option("--socket", type=_PATH, required=True, metavar="PATH", help="Of the running recorder.")
-@click.option("--config", type=_PATH, metavar="FILE", help="Instead of mesh.toml in the state directory.")
+@click.option("--socket", type=PATH, required=True, metavar="PATH", help="Of the running recorder.")
+@click.option("--config", type=PATH, metavar="FILE", help="Instead of mesh.toml in the state directory.")
 @click.pass_context
 def run(ctx: click.Context, *, state: Path, socket: Path, config: Path | None) -> None:
-    """Witness and submit until SIGTERM or SIGINT; SIGUSR1 begins a round at once.
+    """Witness and submit until SIGTERM or SIGINT; SIGUSR1 begins a round, SIGHUP reads the fleet list anew.
+
+    A newer list is in force without a restart; one that cannot be used is refused, and the old one stays.
 
     Exit status: 0 after a clean stop, 1 after a failed write (start again), 2 where it could not start. It has no
     --json: programs ask `lineage mesh status --json`.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves there is nothing to clean up
-    try:
+    with needing_network():
         from mesh.node.run import run as serve  # noqa: PLC0415 -- aiohttp is an extra
-    except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
-            raise
-        raise MeshError("the mesh needs aiohttp: pip install 'lineage-recorder[mesh]'") from None
     ctx.exit(serve(state, socket, config))
 
 
-@command.command("status", epilog="Example: lineage mesh status --state /var/lib/lineage-mesh")
-@state_option
-@json_option
-def status(*, state: Path, as_json: bool) -> None:
-    """How the mesh does: the latest round, the clock, what it answered."""
-    found = read_status(state)
-    if as_json:
-        output.json_text(found)
-        return
-    age = f"as of {max(0, int(time.time()) - found['utc_s'])} s ago"
-    output.line(f"{'running' if found['running'] else 'not running'}, {age}; on {', '.join(found['listen'])}")
-    output.line(
-        f"fleet {found['fleet']['name']}, list {found['fleet']['version']}; witness {found['witness'] or 'none'}"
-    )
-    output.say("clock trusted" if found["clock_trusted"] else "clock not trusted: nothing is cosigned here")
-    output.line(f"latest round: {_round(found['latest'])}")
-    if found["trouble"]:
-        output.line(f"trouble: {found['trouble']}")
-    answers = ", ".join(f"{count} x {status}" for status, count in found["answers"].items())
-    output.say(f"answered: {answers or 'nothing yet'}; {found['connections']['turned_away']} connections turned away")
-    if found["forks"]:
-        output.say(f"FORKS: {found['forks']}; `lineage mesh forks --state {state}` shows them")
+for one in (mesh_look.status, mesh_look.peers, mesh_look.forks, mesh_ask.command):
+    command.add_command(one)
 
 
-@command.command("peers", epilog="Example: lineage mesh peers --state /var/lib/lineage-mesh")
-@state_option
-@json_option
-def peers(*, state: Path, as_json: bool) -> None:
-    """Witnesses that are asked, and logs that are cosigned here."""
-    found = read_status(state)
-    if as_json:
-        output.json_text({"peers": found["peers"], "held": found["held"]})
-        return
-    output.table(
-        ("witness", "cosigned", "last"),
-        ((one["name"], str(one["cosigned"]), _last(one)) for one in found["peers"]),
-    )
-    output.say()
-    output.table(
-        ("log cosigned here", "entries", "incarnations before"),
-        ((one["origin"], str(one["size"]), str(one["retired"])) for one in found["held"]),
-    )
-
-
-@command.command("forks", epilog="Example: lineage mesh forks --state /var/lib/lineage-mesh")
-@state_option
-@json_option
-@click.pass_context
-def forks(ctx: click.Context, *, state: Path, as_json: bool) -> None:
-    """Logs whose own key signed two histories; each proof is checked again. Exit status 1 where there is one."""
-    found = list(forks_in(state / FORKS, fleet_held(state)))
-    if as_json:
-        output.json_text([{"file": str(path), "origin": fork.origin, "said": fork.describe()} for path, fork in found])
-    else:
-        for path, fork in found:
-            for line in fork.describe().splitlines():
-                output.line(line)
-            output.line(f"  proof: {path}")
-        if not found:
-            output.say("no fork was seen")
-    ctx.exit(1 if found else 0)
-
-
-def _round(latest: dict[str, Any] | None) -> str:
-    if latest is None:
-        return "none yet"
-    enough = "a quorum" if latest["is_quorum"] else "no quorum"
-    where = "no evidence" if latest["evidence"] is None else f"evidence in entry {latest['evidence']}"
-    return f"{latest['cosigned']} of {latest['asked']} cosigned {latest['size']:,} entries, {enough}, {where}"
-
-
-def _last(peer: dict[str, Any]) -> str:
-    return peer["last"] if peer["forgot"] is None else f"{peer['last']}; {peer['forgot']}"
+def _mesh_line(key: VerifierKey) -> str:
+    return f"mesh {key} http://ADDRESS:{PORT}/"

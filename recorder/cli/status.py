@@ -149,7 +149,9 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
             "checkpoint",
             f"of {get('checkpoint_size', 0):,} entries, {get('checkpoint_age_s')} s ago; {_since(page)} since",
         ),
+        *_confirmed(page),
         ("clock", _clock(page)),
+        *_unwitnessed(page),
         ("at risk", f"at most {get('at_risk_rows')} rows, {get('at_risk_ms')} ms, of a stream"),
     ]
     rows += room_rows(get("room", {}))
@@ -204,6 +206,33 @@ def until_full(room: dict[str, Any]) -> str:
 def size(count: int) -> str:
     """Bytes as people read them."""
     return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
+
+
+def _confirmed(page: dict[str, Any]) -> list[tuple[str, str]]:
+    """Since the start; before the mesh has asked there is nothing to say."""
+    size = page.get("confirmed_size")
+    return [] if size is None else [("confirmed", f"up to {size:,} entries by {', '.join(page['confirmed_by'])}")]
+
+
+def _unwitnessed(page: dict[str, Any]) -> list[tuple[str, str]]:
+    """How much no evidence covers, where a mesh is configured or was there."""
+    found = page.get("unwitnessed")
+    if not found or not (found["covered"] or found["is_over"]):
+        return []
+    rows = [
+        ("unwitnessed", f"{found['entries']:,} entries, {found['seconds']:,.0f} s; {found['covered']:,} are covered")
+    ]
+    if found["is_over"]:
+        rows.append(("WARNING", unwitnessed_warning(found)))
+    return rows
+
+
+def unwitnessed_warning(found: dict[str, Any]) -> str:
+    """A sentence about a tail that is over its bound."""
+    return (
+        f"no witness vouches for the last {found['entries']:,} entries ({found['seconds']:,.0f} s), more than the "
+        f"{found['warn_entries']:,} or {found['warn_s']:,.0f} s of [witnesses]; `lineage mesh status`"
+    )
 
 
 def _since(page: dict[str, Any]) -> str:

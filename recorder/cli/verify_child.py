@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from recorder.audit.forked import BroughtFork
 from recorder.audit.incarnations import Outcome, Standing, check_in_force, check_other, unreadable
 from recorder.cli import output
 from recorder.cli.options import opened
@@ -41,6 +42,7 @@ class Request(NamedTuple):
     incarnation: str | None = None  # None: the one in force
     standing: Standing = "named"
     previous: list[Previous] = []  # noqa: RUF012 -- a default that nobody changes
+    forks: list[BroughtFork] = []  # noqa: RUF012 -- the same
 
 
 def checked(request: Request) -> Outcome:
@@ -91,11 +93,11 @@ def _check(request: Request) -> Outcome:
         with output.Progress(f"verifying {request.incarnation}") as progress:
             return check_other(
                 state, request.incarnation, request.standing, request.previous,
-                trust=trust, known=request.known, progress=progress,
+                trust=trust, known=request.known, progress=progress, forks=request.forks,
             )  # fmt: skip
     try:
         socket = None if request.socket is None else Path(request.socket)
         with opened(state, None, socket) as source, output.Progress("verifying") as progress:
-            return check_in_force(source, trust, request.known, progress)
+            return check_in_force(source, trust, request.known, progress, request.forks)
     except StoreDamagedError as error:
         return Outcome(None, unreadable(str(error)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from recorder.audit.incarnations import Other
 from recorder.cli import output
+from recorder.core.shownfork import ShownFork
 from recorder.core.verdict import LEFT_OPEN, Report, Verdict
 
 PROBLEMS_SHOWN = 20
@@ -31,6 +32,8 @@ def print_report(report: Report, origin: str) -> None:
             output.say(f"  step {step.step:>2}  {step.outcome:<8} {step.title}: {step.checked:,} checked")
     for remark in _remarks(report):
         output.line(f"  note: {remark}")
+    for fork in report.forks:
+        _print_fork(fork)
     if not report.problems:
         return
     output.say()
@@ -69,6 +72,23 @@ def print_other(other: Other) -> None:
         print_report(other.outcome.report, other.origin)
 
 
+_BEARINGS = {
+    "this_log": "convicts this log",
+    "another_incarnation": "is about another incarnation, signed by the same key; no verdict here rests on it",
+    "another_log": "is about another log; it says nothing against this lineage",
+    "unknown_log": "was not checked, and says nothing against this lineage",
+    "proves_nothing": "proves nothing",
+}
+
+
+def _print_fork(fork: ShownFork) -> None:
+    output.say()
+    what = f"{_BEARINGS[fork.bearing]}:" if fork.heads else f"{_BEARINGS[fork.bearing]}: {fork.words}"
+    output.line(f"  the fork proof in {fork.place} {what}")
+    for line in fork.words.splitlines() if fork.heads else ():
+        output.line(f"    {line}")
+
+
 def _remarks(report: Report) -> list[str]:
     remarks = []
     if report.identity == "unpinned":
@@ -80,7 +100,16 @@ def _remarks(report: Report) -> list[str]:
         remarks.append(f"{some} witnesses of the trust file cosigned the first {size:,} entries")
     if count := report.notes.get("evidence_unusable"):
         remarks.append(
-            f"{count:,} evidence entries hold a checkpoint of another log, or one that no known witness signed"
+            f"{count:,} evidence entries hold a checkpoint of another log, one that no known witness signed, "
+            "or a fork proof that is none"
+        )
+    if count := report.notes.get("evidence_forks_left"):
+        remarks.append(f"{count:,} more fork proofs of evidence entries were not checked")
+    if count := report.notes.get("peer_heads_untrusted"):
+        first = report.notes["peer_heads_untrusted_first"]
+        remarks.append(
+            f"{count:,} observation entries, the first of them {first}, hold heads of peers that no log of the trust "
+            f"file signed"
         )
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"

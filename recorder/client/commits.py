@@ -41,6 +41,7 @@ class Act(NamedTuple):
     claims: tuple[Claims, Claims, Claims]  # who, what, where
     at_mono_ns: int
     deadline_ns: int | None
+    asked: list[int] | None  # of witnesses
 
     @property
     def continues(self) -> bool:

@@ -15,7 +15,7 @@ from recorder.client.errors import NotRecorded, Unavailable
 from recorder.client.port import Port
 from recorder.client.ring import RowRing
 from recorder.client.rows import Source
-from recorder.client.statement import Claims, check, request
+from recorder.client.statement import Claims, check, given, request, wanted
 from recorder.client.stream import Field, Stream
 from recorder.core import ids
 from recorder.core.errors import FormatError, Misuse
@@ -65,6 +65,8 @@ class Cycle:
         action_class: str | None = None,
         at_mono_ns: int | None = None,
         deadline_ms: int | None = None,
+        witnesses: int | None = None,
+        within_ms: int | None = None,
     ) -> Receipt:
         """Return when the commit is durable.
 
@@ -75,6 +77,8 @@ class Cycle:
             action_class: None means the only one of the cycle.
             at_mono_ns: when it is to happen, CLOCK_BOOTTIME; now if left out.
             deadline_ms: how long the act can wait; the recorder's `timeout_ms` if left out.
+            witnesses: how many witnesses to ask, chosen as the entry is written; its class's rule is the least.
+            within_ms: within what time their signatures are wanted.  Nothing waits for them.
 
         Returns:
             A durable receipt; or, where the recorder is away or late and the class says `continue_ungated`, one whose
@@ -88,7 +92,10 @@ class Cycle:
 
         """
         deadline_ns = self._deadline_ns(self._port.timeout_ms if deadline_ms is None else deadline_ms)
-        return self._port.perform(self._act(actuator, (what, where or {}), action_class, at_mono_ns, deadline_ns))
+        asked = wanted(witnesses, within_ms)
+        return self._port.perform(
+            self._act(actuator, (what, where or {}), action_class, at_mono_ns, deadline_ns, asked)
+        )
 
     def submit(
         self,
@@ -100,6 +107,8 @@ class Cycle:
         action_class: str | None = None,
         at_mono_ns: int | None = None,
         deadline_ms: int | None = None,
+        witnesses: int | None = None,
+        within_ms: int | None = None,
     ) -> Future[Receipt]:
         """Like `commit`, pipelined; the future ends as `commit` would.  Without a deadline it outlives reconnects.
 
@@ -111,7 +120,9 @@ class Cycle:
 
         """
         deadline_ns = None if deadline_ms is None else self._deadline_ns(deadline_ms)
-        return self._port.perform_later(self._act(actuator, (what, where or {}), action_class, at_mono_ns, deadline_ns))
+        asked = wanted(witnesses, within_ms)
+        act = self._act(actuator, (what, where or {}), action_class, at_mono_ns, deadline_ns, asked)
+        return self._port.perform_later(act)
 
     def stream(
         self,
@@ -249,6 +260,7 @@ class Cycle:
         action_class: str | None,
         at_mono_ns: int | None,
         deadline_ns: int | None,
+        asked: list[int] | None,
     ) -> Act:
         what, where = claims
         check("what", what)
@@ -256,9 +268,10 @@ class Cycle:
         name = self.class_of(action_class)
         at = boottime_ns() if at_mono_ns is None else at_mono_ns
         number = self.number_of(actuator)
-        commit = request(Verb.COMMIT, self.seq, action_class, number, what, where, at, deadline_ns)
+        trailing = given(Verb.COMMIT, asked)
+        commit = request(Verb.COMMIT, self.seq, action_class, number, what, where, at, deadline_ns, *trailing)
         rule = self._port.hello.classes.get(name)
-        return Act(commit, actuator, name, rule, (self.who, what, where), at, deadline_ns)
+        return Act(commit, actuator, name, rule, (self.who, what, where), at, deadline_ns, asked)
 
     @staticmethod
     def _deadline_ns(within_ms: int) -> int:

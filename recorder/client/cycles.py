@@ -161,9 +161,10 @@ class Cycles(Queries):
         families: tuple[Claims, Claims, Claims, Claims],
         at_mono_ns: int,
         predecessor: int | None = None,
+        asked: list[int] | None = None,
     ) -> bool:
-        """Queue an event, which may abort a cycle, and return at once."""
-        return self._outbox.put_event(action_class, actuators, families, at_mono_ns, predecessor)
+        """Queue an event, which may abort a cycle or ask for witnesses, and return at once."""
+        return self._outbox.put_event(action_class, actuators, families, at_mono_ns, predecessor, asked)
 
     def adopt(self, source: Source) -> None:
         """Send a source's rows."""
@@ -178,7 +179,8 @@ class Cycles(Queries):
 
     def _put_ungated(self, act: Act, why: Claims) -> None:
         who, what, where = act.claims
-        self.put_event(act.action_class, (act.actuator,), (who, what, where, why), act.at_mono_ns)
+        families = (who, what, where, why)
+        self.put_event(act.action_class, (act.actuator,), families, act.at_mono_ns, asked=act.asked)
 
     def _event_who(self, who: Claims | None) -> Claims:
         return {**NOBODY, **self._who, **(who or {})}

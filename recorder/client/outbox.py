@@ -78,8 +78,11 @@ class Outbox:
         families: tuple[Claims, Claims, Claims, Claims],
         at: int,
         predecessor: int | None,
+        asked: list[int] | None,
     ) -> bool:
         """Queue an event; families are who, what, where, why, the predecessor is the cycle that it aborts.
+
+        What is asked of witnesses is how many, and within how many ms.
 
         Raises:
             Misuse: claims are missing or have no place in the format, or the recorder's client is closed.
@@ -92,7 +95,8 @@ class Outbox:
         if hello is not None:
             who = {"platform": hello.platform, **who}
         families = (who, what, where, why)
-        event = request(Verb.EVENT, action_class, list(actuators), *families, at, *given(Verb.EVENT, predecessor))
+        trailing = given(Verb.EVENT, predecessor, asked)
+        event = request(Verb.EVENT, action_class, list(actuators), *families, at, *trailing)
         taken = self._queue.put_event(events.packed(event), actuators, at)
         self._wake_if_dozing()
         return taken

@@ -44,8 +44,9 @@ class Port(Protocol):
         families: tuple[Claims, Claims, Claims, Claims],
         at_mono_ns: int,
         predecessor: int | None = None,
+        asked: list[int] | None = None,
     ) -> bool:
-        """Queue an event, which may abort a cycle, and return at once."""
+        """Queue an event, which may abort a cycle or ask for witnesses, and return at once."""
 
     def adopt(self, source: Source) -> None:
         """Send a source's rows."""

@@ -12,7 +12,7 @@ from recorder.client.connection import NS_PER_MS, boottime_ns
 from recorder.client.counts import Counts, Lagging
 from recorder.client.cycles import Cycles
 from recorder.client.errors import Unavailable
-from recorder.client.statement import Claims, check_known
+from recorder.client.statement import Claims, check_known, wanted
 from recorder.client.subscription import heads
 from recorder.core.messages import Head
 
@@ -75,6 +75,8 @@ class Recorder(Cycles):
         where: Claims | None = None,
         who: Claims | None = None,
         at_mono_ns: int | None = None,
+        witnesses: int | None = None,
+        within_ms: int | None = None,
     ) -> bool:
         """Record what happens without a cycle and return at once, whatever the recorder does.
 
@@ -86,6 +88,8 @@ class Recorder(Cycles):
             where: claims; may be empty.
             who: claims over those that the recorder was made with; nobody if left out.
             at_mono_ns: when it happened, CLOCK_BOOTTIME; now if left out.
+            witnesses: how many witnesses to ask, chosen as the entry is written; its class's rule is the least.
+            within_ms: within what time their signatures are wanted.  Nothing waits for them.
 
         Returns:
             True if it was taken, False if thousands wait already; then it is counted, and declared lost.
@@ -97,7 +101,7 @@ class Recorder(Cycles):
         check_known(self._hello, [action_class], actuators)
         at = boottime_ns() if at_mono_ns is None else at_mono_ns
         families = (self._event_who(who), what, where or {}, {"reason": reason})
-        return self.put_event(action_class, tuple(actuators), families, at)
+        return self.put_event(action_class, tuple(actuators), families, at, asked=wanted(witnesses, within_ms))
 
     def gap(
         self, *, actuators: Sequence[str], reason: str, lost_count: int | None = None, duration_ms: int | None = None

@@ -39,6 +39,20 @@ def check(family: str, claims: Claims, table: str | None = None) -> None:
         raise Misuse(f"{family} lacks {', '.join(missing)} (FORMAT.md section 4; null says that there is none)")
 
 
+def wanted(witnesses: int | None, within_ms: int | None) -> list[int] | None:
+    """What is asked of witnesses; None where nothing is.
+
+    Raises:
+        Misuse: one of the two alone.
+
+    """
+    if witnesses is None and within_ms is None:
+        return None
+    if witnesses is None or within_ms is None:
+        raise Misuse("say how many witnesses, and within_ms: one without the other asks for nothing")
+    return [witnesses, within_ms]
+
+
 def given(verb: Verb, *trailing: cbor.Value) -> tuple[cbor.Value, ...]:
     """Trailing elements up to the last that says something: a recorder that does not know them reads the rest."""
     defaults = tuple(REQUESTS[verb]._field_defaults.values())

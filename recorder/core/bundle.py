@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from msgspec import Meta, ValidationError, convert
 
 from recorder.core import cbor, claims, rows
+from recorder.core.chosen import CHOICE_KEY, read_choice
 from recorder.core.entry import Entry, Header, decode, external_aad, protected_of, to_be_signed
 from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
@@ -133,6 +134,9 @@ def to_transport(header: Header, held: bytes) -> bytes:
                 _commit(item, commit.count if isinstance(commit, Rows) else None)
                 for item, commit in zip(family, header.commits or (), strict=True)
             ]
+        elif key == CHOICE_KEY:
+            choice = read_choice(family)
+            carried[key] = [choice.salt, choice.kids]
         else:
             raise FormatError(claims.MALFORMED, f"claims under key {key!r} belong to no digest of this entry")
     return cbor.encode(carried)

@@ -8,19 +8,76 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from hashlib import sha256
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta, ValidationError, convert
 
 from recorder.core import cbor
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid
+from recorder.core.kinds import Bytes16, Hash, Name
 from recorder.core.limits import KID_BYTES, SALT_BYTES
-from recorder.core.note import VerifierKey
 from recorder.core.trust import Trust
 
 INDEPENDENT = "independent"  # one witness of each operator before a second one of any, the recorder's own operator last
 ANY = "any"
 RULES = (INDEPENDENT, ANY)
 
+Kid = Annotated[bytes, Meta(min_length=KID_BYTES, max_length=KID_BYTES)]
+
+CHOICE_KEY = 18  # of the choice in the claims beside an entry, as of its hash in the header
+
 _LABEL = b"lineage/choice/1\n"
+
+
+class Candidate(NamedTuple):
+    """A witness that may be asked."""
+
+    name: Name
+    public_key: Hash
+    operator: Name  # who runs it
+
+
+class Own(NamedTuple):
+    """The witness on the recorder's own platform, which never witnesses for it, and who runs both."""
+
+    name: Name
+    operator: Name
+
+
+class Choice(NamedTuple):
+    """What is kept beside the entry, for whoever checks the choice later."""
+
+    salt: Bytes16
+    kids: list[Kid]  # in the order of the choice; empty where nobody could be asked
+
+    def encode(self) -> bytes:
+        """CBOR `[salt, [* kid]]`: its SHA-256 is `chosen` in the header.
+
+        Raises:
+            Misuse: a kid that is not 8 bytes, or another salt.
+
+        """
+        if len(self.salt) != SALT_BYTES or any(len(one) != KID_BYTES for one in self.kids):
+            raise Misuse(f"a choice is {SALT_BYTES} bytes of salt and kids of {KID_BYTES} bytes")
+        return cbor.pack([self.salt, list(self.kids)])
+
+    def digest(self) -> bytes:
+        """H of its encoding; raises as `encode`."""
+        return sha256(self.encode()).digest()
+
+
+def read_choice(value: object) -> Choice:
+    """Take a decoded `[salt, [* kid]]`.
+
+    Raises:
+        FormatError: claims_malformed.
+
+    """
+    try:
+        return convert(value, Choice, builtin_types=(bytes,))
+    except ValidationError as error:
+        raise FormatError("claims_malformed", f"a choice of witnesses: {error}") from None
 
 
 def operator_of(trust: Trust, witness: str) -> str:
@@ -28,14 +85,25 @@ def operator_of(trust: Trust, witness: str) -> str:
     return next((name for name, group in trust.groups.items() if witness in group.members), witness)
 
 
+def candidates_of(trust: Trust, names: Collection[str]) -> list[Candidate]:
+    """Witnesses of a trust file, with who runs them.
+
+    Raises:
+        Misuse: one that is not in the trust file.
+
+    """
+    if unknown := set(names) - trust.witnesses.keys():
+        raise Misuse(f"no witness is named {min(unknown)!r}")
+    return [Candidate(name, trust.witnesses[name].public_key, operator_of(trust, name)) for name in names]
+
+
 def choose(
-    trust: Trust, candidates: Collection[str], count: int, rule: str, salt: bytes, own: str | None = None
-) -> list[str]:
+    candidates: Collection[Candidate], count: int, rule: str, salt: bytes, own: Own | None = None
+) -> list[Candidate]:
     """Choose witnesses by a rule; fewer than asked for where there are not as many.
 
     Args:
-        trust: names the witnesses and, by its groups, who runs them.
-        candidates: names out of `trust`, as those that were seen lately.
+        candidates: those that were seen lately.
         count: how many are asked for.
         rule: out of `RULES`.
         salt: 16 bytes, fresh for each choice.
@@ -43,43 +111,29 @@ def choose(
 
     Raises:
         FormatError: witness_rule: a policy names a rule that is none.
-        Misuse: a candidate that is not in the trust file, or another salt.
+        Misuse: another salt.
 
     """
     if rule not in RULES:
         raise FormatError("witness_rule", f"{rule!r} is none of {', '.join(RULES)}")
     if len(salt) != SALT_BYTES:
         raise Misuse(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
-    if unknown := set(candidates) - trust.witnesses.keys():
-        raise Misuse(f"no witness is named {min(unknown)!r}")
-    drawn = sorted(set(candidates) - {own}, key=lambda name: _lot(salt, trust.witnesses[name]))
+    others = [one for one in candidates if own is None or one.name != own.name]
+    drawn = sorted(others, key=lambda one: _lot(salt, one.public_key))
     if rule == INDEPENDENT:
         turns: dict[str, int] = {}
         places = {}
-        for name in drawn:
-            operator = operator_of(trust, name)
-            places[name] = (own is not None and operator == operator_of(trust, own), turns.setdefault(operator, 0))
-            turns[operator] += 1
+        for one in drawn:
+            places[one] = (own is not None and one.operator == own.operator, turns.setdefault(one.operator, 0))
+            turns[one.operator] += 1
         drawn.sort(key=places.__getitem__)  # stable: within a turn the lot decides
     return drawn[:count]
 
 
-def chosen_hash(salt: bytes, kids: Collection[bytes]) -> bytes:
-    """H(CBOR `[salt, [+ kid]]`), the kids in the order of the choice.
-
-    Raises:
-        Misuse: no kid, one that is not 8 bytes, or another salt.
-
-    """
-    if len(salt) != SALT_BYTES or not kids or any(len(one) != KID_BYTES for one in kids):
-        raise Misuse(f"a choice is {SALT_BYTES} bytes of salt and one or more kids of {KID_BYTES} bytes")
-    return sha256(cbor.pack([salt, list(kids)])).digest()
+def choice_of(chosen: Collection[Candidate], salt: bytes) -> Choice:
+    """What is kept of a choice."""
+    return Choice(salt, [kid(one.public_key) for one in chosen])
 
 
-def kids_of(trust: Trust, names: Collection[str]) -> list[bytes]:
-    """The kids of these witnesses, in the order given."""
-    return [kid(trust.witnesses[name].public_key) for name in names]
-
-
-def _lot(salt: bytes, key: VerifierKey) -> bytes:
-    return sha256(_LABEL + salt + key.public_key).digest()
+def _lot(salt: bytes, public_key: bytes) -> bytes:
+    return sha256(_LABEL + salt + public_key).digest()

@@ -166,7 +166,7 @@ class Bounds(NamedTuple):
 class Witnesses(NamedTuple):
     """Header key 18: witnesses asked for, before anyone has signed."""
 
-    k: Positive
+    k: Positive  # wanted; fewer are chosen where there were not as many, or nobody
     within_ms: Uint
     rule: Name
     chosen: Hash

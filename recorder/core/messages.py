@@ -16,11 +16,17 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
+from recorder.core.chosen import Candidate, Kid, Own
 from recorder.core.kinds import Bytes16, Hash, Name, Positive, Reason, Uint
+from recorder.core.policy_classes import Milliseconds
 
 PROTOCOL_VERSION = 1
+HEADS_MAX = 64  # of one HEADS: notes of some 300 bytes
 SESSION = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Claims = dict[str, Any]
+WITNESSES_MAX = 64  # that one commit may ask for
+CANDIDATES_MAX = 256
+Wanted = tuple[Annotated[int, Meta(ge=1, le=WITNESSES_MAX)], Milliseconds]  # witnesses, and within what time
 
 
 class Verb(IntEnum):
@@ -43,6 +49,8 @@ class Verb(IntEnum):
     CHECKPOINT = 15
     SEAL = 16
     STATUS = 17
+    WITNESSES = 18
+    HEADS = 20
 
 
 class Status(IntEnum):
@@ -156,6 +164,7 @@ class CommitRequest(NamedTuple):
     where: Claims
     at_mono_ns: Uint
     deadline_mono_ns: Uint | None
+    witnesses: Wanted | None = None  # the class's own rule is the least
 
 
 class RowsRequest(NamedTuple):
@@ -189,6 +198,7 @@ class EventRequest(NamedTuple):
     why: Claims
     at_mono_ns: Uint
     predecessor: Uint | None = None  # carrier of a staged cycle that this aborts
+    witnesses: Wanted | None = None
 
 
 class GapRequest(NamedTuple):
@@ -244,6 +254,23 @@ class Plain(NamedTuple):
     counter: Uint
 
 
+class Witnesses(NamedTuple):
+    """Who may be asked to witness from now on, for as long as this connection is there.  Reply: how many those are."""
+
+    verb: Uint
+    counter: Uint
+    candidates: Annotated[list[Candidate], Meta(max_length=CANDIDATES_MAX)]
+    own: Own | None
+
+
+class Heads(NamedTuple):
+    """Heads of this platform as peers hold them: who holds each, and the signed note.  Reply: `Compared`."""
+
+    verb: Uint
+    counter: Uint
+    heads: Annotated[list[tuple[Name, bytes]], Meta(max_length=HEADS_MAX)]
+
+
 class Receipt(NamedTuple):
     """Durable: this request is commit `index` of entry `seq`."""
 
@@ -284,12 +311,33 @@ class Failed(NamedTuple):
     detail: str
 
 
+class Asked(NamedTuple):
+    """An entry that asks for witnesses: these, in the order of the choice."""
+
+    seq: Uint
+    within_ms: Uint
+    kids: list[Kid]
+
+
 class Head(NamedTuple):
     """What subscribers see: the hashes of new entries; `dropped` counts pushes that this one was too slow for."""
 
     first: Uint
     hashes: list[Hash]
     dropped: Uint
+    asks: tuple[Asked, ...] = ()
+
+    def sent(self) -> tuple[Any, ...]:
+        """Its elements; asks are left out where there are none."""
+        return self if self.asks else self[:3]
+
+
+class Compared(NamedTuple):
+    """What heads that peers hold say of the log that is recorded here."""
+
+    behind: bool  # it does not lead to all of them: a new incarnation begins now, and this connection ends
+    confirmed: Uint | None  # size of the largest one that it leads to; None where none is of this origin
+    ignored: list[str]  # of each that counts for nothing: who holds it, the error and what is wrong
 
 
 REQUESTS: dict[int, Any] = {
@@ -310,6 +358,8 @@ REQUESTS: dict[int, Any] = {
     Verb.CHECKPOINT: Plain,
     Verb.SEAL: Plain,
     Verb.STATUS: Plain,
+    Verb.WITNESSES: Witnesses,
+    Verb.HEADS: Heads,
 }
 
 # Requests that leave an entry, and are answered exactly once.

@@ -26,6 +26,7 @@ NONE = "none"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LOG_NAME = re.compile(r"[^/]+/[^/]+")
 _COUNT = re.compile(r"[1-9][0-9]{0,3}")
+_INCARNATION = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ class Trust:
         """The 32-byte identity key that a log of this origin must have, None where no line names its platform."""
         platform = origin.rpartition("/")[0]
         return next((key.public_key for key in self.logs if key.name == platform), None)
+
+    def log_key_of(self, origin: str) -> VerifierKey | None:
+        """The key under which a log of this origin signs; None too where the origin names no incarnation."""
+        identity = self.identity_of(origin)
+        if identity is None or _INCARNATION.fullmatch(origin.rpartition("/")[2]) is None:
+            return None
+        return VerifierKey.derive(origin, ED25519, identity)
 
     def is_quorum(self, cosigned: Collection[VerifierKey]) -> bool:
         """Tell whether these witnesses are enough; never where the file asks for none."""

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from recorder.core.shownfork import ShownFork
+
 Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
 LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
@@ -73,6 +75,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
+    **_findings(7, "fork_malformed fork_origin fork_unproved", **_APART),
     **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
     **_findings(7, "member_digest bundle_volume tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required"),
@@ -196,6 +199,7 @@ class Report:
     notes: dict[str, int] = field(default_factory=dict)  # what could not be checked, by name, with counts
     deleted: list[Deleted] = field(default_factory=list)  # the first 1,000; notes["deletions"] counts all
     roots: list[str] = field(default_factory=list)  # keys by which credentials were judged, as a trust file names them
+    forks: list[ShownFork] = field(default_factory=list)  # brought by the verifier, then those of evidence entries
 
     def exit_status(self) -> int:
         """0 nothing failed, 1 a check failed, 3 declared loss only; "nothing" and "indeterminate" never change it."""
@@ -220,6 +224,7 @@ class Report:
             "notes": self.notes,
             "deleted": [item._asdict() for item in self.deleted],
             "roots": self.roots,
+            "forks": [one.to_json() for one in self.forks],
         }
 
 

@@ -4,47 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from recorder import config as configs
 from recorder.config import Config
-from recorder.core import entry, policy
+from recorder.core import policy
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
-from recorder.core.keys import SEED_BYTES, SeedSigner, Signer, kid
-from recorder.core.kinds import Boot, Kind, Previous
-from recorder.core.note import ED25519, VerifierKey
+from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
+from recorder.core.kinds import Kind, Previous
+from recorder.core.note import VerifierKey
 from recorder.core.policy import AtRisk
 from recorder.core.retention import Rule
 from recorder.core.trust import parse_trust
+from recorder.daemon.resume import Resumed, new_incarnation, resume
 from recorder.gate.authorities import Authorities
 from recorder.gate.cel import Cel
 from recorder.gate.table import ActionClass, Table, configured, of_policy
-from recorder.store import head as heads
-from recorder.store.errors import ForeignStoreError, StoreDamagedError, StoreError
+from recorder.store import peerheads
+from recorder.store.errors import StoreError
 from recorder.store.layout import (
-    CONFIG,
     CURRENT,
-    IDENTITY,
     LINEAGES,
     TRUST,
-    lineage_dir,
-    ordinals,
     read_current,
     replace_file,
-    segment_dir,
 )  # fmt: skip
-from recorder.store.opening import create_store, open_store
-from recorder.store.segment import Segment
 from recorder.store.store import Store
-from recorder.store.tail import Op, Tail
+from recorder.store.tail import Op
 from recorder.store.view import holds_entries
 from recorder.writer.context import Context
 from recorder.writer.journal import Clock, Journal
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-INCARNATION_BYTES = 8
-FIRST = 1  # ordinal of a lineage's first segment
 EPOCH_NS_PER_HOUR = 3_600_000_000_000
 
 
@@ -54,6 +46,7 @@ class Started(NamedTuple):
     context: Context
     known: Checkpoint | None  # last checkpoint that left
     remark: str | None  # what the operator must hear: a rolled back store, a new incarnation
+    previous: list[Previous]  # that the boot entry at seq 0 names
 
 
 def table_of(config: Config) -> Table:
@@ -71,7 +64,7 @@ def table_of(config: Config) -> Table:
     )
 
 
-def context_of(state: Path, config: Config, journal: Journal) -> Context:
+def context_of(state: Path, config: Config, journal: Journal, identity: Signer) -> Context:
     """What the writer knows at a start: the policy that was in force goes on, else the configured table.
 
     Raises:
@@ -84,7 +77,13 @@ def context_of(state: Path, config: Config, journal: Journal) -> Context:
     authorities = Authorities.restore(trusted_roots(state), held.credentials.values(), held.matrix, held.revocations)
     platform = f"{config.platform.fleet}/{config.platform.name}"
     required = config.recorder.require_policy
-    return Context(journal, table, platform, authorities=authorities, engine=Cel, require_policy=required)
+    return Context(
+        *(journal, table, platform),
+        authorities=authorities,
+        engine=Cel,
+        identity_key=identity.public_key,
+        require_policy=required,
+    )
 
 
 def trusted_roots(state: Path) -> tuple[VerifierKey, ...]:
@@ -118,34 +117,26 @@ def start(state: Path, config: Config, identity: Signer, clock: Clock, randomnes
     """
     prefix = f"{config.platform.fleet}/{config.platform.name}"
     current = read_current(state)
-    remark = None
     if current is None:
         _refuse_orphans(state)
-        store, known = new_incarnation(state, prefix, config, randomness), None
+        begun = Resumed(new_incarnation(state, prefix, config, randomness), None, [], None, None)
         # In force before its boot entry: if we crash between the two, the next start finds it empty and goes on.
-        put_in_force(state, store)
-        previous: list[Previous] = []
+        put_in_force(state, begun.store)
     else:
-        store, known, previous, remark = _resume(state, prefix, current, config, identity, randomness)
+        begun = resume(state, prefix, current, config, identity, randomness)
+    store = begun.store
     try:
         journal = Journal(store, identity, clock, randomness)
-        context = context_of(state, config, journal)
-        write_boot(context, identity, previous, randomness)
+        context = context_of(state, config, journal, identity)
+        write_boot(context, identity, begun.previous, randomness, begun.confirmed_by)
         if store.lineage.name != read_current(state):
             # Only now: if we crash before this, the older copy is noticed again; after it, what it lacks is on record.
             put_in_force(state, store)
+            peerheads.forget(state)  # if we crash before this, the next start finds them named
     except BaseException:
         store.close()
         raise
-    return Started(context, known, remark)
-
-
-def new_incarnation(state: Path, prefix: str, config: Config, randomness: Callable[[int], bytes]) -> Store:
-    """Make an empty lineage; nobody looks at it before it is put in force."""
-    incarnation = randomness(INCARNATION_BYTES).hex()
-    return create_store(
-        lineage_dir(state, incarnation), f"{prefix}/{incarnation}", config.store.segment_mib * 1024 * 1024
-    )
+    return Started(context, begun.known, begun.remark, begun.previous)
 
 
 def put_in_force(state: Path, store: Store) -> None:
@@ -163,86 +154,23 @@ def _refuse_orphans(state: Path) -> None:
             )
 
 
-def _resume(
-    state: Path, prefix: str, current: str, config: Config, identity: Signer, randomness: Callable[[int], bytes]
-) -> tuple[Store, Checkpoint | None, list[Previous], str | None]:
-    lineage = lineage_dir(state, current)
-    origin = f"{prefix}/{current}"
-    # Before the head file: one that another key signed would look damaged, and no sound lineage is to be given up.
-    first = first_boot(lineage, origin, identity.public_key)
-    known = head_of(lineage, origin, identity)
-    store = open_store(lineage, origin, known, config.store.segment_mib * 1024 * 1024)
-    if known is None or store.tail.size >= known.size:
-        return store, known, list(first.previous) if first is not None else [], None
-    have = store.tail.size
-    store.close()
-    named = [*(first.previous if first is not None else []), Previous(origin, known.size, known.root)]
-    remark = (
-        f"the store holds {have} entries, but a checkpoint of {known.size} left this recorder: an older copy was put "
-        f"back; it is kept in {lineage} and a new incarnation begins"
-    )
-    return new_incarnation(state, prefix, config, randomness), None, named, remark
+def write_boot(
+    context: Context,
+    identity: Signer,
+    previous: list[Previous],
+    randomness: Callable[[int], bytes],
+    confirmed_by: Literal["witness"] | None = None,
+) -> None:
+    """Write the boot entry, then, once that is durable, the first entry of its epoch key.
 
-
-def head_of(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:
-    """The last checkpoint of a lineage, under this identity key."""
-    found = heads.read(lineage, VerifierKey.derive(origin, ED25519, identity.public_key))
-    return None if found is None else found[0]
-
-
-def first_boot(lineage: Path, origin: str, identity_key: bytes) -> Boot | None:
-    """The control part of a lineage's first entry, or None where it holds none; for before it is opened for writing.
-
-    It can lie in segment 1 only.  The store would look for it among the heads of sealed segments, and a start should
-    not depend on those.
-
-    Raises:
-        StoreDamagedError: the segment or the entry cannot be read, or is no boot entry.
-        ForeignStoreError: it is of another origin or under another identity key.
+    Args:
+        context: of the incarnation.
+        identity: signs the boot entry.
+        previous: earlier incarnations that it names.
+        randomness: for the epoch key.
+        confirmed_by: who confirmed what it names.
 
     """
-    if FIRST not in ordinals(lineage):
-        return None  # opening the store says what is missing
-    segment = Segment(segment_dir(lineage, FIRST), 0, live=False)
-    try:
-        head = segment.head()
-        named = origin if head is None else Tail.restore(head[1]).origin
-        found = next(segment.records(), None)
-        control = None if found is None else entry.decode(found[1].entries[0]).header.control
-    except FormatError as error:
-        raise StoreDamagedError(f"{segment.path}: entry 0: {error}", 0) from error
-    finally:
-        segment.close()
-    if found is not None and not isinstance(control, Boot):
-        raise StoreDamagedError(f"{segment.path}: entry 0 is no boot entry", 0)
-    if named != origin:
-        raise other_platform(lineage, named, origin)
-    if control is not None and control.identity_key != identity_key:
-        raise other_key(lineage, control.identity_key, identity_key)
-    return control
-
-
-def other_platform(lineage: Path, named: str, origin: str) -> ForeignStoreError:
-    """Of a lineage that another platform, fleet or directory began."""
-    return ForeignStoreError(
-        f"{lineage} belongs to {named}, not to {origin}: a foreign store, which belongs elsewhere, "
-        f"or another platform's {CONFIG}; put the right one back"
-    )
-
-
-def other_key(lineage: Path, needed: bytes, present: bytes) -> ForeignStoreError:
-    """Of a lineage under an identity key that is not the one here."""
-    return ForeignStoreError(
-        f"{lineage} belongs to the identity key {kid(needed).hex()}, {IDENTITY} is {kid(present).hex()}; restore that "
-        f"{IDENTITY} from your backup: nothing is damaged. If it is lost, keep this state to be read and "
-        f"`lineage init` another"
-    )
-
-
-def write_boot(
-    context: Context, identity: Signer, previous: list[Previous], randomness: Callable[[int], bytes]
-) -> None:
-    """Write the boot entry, then, once that is durable, the first entry of its epoch key."""
     journal = context.journal
     tail = journal.tail
     os_boot = os_boot_id()
@@ -252,8 +180,8 @@ def write_boot(
     carried = [[cycle.carrier, cycle.made] for cycle in tail.cycles.values()]
     epoch = SeedSigner(randomness(SEED_BYTES))
     control = [
-        identity.public_key, epoch.public_key, randomness(16), None, [list(item) for item in previous], None, os_boot,
-        carried,
+        identity.public_key, epoch.public_key, randomness(16), None, [list(item) for item in previous], confirmed_by,
+        os_boot, carried,
     ]  # fmt: skip
     journal.move(Op.BOOT, tail.boot + 1, os_boot, identity.public_key, epoch.public_key)
     journal.tick()

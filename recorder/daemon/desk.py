@@ -12,6 +12,7 @@ from recorder.core.keys import Signer
 from recorder.core.limits import REQUEST_MAX_BYTES
 from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Status
 from recorder.daemon.connection import Connection
+from recorder.daemon.peerheads import PeerHeads
 from recorder.daemon.room import Room
 from recorder.store import head as heads
 from recorder.store.errors import StoreError, SyncFailedError
@@ -23,9 +24,16 @@ class Desk:
     """Answers about the lineage, and its checkpoints."""
 
     def __init__(
-        self, context: Context, config: Config, identity: Signer, known: Checkpoint | None, room: Room
+        self,
+        context: Context,
+        config: Config,
+        identity: Signer,
+        known: Checkpoint | None,
+        room: Room,
+        peer_heads: PeerHeads,
     ) -> None:
         self._context = context
+        self.peer_heads = peer_heads
         self._room = room
         self._config = config
         self._identity = identity
@@ -117,6 +125,7 @@ class Desk:
         except OSError as error:
             raise StoreError(f"the head file cannot be written: {error}") from error
         self.known, self.known_note, self.checkpointed_s = new, note, time.monotonic()
+        self._context.uncovered.checkpointed(new.size, self._context.journal.now.utc_ns)
         return note
 
     def try_checkpoint(self) -> None:
@@ -154,7 +163,24 @@ class Desk:
         """Start pushing heads to a reader."""
         connection.subscribed = True
         tail = self._context.journal.tail
-        return Answer(Status.OK, Head(tail.size, [], 0))
+        return Answer(Status.OK, Head(tail.size, [], 0).sent())
+
+    def unwitnessed(self) -> dict[str, Any]:
+        """What no evidence covers, and a warning where that is more than the configuration lets be."""
+        uncovered, bounds = self._context.uncovered, self._config.witnesses
+        now_ns = self._context.journal.now.utc_ns
+        entries, since_ns = uncovered.entries(self._context.journal.tail.size), uncovered.since_utc_ns
+        seconds = 0.0 if since_ns is None or not entries else max(0.0, (now_ns - since_ns) / 1e9)
+        is_expected = uncovered.size > 0 or any(one.mesh for one in self._config.controllers)
+        is_over = entries > bounds.warn_entries or seconds > bounds.warn_s
+        return {
+            "covered": uncovered.size,
+            "entries": entries,
+            "seconds": round(seconds, 1),
+            "warn_entries": bounds.warn_entries,
+            "warn_s": bounds.warn_s,
+            "is_over": is_expected and is_over,
+        }
 
     def page(self) -> dict[str, Any]:
         """Status: plain values, also for the status page."""
@@ -178,6 +204,9 @@ class Desk:
             "uncheckpointed_entries": tail.size - (known.size if known else 0),
             "checkpoint_age_s": round(time.monotonic() - self.checkpointed_s, 1),
             "checkpoint_failure": self.checkpoint_failure,
+            "confirmed_size": self.peer_heads.confirmed,
+            "confirmed_by": self.peer_heads.confirmed_by,
+            "unwitnessed": self.unwitnessed(),
             "transactions": self._writes,
             "last_transaction_ms": round(self._last_write_s * 1e3, 3),
             "worst_transaction_ms": round(self._worst_write_s * 1e3, 3),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from recorder.config import Controller
 from recorder.daemon.connection import Connection
@@ -18,8 +18,24 @@ class Door:
     """Everyone who is connected."""
 
     def __init__(
-        self, listener: socket.socket, poller: Poller, controllers: Sequence[Controller], own_uid: int
+        self,
+        listener: socket.socket,
+        poller: Poller,
+        controllers: Sequence[Controller],
+        own_uid: int,
+        gone: Callable[[Connection], None],
     ) -> None:
+        """Open it.
+
+        Args:
+            listener: where they knock.
+            poller: watches them.
+            controllers: what each may do.
+            own_uid: of this process.
+            gone: hears of each connection that ended.
+
+        """
+        self._gone = gone
         self._listener = listener
         self._poller = poller
         self._controllers = controllers
@@ -63,6 +79,7 @@ class Door:
         if self._connections.pop(connection.fd, None) is not None:
             self._poller.forget(connection.fd)
             connection.close()
+            self._gone(connection)
 
     def take_over(self, connection: Connection, session_id: bytes) -> None:
         """End an older connection of a session that is resumed: on two at once, one request could be recorded twice.

@@ -201,6 +201,11 @@ segment_mib = {segment_mib}                # 64; 16 on small cards
 space_left = "10%"              # below this the oldest expired claims go
 admin_space_left = "5%"         # below this also the oldest rows of classes whose rows_may_go
 
+# With a mesh ([[controller]] mesh = true): more than this without a cosignature, and `status` and `doctor` warn.
+# [witnesses]
+# warn_entries = 100000
+# warn_s = 900.0
+
 # Retention classes.  Entries, hashes and proofs always stay; claims go, oldest first, a deletion entry before each.
 [retention.1y]
 keep = "1y"                     # claims may go after so long ("36h", "90d", "10y"), or "forever"

@@ -14,7 +14,7 @@ from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import Flag, Head, Receipt, Status, Verb
+from recorder.core.messages import Asked, Flag, Head, Receipt, Status, Verb
 from recorder.core.protocol import decode_request, encode_reply
 from recorder.daemon.connection import MISTAKES_MAX, Connection
 from recorder.daemon.desk import Desk
@@ -25,6 +25,7 @@ from recorder.daemon.room import Room
 from recorder.daemon.seals import LOOK_S, Seals
 from recorder.daemon.upkeep import Upkeep
 from recorder.daemon.vitals import Vitals
+from recorder.daemon.witnessing import Witnessing
 from recorder.store.tail import Op
 from recorder.writer.context import Context, failed
 from recorder.writer.full import WRITING
@@ -71,9 +72,11 @@ class Loop:
         self._room = room
         self._writer = Writer(context)
         self._poller = Poller()
-        self._door = Door(listener, self._poller, config.controllers, own_uid)
+        self._witnessing = Witnessing(context)
+        self._door = Door(listener, self._poller, config.controllers, own_uid, self._witnessing.gone)
         self._reads = Reads(self._journal.store, self._poller, self._send)
         self._seals = Seals(self._journal.store, desk, self._send)
+        self._peer_heads = desk.peer_heads
         self._upkeep = Upkeep(context, desk, vitals, room, randomness, config.recorder.epoch_hours)
         self._waiting: list[Waiting] = []
         self._flush_at_s: float | None = None
@@ -85,6 +88,8 @@ class Loop:
     def run(self) -> None:
         """Serve until `stopping` is set, then finish what was received and write the stop entry.
 
+        Or until peers hold what this log does not lead to: then nothing more is recorded in it, not even that.
+
         Raises:
             SyncFailedError: a transaction failed; nothing more was acknowledged.
 
@@ -94,6 +99,9 @@ class Loop:
         gc.disable()  # a collection in the hot path is a pause; it is run when nothing is waiting
         while self.stopping is None:
             self._round(self._timeout_s())
+            if self._peer_heads.is_behind:
+                self._leave()
+                return
         self._door.close()
         until_s = time.monotonic() + STOP_WITHIN_S
         while self._round(0) and time.monotonic() < until_s:
@@ -112,7 +120,17 @@ class Loop:
         self._journal.tick()
         self._write()
         self._desk.try_checkpoint()
+        self._hang_up()
+
+    def _leave(self) -> None:
+        """Make way for the next incarnation in this process: its clients come again, as after any restart."""
+        self._hang_up()
+        gc.unfreeze()
+        gc.enable()
+
+    def _hang_up(self) -> None:
         self._reads.close()
+        self._peer_heads.close()
         for connection in self._door.all():
             self._door.drop(connection)
         self._poller.close()
@@ -124,7 +142,7 @@ class Loop:
         if self._flush_at_s is not None:
             until_s = min(until_s, self._flush_at_s)
         left_s = max(0.0, until_s - time.monotonic())
-        return min(left_s, LOOK_S) if self._seals.is_waiting else left_s
+        return min(left_s, LOOK_S) if self._seals.is_waiting or self._peer_heads.is_waiting else left_s
 
     def _round(self, timeout_s: float) -> bool:
         """Poll, drain, write, reply; returns whether anything was received."""
@@ -139,6 +157,8 @@ class Loop:
             self._write()
         if self._seals.is_waiting:
             self._seals.serve(self._settle)
+        if self._peer_heads.is_waiting:
+            self._peer_heads.serve(self._send)
         if not received:
             self._idle()
         return received
@@ -197,18 +217,8 @@ class Loop:
             connection.mistakes += 1
             self._send(connection, 0, failed(error.error, error.detail))
             return connection.mistakes < MISTAKES_MAX and not connection.closed
-        verb = request.verb
-        if verb in READING and connection.session is not None:
-            if not connection.permissions.read:
-                refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
-                self._send(connection, request.counter, refusal)
-                return not connection.closed
-            if verb == Verb.READ:
-                self._reads.add(connection, request)
-                return not connection.closed
-            if verb == Verb.SEAL:
-                self._seals.add(connection, request.counter)
-                return not connection.closed
+        if connection.session is not None and self._aside(connection, request):
+            return not connection.closed
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
             self._send(connection, request.counter, answer)
@@ -217,12 +227,31 @@ class Loop:
         else:
             deadline = getattr(request, "deadline_mono_ns", None)
             self._waiting.append(Waiting(connection, request.counter, answer, deadline))
-            if verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
+            if request.verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
                 if self._flush_at_s is None:
                     self._flush_at_s = time.monotonic() + self._context.table.at_risk.rows_window_ms / 1000
             else:
                 self._flush_at_s = 0.0
         return not connection.closed
+
+    def _aside(self, connection: Connection, request: Any) -> bool:  # noqa: ANN401 -- messages.REQUESTS
+        """Refuse what the peer may not ask for, and begin what takes its time; returns whether that is all."""
+        verb = request.verb
+        if verb in READING and not connection.permissions.read:
+            refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
+            self._send(connection, request.counter, refusal)
+        elif verb == Verb.HEADS and not connection.permissions.mesh:
+            refusal = failed("not_permitted", f"uid {connection.peer.uid} is not the mesh ([[controller]] mesh = true)")
+            self._send(connection, request.counter, refusal)
+        elif verb == Verb.READ:
+            self._reads.add(connection, request)
+        elif verb == Verb.SEAL:
+            self._seals.add(connection, request.counter)
+        elif verb == Verb.HEADS:
+            self._peer_heads.add(connection, request, self._send)
+        else:
+            return False
+        return True
 
     def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- messages.REQUESTS
         verb = request.verb
@@ -239,6 +268,8 @@ class Loop:
             return self._writer.handle(session, request, message)
         if verb == Verb.SUBSCRIBE:
             return self._desk.subscribe(connection)
+        if verb == Verb.WITNESSES:
+            return self._witnessing.tell(connection, request)
         if verb == Verb.STATUS:
             return Answer(Status.OK, self._desk.page())
         self._settle()
@@ -276,9 +307,10 @@ class Loop:
                 late = deadline is not None and now_ns > deadline
                 self._send(connection, counter, self._filled(answer, written, late=late))
         self._poller.answered()
+        asks = tuple(one.told() for one in written.asks)
         for connection in self._door.all():
             if connection.subscribed:
-                self._push(connection, written)
+                self._push(connection, written, asks)
         if self._context.table is not self._table:
             self._table = self._context.table
             for connection in self._door.all():  # what hello said of the classes is no longer so: they say it again
@@ -298,9 +330,9 @@ class Loop:
             return Answer(answer.status, Receipt(body.seq, body.index, found, body.decision, flags))
         return Answer(answer.status, body._replace(entry_hash=found, flags=flags))
 
-    def _push(self, connection: Connection, written: Written) -> None:
-        head = Head(written.first, written.hashes, connection.pushes_dropped)
-        connection.push(encode_reply(Status.PUSH, 0, head))
+    def _push(self, connection: Connection, written: Written, asks: tuple[Asked, ...]) -> None:
+        head = Head(written.first, written.hashes, connection.pushes_dropped, asks)
+        connection.push(encode_reply(Status.PUSH, 0, head.sent()))
 
     def _send(self, connection: Connection, counter: int, answer: Answer) -> None:
         if connection.closed:

@@ -37,7 +37,8 @@ def permissions_of(controllers: Sequence[Controller], uid: int, groups: frozense
     """The union of what every matching controller table permits.
 
     The recorder's own user and root may always read, and bring policies and credentials: they could change the trust
-    file and the configuration that say whose those may be.
+    file and the configuration that say whose those may be.  Nobody is the mesh who is not named so: its word alone
+    chooses witnesses.
     """
     matching = [entry for entry in controllers if uid in entry.uids or groups.intersection(entry.gids)]
     is_own = uid in (0, own_uid)
@@ -46,4 +47,5 @@ def permissions_of(controllers: Sequence[Controller], uid: int, groups: frozense
         frozenset(int(APPENDABLE[kind]) for entry in matching for kind in entry.append)
         | (_OWN if is_own else _NOTHING),
         is_own or any(entry.read for entry in matching),
+        any(entry.mesh for entry in matching),
     )

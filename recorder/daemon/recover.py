@@ -10,7 +10,7 @@ from recorder.config import Config
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import Signer
 from recorder.core.kinds import Kind, Previous
-from recorder.daemon import boot, survey
+from recorder.daemon import boot, resume, survey
 from recorder.daemon.survey import Found
 from recorder.store import head as heads
 from recorder.store.errors import StoreError
@@ -75,13 +75,13 @@ def begin(
         StoreError, OSError: no room, no permission; the damaged lineage is still in force.
 
     """
-    incarnation = randomness(boot.INCARNATION_BYTES).hex()
+    incarnation = randomness(resume.INCARNATION_BYTES).hex()
     origin = f"{_prefix(config)}/{incarnation}"
     lineage = lineage_dir(state, incarnation)
     store = create_store(lineage, origin, config.store.segment_mib * 1024 * 1024)
     try:
         journal = Journal(store, identity, clock, randomness)
-        boot.write_boot(boot.context_of(state, config, journal), identity, found.previous, randomness)
+        boot.write_boot(boot.context_of(state, config, journal, identity), identity, found.previous, randomness)
         journal.draft(Kind.STOP, {15: [REASON]})
         journal.move(Op.STOP)
         journal.tick()
@@ -119,22 +119,26 @@ def _named(state: Path, config: Config, identity: Signer, damage: str, in_force:
         others = [name for name in _incarnations(state) if name != in_force]
         read = {name: survey.readable(lineage_dir(state, name)) for name in others} | read  # the latest comes last
     _check_key(state, read, identity)
-    previous: dict[str, Previous] = {}
+    previous: dict[Previous, None] = {}  # an incarnation as often as different heads of it are known
     kept = []
     for incarnation, readable in read.items():
         lineage, origin = lineage_dir(state, incarnation), f"{_prefix(config)}/{incarnation}"
         if readable.origin is not None and readable.origin != origin:
-            raise boot.other_platform(lineage, readable.origin, origin)
+            raise resume.other_platform(lineage, readable.origin, origin)
         known = _known(lineage, origin, identity)
         for earlier in readable.previous or ():
-            previous.setdefault(earlier.origin, earlier)
+            previous[earlier] = None
+        covered = resume.covered_head(lineage, _prefix(config), identity.public_key)
+        if covered is not None and known is not None and covered.size <= known.size:
+            previous[Previous(covered.origin, covered.size, covered.root)] = None
         if known is not None:
-            previous[origin] = Previous(origin, known.size, known.root)
+            previous[Previous(origin, known.size, known.root)] = None
             kept.append(lineage)
         elif readable.origin is not None or incarnation == in_force or len(read) == 1:
-            previous.setdefault(origin, Previous(origin, readable.size, None))
+            if all(one.origin != origin for one in previous):
+                previous[Previous(origin, readable.size, None)] = None
             kept.append(lineage)  # else an unfinished one, which nobody ever saw
-    return Diagnosis(damage, kept, list(previous.values()))
+    return Diagnosis(damage, kept, list(previous))
 
 
 def _check_key(state: Path, read: dict[str, Found], identity: Signer) -> None:
@@ -147,12 +151,12 @@ def _check_key(state: Path, read: dict[str, Found], identity: Signer) -> None:
     keys = {name: found.identity_key for name, found in read.items() if found.identity_key is not None}
     if identity.public_key not in keys.values():
         for incarnation, key in keys.items():
-            raise boot.other_key(lineage_dir(state, incarnation), key, identity.public_key)
+            raise resume.other_key(lineage_dir(state, incarnation), key, identity.public_key)
 
 
 def _known(lineage: Path, origin: str, identity: Signer) -> Checkpoint | None:
     """The head file's word, where this identity key signed it."""
     try:
-        return boot.head_of(lineage, origin, identity)
+        return resume.head_of(lineage, origin, identity)
     except StoreError:
         return None

@@ -18,6 +18,7 @@ from recorder.daemon import boot, identity, trial
 from recorder.daemon.desk import Desk
 from recorder.daemon.listener import listen
 from recorder.daemon.loop import Loop
+from recorder.daemon.peerheads import PeerHeads
 from recorder.daemon.randomness import ReadAhead
 from recorder.daemon.room import Room
 from recorder.daemon.vitals import Notifier, Vitals
@@ -48,8 +49,11 @@ def run(state: Path, socket_path: Path) -> int:
     try:
         trial.run(state)
         listener, ours = listen(socket_path)
+        asked: list[str] = []  # to stop, by which signal
         try:
-            return _serve(state, socket_path, config, signer, listener)
+            while (status := _serve(state, socket_path, config, signer, listener, asked)) is None:
+                pass  # peers hold what the store lacks: a new incarnation begins
+            return status
         finally:
             listener.close()
             if ours:
@@ -58,21 +62,33 @@ def run(state: Path, socket_path: Path) -> int:
         lock.close()
 
 
-def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signer, listener: socket.socket) -> int:
+def _serve(
+    state: Path,
+    socket_path: Path,
+    config: configs.Config,
+    signer: Signer,
+    listener: socket.socket,
+    asked: list[str],
+) -> int | None:
+    """Serve one incarnation to its end; None where another one has to follow it."""
     randomness = ReadAhead()
     started = boot.start(state, config, signer, SystemClock(), randomness)
     store = started.context.journal.store
     room = Room(started.context, config, _say, time.monotonic())
-    desk = Desk(started.context, config, signer, started.known, room)
+    peer_heads = PeerHeads(state, store, started.context.platform, signer.public_key, started.previous)
+    desk = Desk(started.context, config, signer, started.known, room, peer_heads)
     notifier = Notifier(_say)
     vitals = Vitals(socket_path.parent, notifier, desk.page(), _say)
     loop = Loop(listener, started.context, desk, config, vitals, room, randomness, os.geteuid())
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        loop.stop(signal.Signals(number).name)
+        asked.append(signal.Signals(number).name)
+        loop.stop(asked[0])
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    if asked:  # while the incarnation before was ending
+        loop.stop(asked[0])
     if started.remark is not None:
         _say(started.remark)
     _say(f"recording {store.tail.origin} from entry {store.tail.size}, socket {socket_path}")
@@ -86,10 +102,14 @@ def _serve(state: Path, socket_path: Path, config: configs.Config, signer: Signe
         _say(f"{error}; stopping without a stop entry: the store is checked at the next start")
         return EXIT_FAILED
     finally:
-        notifier.send("STOPPING=1")
+        if not peer_heads.is_behind:
+            notifier.send("STOPPING=1")
         vitals.stop()
         room.close()
         store.close()
+    if peer_heads.is_behind:
+        _say(f"peers hold what {store.tail.origin} does not lead to: nothing more is recorded in it")
+        return None
     _say(f"stopped at entry {store.tail.size - 1}")
     return EXIT_OK
 

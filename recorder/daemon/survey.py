@@ -20,7 +20,7 @@ from recorder.core import entry
 from recorder.core.errors import LineageError
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Previous
-from recorder.daemon import boot, identity, interpreter, trial
+from recorder.daemon import identity, interpreter, resume, trial
 from recorder.store.errors import ForeignStoreError
 from recorder.store.layout import ordinals, segment_dir
 from recorder.store.opening import open_store
@@ -112,8 +112,8 @@ def _damage(state: Path, lineage: Path, origin: str) -> str | None:
     try:
         signer = identity.load(state)
         trial.read(state, lambda path: _say(at=path))
-        boot.first_boot(lineage, origin, signer.public_key)
-        open_store(lineage, origin, boot.head_of(lineage, origin, signer)).close()
+        resume.first_boot(lineage, origin, signer.public_key)
+        open_store(lineage, origin, resume.head_of(lineage, origin, signer)).close()
     except ForeignStoreError:
         raise
     except (LineageError, lmdb.Error, OSError) as error:

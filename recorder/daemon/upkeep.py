@@ -7,6 +7,7 @@ from collections.abc import Callable
 from recorder.clock import StepWatch
 from recorder.core.kinds import Kind
 from recorder.daemon.boot import EPOCH_NS_PER_HOUR, rotate_epoch
+from recorder.daemon.coveredfile import CoveredFile
 from recorder.daemon.desk import Desk
 from recorder.daemon.room import Room
 from recorder.daemon.vitals import Vitals
@@ -37,6 +38,7 @@ class Upkeep:
         self._epoch_ns = epoch_hours * EPOCH_NS_PER_HOUR
         self._epoch_since_ns = context.journal.now.mono_ns
         self._steps = StepWatch()
+        self._covered = CoveredFile(context)
         self.tick_at_s = 0.0  # CLOCK_MONOTONIC
 
     def watch_clock(self) -> bool:
@@ -55,6 +57,7 @@ class Upkeep:
         cycles.expire(self._context)
         self._journal.store.prepare_next()
         self._room.tick(now_s, write)
+        self._covered.tick()
         self._vitals.page = self._desk.page()
         if self._journal.now.mono_ns - self._epoch_since_ns > self._epoch_ns:
             if not self._journal.is_empty:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from recorder.core import cbor
 from recorder.core.policy import AtRisk, Policy, PolicyBundle
+from recorder.core.policy_classes import WitnessRule
 from recorder.core.required import missing
 from recorder.core.retention import RULES, Rule
 from recorder.gate.engine import Engine
@@ -16,6 +17,7 @@ from recorder.gate.program import Program
 
 ALL_VERBS = ("commit", "record", "event")
 COMMIT, RECORD, EVENT = ALL_VERBS
+_POLICY_ONLY = frozenset({"verbs", "witnesses"})  # columns that the configured table does not have
 
 
 class ActionClass(NamedTuple):
@@ -29,6 +31,7 @@ class ActionClass(NamedTuple):
     max_valid_ms: int
     disk_full_action: str  # refuse | notify | halt (writer.full)
     verbs: Collection[str] = ALL_VERBS  # of the client, that this class may be recorded by
+    witnesses: WitnessRule | None = None  # that its commits and events ask for, whatever the client says
 
 
 class Signed(NamedTuple):
@@ -81,7 +84,7 @@ def configured(classes: Mapping[str, ActionClass], at_risk: AtRisk, retention: M
     bundle = cbor.encode(
         {
             "lineage/table/1": {
-                name: {key: value for key, value in row._asdict().items() if key != "verbs"}
+                name: {key: value for key, value in row._asdict().items() if key not in _POLICY_ONLY}
                 for name, row in classes.items()
             },
             "at_risk": {"rows_window_ms": at_risk.rows_window_ms, "at_risk_ms": at_risk.at_risk_ms},
@@ -103,6 +106,7 @@ def of_policy(read: PolicyBundle, engine: Engine) -> Table:
         name: ActionClass(
             *(rules.gated, rules.on_unavailable, rules.retention, rules.claims),
             *(rules.max_commits, rules.max_valid_ms, rules.disk_full_action, frozenset(rules.verbs)),
+            rules.witnesses,
         )
         for name, rules in policy.classes.items()
     }

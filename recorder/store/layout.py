@@ -4,9 +4,11 @@ STATE/recorder.toml            configuration
 STATE/identity.key             0600
 STATE/trust                    whose policies, matrices and revocations the recorder takes (core.trust)
 STATE/lock                     held (flock) by the one process that may write
+STATE/peer-heads               heads that peers hold and the lineage in force does not lead to (store.peerheads)
 STATE/current                  the incarnation in force: 16 hex digits and a line feed
 STATE/lineages/INCARNATION/    one lineage: its head file and its segments
     head                       last checkpoint that left the recorder
+    covered                    how far evidence covers it, for status (writer.uncovered)
     segments/00000001/         one LMDB environment: data.mdb, lock.mdb; once sealed, summary.json (store.summary)
 """
 
@@ -25,8 +27,10 @@ IDENTITY = "identity.key"
 TRUST = "trust"  # the roots that credentials and policies may chain to, where there are any
 LOCK = "lock"
 CURRENT = "current"
+PEER_HEADS = "peer-heads"
 LINEAGES = "lineages"
 HEAD = "head"
+COVERED = "covered"
 SEGMENTS = "segments"
 DATA = "data.mdb"
 SUMMARY = "summary.json"
@@ -107,6 +111,15 @@ def _write(descriptor: int, content: bytes) -> None:
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to a file durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from recorder.core.tiles import TILE_BITS, tile_path
 from recorder.store.errors import StoreDamagedError
 from recorder.store.layout import DATA, segment_dir
 from recorder.store.segment import Segment
@@ -64,6 +65,20 @@ class Sealed:
                 yield seq, raw, claims
                 from_seq += 1
             ordinal += 1
+
+    def tile(self, level: int, index: int, newest: int) -> bytes:
+        """The hashes of a full tile, which lies where its last leaf does.
+
+        Raises:
+            StoreDamagedError: it cannot be read, or is not there.
+
+        """
+        last = ((index + 1) << TILE_BITS * (level + 1)) - 1
+        segment = self._segment(self._holding(last, newest))
+        found = segment.tile(level, index)
+        if found is None:
+            raise StoreDamagedError(f"{segment.path} lacks {tile_path(level, index)}", last)
+        return found
 
     def _holding(self, seq: int, newest: int) -> int:
         low, high = 1, newest

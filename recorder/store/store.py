@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recorder.core.errors import Impossible
-from recorder.core.tiles import Tile
+from recorder.core.limits import HASH_BYTES
+from recorder.core.tiles import TILE_BITS, Tile
 from recorder.store import prepare
 from recorder.store.errors import StoreError
 from recorder.store.layout import DATA, segment_dir
@@ -166,6 +167,19 @@ class Store:
         else:
             self._live.append(first, value, tiles)
             self._preparer.live_share = self._live.used_bytes / self._live.map_bytes
+
+    def tile(self, level: int, index: int, width: int) -> bytes | None:
+        """The first `width` hashes of a tile of the tree; None where it lies in a sealed segment.
+
+        Raises:
+            StoreDamagedError: the live segment cannot be read.
+
+        """
+        if index == self.tail.size >> (TILE_BITS * (level + 1)):
+            found: bytes | None = self.tail.tree.snapshot()[level]
+        else:
+            found = self._live.tile(level, index)
+        return None if found is None else found[: width * HASH_BYTES]
 
     def seal(self) -> None:
         """Roll to a new segment, so that all entries so far lie in sealed ones.

@@ -6,7 +6,7 @@ from typing import Any
 
 from recorder.core import rows
 from recorder.core.bounds import beyond
-from recorder.core.kinds import Commit, Decision, Kind, RefType, Stage
+from recorder.core.kinds import Commit, Decision, RefType, Stage
 from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
@@ -14,10 +14,11 @@ from recorder.gate.reasons import bounded
 from recorder.gate.table import COMMIT, RECORD
 from recorder.store.open_cycle import OpenCycle
 from recorder.writer import cycles
+from recorder.writer.asking import Wish
 from recorder.writer.context import Context, completed, failed
 from recorder.writer.families import Family
 from recorder.writer.gathering import Gathering
-from recorder.writer.header import fields_of_commits, pack_commit
+from recorder.writer.header import fields_of_commits, pack_commit, pack_fields
 from recorder.writer.journal import Act, Draft
 from recorder.writer.refusals import refuse
 from recorder.writer.session import Answer, Session, Stream, receipt
@@ -49,7 +50,8 @@ def commit(context: Context, session: Session, asked: CommitRequest, size: int) 
             journal, context.refusals, session, request, bounded(reasons), who={}, why={}, action_class=action_class,
             retention=context.retention(action_class), commit=(cycle, act),
         )  # fmt: skip
-    drafted = _group(context, session, cycle, action_class, cycle.decision, size)
+    wish = context.wish(action_class, asked.witnesses)
+    drafted = _group(context, session, cycle, action_class, cycle.decision, size, wish)
     drafted.settle(session.id)
     index = journal.add_commit(drafted, act)
     journal.count(cycle.carrier, cycle.made + 1)
@@ -110,12 +112,20 @@ def _beyond(
     )  # fmt: skip
 
 
-def _group(context: Context, session: Session, cycle: OpenCycle, action_class: str, decision: int, size: int) -> Draft:
-    """The draft that takes commits of this cycle, class and decision.
+def _group(
+    context: Context,
+    session: Session,
+    cycle: OpenCycle,
+    action_class: str,
+    decision: int,
+    size: int,
+    wish: Wish | None = None,
+) -> Draft:
+    """The draft that takes commits of this cycle, class, decision and wish; rows ask for no witnesses.
 
     A session's requests keep their order, so one that has already gone into a later entry gets a new one.
     """
-    key = (cycle.carrier, action_class, decision)
+    key = (cycle.carrier, action_class, decision, wish)
     drafted = context.groups.get(key)
     if drafted is None or drafted.seq < session.last_seq or not context.journal.has_room(drafted, size):
         fields = fields_of_commits(
@@ -126,7 +136,7 @@ def _group(context: Context, session: Session, cycle: OpenCycle, action_class: s
             cycle.stage,
             decision,
         )
-        drafted = context.journal.draft(Kind.ACTUATION, fields, bundle=cycle.bundle)
+        drafted = context.actuation(fields, None, wish, bundle=cycle.bundle)
         context.groups[key] = drafted
     return drafted
 
@@ -237,7 +247,8 @@ def event(context: Context, session: Session, asked: EventRequest) -> Answer:
     if asked.predecessor is not None:
         aborted = cycles.abortable(context, session, asked.predecessor)
         why = why if aborted is not None else {**why, "stage_unknown": asked.predecessor}  # it happened all the same
-    drafted = _ungated(context, session, asked.action_class, who, why, aborted)
+    wish = context.wish(asked.action_class, asked.witnesses)
+    drafted = _ungated(context, session, asked.action_class, who, why, aborted, wish)
     for number in dict.fromkeys(numbers):
         act = _act(number, what, where, asked.at_mono_ns, request, CLAIM_OVERHEAD_BYTES)
         context.journal.add_commit(drafted, act)
@@ -253,6 +264,7 @@ def _ungated(
     who: dict[str, Any],
     why: dict[str, Any],
     aborted: OpenCycle | None = None,
+    wish: Wish | None = None,
 ) -> Draft:
     journal = context.journal
     who_family = journal.family("who", context.who(session, who))
@@ -267,4 +279,5 @@ def _ungated(
     }
     if aborted is not None:
         fields[12] = {int(RefType.STAGE_PREDECESSOR): [[None, aborted.carrier, aborted.hash]]}
-    return journal.draft(Kind.ACTUATION, fields, {8: who_family.claims, 9: why_family.claims})
+    claims = {8: who_family.claims, 9: why_family.claims}
+    return context.actuation(pack_fields(fields), claims, wish, bundle=None)

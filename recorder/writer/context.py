@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from recorder.core.kinds import UNCLASSIFIED, Kind
-from recorder.core.messages import Failed, Status
+from recorder.core.messages import Failed, Status, Wanted
 from recorder.core.required import REQUIRED
 from recorder.gate.authorities import Authorities
 from recorder.gate.engine import Engine
 from recorder.gate.table import Table
 from recorder.store.tail import Op
+from recorder.writer.asking import NOBODY, Wish, made, wish_of
+from recorder.writer.header import Fields
 from recorder.writer.journal import Draft, Journal
 from recorder.writer.readings import Readings
 from recorder.writer.refusals import Refusals
 from recorder.writer.session import Answer, Session
+from recorder.writer.uncovered import Uncovered
 
 
 class Context:
@@ -29,6 +32,7 @@ class Context:
         *,
         authorities: Authorities,
         engine: Callable[[], Engine],
+        identity_key: bytes,
         require_policy: bool = False,
     ) -> None:
         """Begin with what is in force.
@@ -39,6 +43,7 @@ class Context:
             platform: `<fleet>/<name>`.
             authorities: whom this recorder recognises.
             engine: of conditions, made when a policy is installed.
+            identity_key: of this platform.
             require_policy: without a signed policy no cycle of a gated class is opened.
 
         """
@@ -50,9 +55,11 @@ class Context:
         self.require_policy = require_policy
         self.readings = Readings()
         self.refusals = Refusals(journal)
+        self.uncovered = Uncovered(journal.tail.origin, identity_key)
         self.names = {number: name for name, number in journal.tail.actuators.items()}
         self.halted: frozenset[str] = frozenset()  # classes whose cycles are refused since the disk was full
-        self.groups: dict[tuple[int, str, int], Draft] = {}  # open drafts by cycle, class and decision
+        self.groups: dict[tuple[int, str, int, Wish | None], Draft] = {}  # open drafts by what all their commits share
+        self.witnesses = NOBODY  # who may be asked
 
     def who(self, session: Session, claims: dict[str, Any]) -> dict[str, Any]:
         """Who claims with what the recorder itself knows; the peer's word for these keys does not count."""
@@ -70,6 +77,24 @@ class Context:
             self.journal.move(Op.ACTUATOR, name, found)
             self.names[found] = name
         return found
+
+    def wish(self, action_class: str, asked: Wanted | None) -> Wish | None:
+        """What an act of a class asks of witnesses."""
+        row = self.table.classes.get(action_class)
+        return wish_of(None if row is None else row.witnesses, asked)
+
+    def actuation(
+        self, fields: Fields, claims: dict[int, bytes] | None, wish: Wish | None, *, bundle: bytes | None
+    ) -> Draft:
+        """Draft an actuation, which asks for witnesses where it is to."""
+        if wish is None:
+            return self.journal.draft(Kind.ACTUATION, fields, claims, bundle=bundle)
+        journal = self.journal
+        ask, fields, choice = made(journal.next_seq, wish, self.witnesses, journal.randomness, fields)
+        drafted = journal.draft(Kind.ACTUATION, fields, {**(claims or {}), **choice}, bundle=bundle)
+        drafted.ask = ask
+        drafted.claims_bytes += sum(map(len, choice.values()))
+        return drafted
 
     def is_gated(self, action_classes: Iterable[str]) -> bool:
         """Whether one of the classes is."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from recorder.core import cbor, claims, observation, rows
+from recorder.core import cbor, claims, observation, peerheads, rows
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
@@ -115,12 +115,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
             holds.check(context, control, asked.refs)
     except (ValidationError, StoreError) as error:
         return failed("header_value", f"{kind.name.lower()}: {error}")
-    if isinstance(control, Fault) and control.fault not in REPORTED:
-        return failed("not_permitted", f"a fault that is appended is one of {', '.join(sorted(REPORTED))}")
-    if kind == Kind.OBSERVATION and (wrong := _wrong_observation(asked.body, control)):
+    if wrong := _wrong(kind, asked.body, control):
         return wrong
-    if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(asked.body))):
-        return failed("claim_missing", ", ".join(f"body.{key}" for key in lacking))
     if asked.body is not None:
         body = context.journal.family("body", asked.body)
         fields[11] = body.digest
@@ -129,9 +125,21 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     context.journal.draft(kind, fields, held)
     if kind == Kind.OBSERVATION and asked.body is not None:
         context.readings.note(seq, sum(map(len, held.values())), asked.body)
+    context.uncovered.appended(seq, kind, asked.body or {})
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)
+
+
+def _wrong(kind: Kind, body: dict[str, Any] | None, control: Any) -> Answer | None:  # noqa: ANN401 -- RULES says which
+    """What this kind asks for beyond its keys."""
+    if isinstance(control, Fault) and control.fault not in REPORTED:
+        return failed("not_permitted", f"a fault that is appended is one of {', '.join(sorted(REPORTED))}")
+    if kind == Kind.OBSERVATION:
+        return _wrong_observation(body, control)
+    if kind == Kind.CONTROL_TRANSITION and (lacking := missing(CONTROL_BODY, _opened(body))):
+        return failed("claim_missing", ", ".join(f"body.{key}" for key in lacking))
+    return None
 
 
 def _opened(body: dict[str, Any] | None) -> dict[str, Any]:
@@ -150,6 +158,7 @@ def _wrong_observation(body: dict[str, Any] | None, control: Fact | None) -> Ans
     try:
         if observation.CLAIM in opened:
             observation.read(opened[observation.CLAIM])
+        peerheads.notes_in(opened)
     except FormatError as error:
         return failed(error.error, error.detail)
     return None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from recorder.core import cbor
 from recorder.core.entry import VERSION
-from recorder.core.kinds import Axis, Commit, Time
+from recorder.core.kinds import Axis, Commit, Time, Witnesses
 
 COMMITS_KEY = 10
 _VERSION_AND_KIND = b"\x01" + cbor.pack(VERSION) + b"\x02"
@@ -45,6 +45,11 @@ def fields_of_commits(
 ) -> Fields:
     """What the commits of one cycle, class and decision have in common, packed once for all of them."""
     return pack_fields({8: list(who), 9: list(why), 13: [action_class, retention], 14: stage, 16: decision})
+
+
+def with_witnesses(fields: Fields, asked: Witnesses) -> Fields:
+    """Fields with key 18, which stands behind all others."""
+    return Fields(fields.number + 1, fields.before, fields.after + b"\x12" + cbor.pack(list(asked)))
 
 
 def pack_commit(commit: Commit) -> bytes:

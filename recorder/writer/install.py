@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from recorder.core import credential, policy, policy_issue
+from recorder.core.chosen import RULES
 from recorder.core.credential import Credential
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
@@ -57,6 +58,10 @@ def _policy(context: Context, raw: bytes) -> Answer:
     issued = policy_issue.judge(read, known.pool, known.matrix, known.roots, revoked, context.journal.moment)
     if issued.verdict == "invalid":
         raise FormatError(issued.reasons[0].error, "; ".join(reason.detail for reason in issued.reasons))
+    for name, rules in read.policy.classes.items():
+        if rules.witnesses is not None and rules.witnesses.rule not in RULES:
+            rule = rules.witnesses.rule
+            return failed("policy_unfit", f"class {name} chooses witnesses by {rule!r}: not one of {', '.join(RULES)}")
     try:
         table = of_policy(read, context.engine())
     except Unfit as error:

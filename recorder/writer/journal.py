@@ -22,6 +22,7 @@ from recorder.store.open_cycle import OpenCycle
 from recorder.store.store import Store
 from recorder.store.tail import Op, Tail
 from recorder.writer import header
+from recorder.writer.asking import Ask
 from recorder.writer.families import Family, Randomness, make
 from recorder.writer.gathering import Gathering
 
@@ -39,8 +40,8 @@ class Draft:
     """An entry that is not signed yet."""
 
     __slots__ = (
-        "actuators", "bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "gathered", "kind",
-        "seq",
+        "actuators", "ask", "bundle", "claims", "claims_bytes", "commit_claims", "commits", "fields", "gathered",
+        "kind", "seq",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,7 @@ class Draft:
         self.fields = fields
         self.claims = claims  # families by header key
         self.bundle = bundle
+        self.ask: Ask | None = None
         self.actuators: set[int] = set()
         self.commits: list[bytes] = []
         self.commit_claims: list[bytes] = []  # what, where and perhaps rows of each commit, with their array's head
@@ -88,6 +90,7 @@ class Written(NamedTuple):
 
     first: int
     hashes: list[bytes]
+    asks: list[Ask]  # of these entries, for witnesses
 
 
 class Journal:
@@ -271,8 +274,9 @@ class Journal:
         self.floor.passing(self.now)
         self.move(Op.CLOCK, self.now.mono_ns, self.now.utc_ns, self.floor.utc_ns)
         self.store.append(raws, hashes, claims, self._operations, actuators, bundles)
+        asks = [drafted.ask for drafted in self._drafts if drafted.ask is not None]
         self._drafts, self._operations = [], []
-        return Written(first, hashes)
+        return Written(first, hashes, asks)
 
     def _opened_cycles(self, first: int, hashes: list[bytes]) -> list[list[Any]]:
         """Operations that open the drafted cycles, now that their hashes are known; they come before all others."""

@@ -23,6 +23,7 @@ class Permissions(NamedTuple):
     actuators: frozenset[str]
     append: frozenset[int]
     read: bool
+    mesh: bool = False  # its word counts for who can witness, and for what peers hold
 
 
 class Stream(NamedTuple):

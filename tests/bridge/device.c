@@ -111,6 +111,19 @@ int main(void)
             static uint8_t bytes[sizeof line / 2];
             lineage_receive(&device, bytes, hex_of(strtok(NULL, " \n"), bytes, sizeof bytes));
             result = device.noise;
+        } else if (strcmp(verb, "noise") == 0) { /* of a seed, so many bytes, in pieces of 1 to 256 */
+            uint64_t state = number(), left = number();
+            uint8_t bytes[256];
+            while (left > 0) {
+                size_t size = 0, piece = 1 + (state >> 33) % sizeof bytes;
+                while (size < piece && left > 0) {
+                    state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
+                    bytes[size++] = (uint8_t)(state >> 56);
+                    left--;
+                }
+                lineage_receive(&device, bytes, size);
+            }
+            result = device.noise;
         } else if (strcmp(verb, "poll") == 0) {
             now_us = number();
             lineage_poll(&device);

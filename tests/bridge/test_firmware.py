@@ -1,8 +1,6 @@
 """The device's C part: what it writes is what our readers read, what it reads is bounded, and it fits a small core.
 
-Two tests need what a machine may lack.  clang with libFuzzer: Debian's clang and libclang-rt-dev.  Monocypher 4: the source
-package of pymonocypher has it (`pip download --no-deps --no-binary pymonocypher pymonocypher`, unpack it, and name the
-directory with monocypher.c in LINEAGE_MONOCYPHER).
+Some tests need what a machine may lack: `sh configs/firmware.sh` brings it where it can. LINEAGE_FUZZ_S=600 fuzzes so long.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,23 +19,18 @@ from firmware_bridge.line import messages
 from firmware_bridge.line.framing import Unframer, frame, stuff
 from recorder.core import cbor, deviceframe
 from recorder.core.deviceframe import Confirmation, Dropped, Event, Fault, Observation
-from recorder.core.keys import SeedSigner
-from tests.bridge.device import C_DIR, HERE, SOURCE, Device, needs_gcc
+from recorder.core.keys import SeedSigner, kid
+from tests.bridge.device import C_DIR, HERE, SOURCE, needs_gcc
+from tests.bridge.emulated import EXAMPLE, MONOCYPHER, image, needs_arm, needs_monocypher, needs_qemu, program_output
 from tests.bridge.test_messages import EACH
-from tests.bridge.world import World
+from tests.bridge.world import Peer, World
 from tests.c.building import C99, SANITIZERS, WARNINGS
+from tests.documents import rows_of
+from tests.frames import DEVICE
 
-MONOCYPHER = os.environ.get("LINEAGE_MONOCYPHER", "")
-needs_monocypher = pytest.mark.skipif(not MONOCYPHER, reason="name a directory with monocypher.c in LINEAGE_MONOCYPHER")
 CODE_MAX_BYTES = 24 * 1024
-
-
-@pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
-    """One process for all."""
-    found = Device()
-    yield found
-    found.end()
+TEN_MILLION = 10_000_000
+FUZZ_S = int(os.environ.get("LINEAGE_FUZZ_S", "0"))
 
 
 def written(world: World) -> list[deviceframe.Body]:
@@ -61,14 +53,14 @@ def test_c99_and_cxx_without_a_warning(tmp_path: Path, level: str) -> None:
 
 @needs_gcc
 def test_the_example_compiles(tmp_path: Path) -> None:
-    """What README.md shows is C that an embedder can begin with."""
-    (example,) = re.findall(r"```c\n(.*?)```", (C_DIR / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "main.c").write_text(example)
-    subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", "main.c"], cwd=tmp_path, check=True)
+    """What README.md shows is the example, and C without a warning."""
+    (shown,) = re.findall(r"```c\n(.*?)```", (C_DIR / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    main = EXAMPLE / "main.c"
+    assert shown == main.read_text(encoding="utf-8")
+    subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", main, "-o", tmp_path / "o"], check=True)
 
 
-@needs_gcc
-def test_every_frame(device: Device) -> None:
+def test_every_frame(device: Peer) -> None:
     """Each call makes the frame that it says, of whatever outcome and sign."""
     world = World(device)
     device.do("event 1 8:23.5")
@@ -86,8 +78,7 @@ def test_every_frame(device: Device) -> None:
     assert confirmed[0].commit.seq == 2**63 + 1
 
 
-@needs_gcc
-def test_every_float_is_written_as_short_as_it_goes(device: Device) -> None:
+def test_every_float_is_written_as_short_as_it_goes(device: Peer) -> None:
     """Halves, subnormal halves, singles and what lies just beside them: our reader takes the shortest spelling alone."""
     chosen = random.Random(3)
     values = [0.0, -0.0, 1.0, 65504.0, 65536.0, 65520.0, 6.103515625e-05, 5.960464477539063e-08, 2.98e-8, 1e-45, 3.4e38]
@@ -105,8 +96,7 @@ def test_every_float_is_written_as_short_as_it_goes(device: Device) -> None:
     assert not world.troubles
 
 
-@needs_gcc
-def test_what_cannot_be_said_is_counted(device: Device) -> None:
+def test_what_cannot_be_said_is_counted(device: Peer) -> None:
     """A NaN, an infinity, code 0, nine values: no frame, and the lineage hears of it."""
     world = World(device)
     world.run()
@@ -116,8 +106,7 @@ def test_what_cannot_be_said_is_counted(device: Device) -> None:
     assert {type(body) for body in written(world)} == {Dropped}
 
 
-@needs_gcc
-def test_a_line_without_room_loses_nothing(device: Device) -> None:
+def test_a_line_without_room_loses_nothing(device: Peer) -> None:
     """A UART whose buffer is full: what it refused goes out later, in order."""
     world = World(device)
     world.run()
@@ -132,8 +121,7 @@ def test_a_line_without_room_loses_nothing(device: Device) -> None:
     world.check()
 
 
-@needs_gcc
-def test_acks_that_cannot_be(device: Device) -> None:
+def test_acks_that_cannot_be(device: Peer) -> None:
     """Of frames that are gone, or were never made, or with numbers that fall: nothing is sent for them, nothing forgotten."""
     world = World(device)
     world.confirm(1)
@@ -148,8 +136,7 @@ def test_acks_that_cannot_be(device: Device) -> None:
     world.run()
 
 
-@needs_gcc
-def test_messages_that_are_none(device: Device) -> None:
+def test_messages_that_are_none(device: Peer) -> None:
     """Every message of the host with every byte another, cut short and prolonged; noise: no crash, and the next one is read."""
     chosen = random.Random(5)
     device.boot(1)
@@ -172,9 +159,56 @@ def test_messages_that_are_none(device: Device) -> None:
     assert isinstance(messages.read(answer), messages.Here)
 
 
-@pytest.mark.parametrize("runs", [5_000, pytest.param(20_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
-def test_fuzzed(tmp_path: Path, runs: int) -> None:
-    """What libFuzzer finds within so many runs, from one message of each type on: nothing."""
+def test_ten_million_random_bytes(device: Peer) -> None:
+    """In pieces of every size: it comes to no harm, says nothing, and reads the first whole frame after them."""
+    device.boot(1)
+    device.poll(0)
+    device.do(f"noise 6 {TEN_MILLION}")
+    assert device.poll(1) == []
+    device.received(b"\0" + frame(messages.make(EACH[0])))
+    (answer,) = Unframer().feed(b"".join(device.poll(2)))
+    assert isinstance(messages.read(answer), messages.Here)
+
+
+def test_it_sends_again_after_300_ms_without_progress(device: Peer) -> None:
+    """Frames and their signature, by itself; not before, and not what was acknowledged."""
+    world = World(device)
+    world.run()
+    world.step()  # the ack with which frames begin
+    session, start_us = world.link.session, world.now_us
+    for commit in range(4):
+        world.confirm(commit)
+
+    def sent(now_us: int) -> list[object]:
+        found = [messages.read(raw) for raw in Unframer().feed(b"".join(device.poll(now_us)))]
+        return [one.seq if isinstance(one, deviceframe.Frame) else type(one) for one in found]
+
+    everything = [0, 1, 2, 3, messages.Batch]
+    assert sent(start_us) == everything
+    assert sent(start_us + 299_999) == []
+    assert sent(start_us + 300_000) == everything
+    device.received(frame(messages.make(messages.Ack(session, 3, 0, 0, messages.Resend.NOTHING))))
+    assert sent(start_us + 599_999) == []
+    assert sent(start_us + 600_000) == [3, messages.Batch]
+    device.received(frame(messages.make(messages.Ack(session, 4, 4, 0, messages.Resend.NOTHING))))
+    assert sent(start_us + 9_000_000) == []
+
+
+def test_it_calls_until_somebody_does(device: Peer) -> None:
+    """Twice a second, so that a host at another rate hears noise and not silence; then no more."""
+    device.boot(3)
+    said = [Unframer().feed(b"".join(device.poll(now_us))) for now_us in (0, 499_999, 500_000, 999_999, 1_000_000)]
+    assert [[messages.read(raw) for raw in one] for one in said] == [
+        [messages.Booted(kid(DEVICE.public_key), 3)] if heard else [] for heard in (True, False, True, False, True)
+    ]
+    device.received(frame(messages.make(EACH[0])))
+    assert len(device.poll(1_500_000)) == 1, "its answer"
+    assert device.poll(9_000_000) == []
+
+
+@pytest.mark.timeout(FUZZ_S + 120)
+def test_fuzzed(tmp_path: Path) -> None:
+    """What libFuzzer finds within some thousand runs or the seconds asked for, from one message of each type on: nothing."""
     clang = shutil.which("clang") or shutil.which("clang-14")
     if clang is None:
         pytest.skip("clang is not here")
@@ -196,11 +230,15 @@ def test_fuzzed(tmp_path: Path, runs: int) -> None:
     if "libclang_rt.fuzzer" in built.stderr:
         pytest.skip("this clang has no libFuzzer")
     assert built.returncode == 0, built.stderr
-    limits = [f"-runs={runs}", "-seed=1", "-max_len=600", "-timeout=5"]
+    limits = ["-seed=1", "-max_len=600", "-timeout=5"]
+    limits += [f"-max_total_time={FUZZ_S}", "-print_final_stats=1"] if FUZZ_S else ["-runs=5000"]
     done = subprocess.run(
         [tmp_path / "fuzz", *limits, tmp_path / "corpus"], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    if FUZZ_S:
+        covered = re.findall(r"#\d+\s+DONE .*", done.stderr)
+        print(*covered, *re.findall(r"stat::\S+ +\d+", done.stderr), sep="\n")
 
 
 @needs_gcc
@@ -208,7 +246,7 @@ def test_fuzzed(tmp_path: Path, runs: int) -> None:
 def test_monocypher_signs_as_ed25519_says(tmp_path: Path) -> None:
     """Keys and signatures are those of another library, for messages around each block's end."""
     sources = [HERE / "monocypher.c", C_DIR / "lineage_ed25519.c"]
-    subprocess.run(["gcc", *C99, "-O1", "-c", f"{MONOCYPHER}/monocypher.c", "-o", tmp_path / "m.o"], check=True)
+    subprocess.run(["gcc", *C99, "-O1", "-c", MONOCYPHER / "monocypher.c", "-o", tmp_path / "m.o"], check=True)
     command = ["gcc", *WARNINGS, *C99, "-O1", *SANITIZERS["asan"], f"-I{C_DIR}", f"-I{MONOCYPHER}"]
     subprocess.run([*command, *sources, tmp_path / "m.o", "-o", tmp_path / "signs"], check=True)
     seed = bytes(range(32))
@@ -220,42 +258,30 @@ def test_monocypher_signs_as_ed25519_says(tmp_path: Path) -> None:
 
 
 @needs_monocypher
-@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="gcc-arm-none-eabi is not here")
-def test_it_fits_a_cortex_m3(tmp_path: Path) -> None:
-    """All of it, with Ed25519, under 24 KB of code and constants."""
-    (tmp_path / "main.c").write_text(
-        '#include "lineage_device.h"\n#include "lineage_ed25519.h"\n'
-        "static uint8_t seed[32], key[32];\n"
-        "static void sign(void *user, uint8_t s[64], const uint8_t *m, size_t n)\n"
-        "{ (void)user; lineage_ed25519_sign(s, seed, key, m, n); }\n"
-        "int main(void) { static lineage_device d; static lineage_hooks h; lineage_commit c = {0}; lineage_value v = {1, 1};\n"
-        "  lineage_grant g = {0}; uint64_t n; h.sign = sign; lineage_ed25519_key(key, seed); lineage_init(&d, &h, key, 1);\n"
-        "  lineage_receive(&d, key, 32); lineage_poll(&d); lineage_confirm(&d, &c, LINEAGE_REACHED, &v, 1, true);\n"
-        "  lineage_request(&d, &g, &v, 1, 1, 1, &n); lineage_event(&d, 1, &v, 1, true); lineage_observe(&d, &v, 1);\n"
-        "  return lineage_fault(&d, 1, -1); }\n"
-    )
-    target = [
-        "arm-none-eabi-gcc",
-        "-mcpu=cortex-m3",
-        "-mthumb",
-        "-Os",
-        "-ffunction-sections",
-        "-fdata-sections",
-        "-std=c99",
-    ]
-    linked = [
-        "-Wl,--gc-sections",
-        "-nostartfiles",
-        "-Wl,-e,main",
-        "-specs=nosys.specs",
-        f"-I{C_DIR}",
-        f"-I{MONOCYPHER}",
-    ]
-    sources: list[str | Path] = [tmp_path / "main.c", SOURCE, C_DIR / "lineage_ed25519.c", f"{MONOCYPHER}/monocypher.c"]
-    subprocess.run([*target, *linked, *sources, "-o", tmp_path / "firmware"], check=True, capture_output=True)
-    sizes = subprocess.run(
-        ["arm-none-eabi-size", tmp_path / "firmware"], capture_output=True, text=True, check=True
-    ).stdout
-    text, data, bss = map(int, re.findall(r"\d+", sizes)[:3])
-    print(f"Cortex-M3: {text + data} bytes of code and constants, {bss} of RAM")
-    assert text + data <= CODE_MAX_BYTES
+@needs_arm
+def test_it_fits_a_cortex_m3() -> None:
+    """All of it, with Ed25519, under 24 KB of code and constants: the example less what is the board's and its own."""
+    listed = subprocess.run(["arm-none-eabi-size", "-A", image()], capture_output=True, text=True, check=True).stdout
+    text = int(re.findall(r"^\.text +(\d+)", listed, re.MULTILINE)[0])
+    print(listed)
+    assert text <= CODE_MAX_BYTES, "the whole example, even"
+
+
+@needs_monocypher
+@needs_arm
+@needs_qemu
+def test_what_it_costs() -> None:
+    """Instructions and stack on a Cortex-M3, as DESIGN.md states them, to a tenth."""
+    said = program_output(EXAMPLE / "measure.c", "-icount", "shift=0")
+    print(said)
+    found = {
+        what: int(number) for what, number in re.findall(r"^(.*) (\d+) (?:instructions|bytes)$", said, re.MULTILINE)
+    }
+    design = (C_DIR.parent / "DESIGN.md").read_text(encoding="utf-8")
+    stated = {
+        what.strip("`"): int(number.replace(",", ""))
+        for what, number in rows_of(design, "| call | instructions or bytes |")
+    }
+    assert stated
+    for what, number in stated.items():
+        assert found[what] == pytest.approx(number, rel=0.1), what

@@ -65,9 +65,8 @@ def test_ten_thousand_frames_of_noise() -> None:
     assert unframer.take_noise() == Noise()
 
 
-@pytest.mark.slow
 def test_ten_million_random_bytes() -> None:
-    """The long form; chance gets past 32 bits of CRC once in some thousand million pieces."""
+    """Chance gets past 32 bits of CRC once in some thousand million pieces."""
     noise = random.Random(7)
     unframer = Unframer()
     for _ in range(1000):

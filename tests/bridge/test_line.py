@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from firmware_bridge.line.happenings import Condition
 from firmware_bridge.line.states import State
-from tests.bridge.device import Device, needs_gcc
-from tests.bridge.world import Line, World, sound
-
-pytestmark = needs_gcc
+from tests.bridge.world import Line, Peer, World, sound
 
 COMMITS = (5, 6, 7, 8, 9, 10)
+HANDSHAKE_FRAMES = 8  # of the device: booted, its answer to two hellos, four confirmations, their signature
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
-    """One process for all: `World` boots it anew."""
-    found = Device()
-    yield found
-    found.end()
-
-
-def story(device: Device, up: Line = sound, down: Line = sound) -> World:
+def story(device: Peer, up: Line = sound, down: Line = sound) -> World:
     """Six confirmations, two of them before there is a session, over this line."""
     world = World(device, up, down)
     world.confirm(COMMITS[0])
@@ -38,7 +27,7 @@ def story(device: Device, up: Line = sound, down: Line = sound) -> World:
     return world
 
 
-def test_a_sound_line(device: Device) -> None:
+def test_a_sound_line(device: Peer) -> None:
     """All is signed in order, in batches of four, at the latest after the time that the host named."""
     world = story(device)
     assert [made.commit.seq for entry in world.entries for made in entry.confirmations] == list(COMMITS)
@@ -47,7 +36,7 @@ def test_a_sound_line(device: Device) -> None:
     assert max(len(entry.frames) for entry in world.entries) <= 4
 
 
-def test_split_at_every_byte(device: Device) -> None:
+def test_split_at_every_byte(device: Peer) -> None:
     """Bytes one at a time are the same as frames at a time."""
 
     def split(_: int, frame: bytes) -> list[bytes]:
@@ -71,7 +60,7 @@ def kept(frames: list[bytes]) -> Line:
     return line
 
 
-def lines(device: Device) -> tuple[list[bytes], list[bytes]]:
+def lines(device: Peer) -> tuple[list[bytes], list[bytes]]:
     """What goes up and down over a sound line."""
     up: list[bytes] = []
     down: list[bytes] = []
@@ -79,7 +68,7 @@ def lines(device: Device) -> tuple[list[bytes], list[bytes]]:
     return up, down
 
 
-def test_every_frame_dropped_or_repeated(device: Device) -> None:
+def test_every_frame_dropped_or_repeated(device: Peer) -> None:
     """In both directions."""
     up, down = lines(device)
     for number, frame in enumerate(up):
@@ -90,7 +79,7 @@ def test_every_frame_dropped_or_repeated(device: Device) -> None:
             story(device, down=faulty(number, bad))
 
 
-def test_every_two_frames_swapped(device: Device) -> None:
+def test_every_two_frames_swapped(device: Peer) -> None:
     """One frame is overtaken by the next, in both directions."""
 
     def swapping(number: int) -> Line:
@@ -111,7 +100,7 @@ def test_every_two_frames_swapped(device: Device) -> None:
         story(device, down=swapping(number))
 
 
-def flips(device: Device, step: int) -> None:
+def flips(device: Peer, step: int) -> None:
     """One bit of the whole traffic is another, every so many bits."""
     for upwards, frames in zip((True, False), lines(device), strict=True):
         for bit in range(0, sum(map(len, frames)) * 8, step):
@@ -125,20 +114,20 @@ def flips(device: Device, step: int) -> None:
             story(device, *((line, sound) if upwards else (sound, line)))
 
 
-def test_flipped_bits(device: Device) -> None:
+def test_flipped_bits(device: Peer) -> None:
     """Bits all over the traffic, in turn each bit of a byte."""
     flips(device, 8 * 5 + 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_every_bit_flipped(device: Device) -> None:
+def test_every_bit_flipped(device: Peer) -> None:
     """The long form."""
     flips(device, 1)
 
 
 @pytest.mark.parametrize("who", ["host", "device"])
-def test_power_loss_at_every_point(device: Device, who: str) -> None:
+def test_power_loss_at_every_point(device: Peer, who: str) -> None:
     """Either side loses its power after each step, before, in and after the handshake, and each frame of it half sent."""
     for at in range(14):
         world = World(device)
@@ -148,7 +137,6 @@ def test_power_loss_at_every_point(device: Device, who: str) -> None:
         if who == "host":
             world.new_host()
         else:
-            world.device.out.clear()
             world.reboot()
             world.confirm(20)
         world.confirm(21)
@@ -160,7 +148,41 @@ def test_power_loss_at_every_point(device: Device, who: str) -> None:
         )
 
 
-def test_the_bridge_dies_before_it_has_recorded(device: Device) -> None:
+@pytest.mark.parametrize("who", ["host", "device"])
+def test_power_loss_at_every_byte(device: Peer, who: str) -> None:
+    """Either side loses its power after each byte that it sends, from its first one to the first signature's last."""
+    frames = lines(device)[0 if who == "device" else 1]
+    for number, frame in enumerate(frames[:HANDSHAKE_FRAMES]):
+        for at in range(len(frame)):
+            is_off = [False]
+
+            def cut(
+                place: int, sent: bytes, number: int = number, at: int = at, is_off: list[bool] = is_off
+            ) -> list[bytes]:
+                is_off[0] = is_off[0] or place == number
+                return [sent[:at]] if place == number else [] if is_off[0] else [sent]
+
+            world = World(device, *((cut, sound) if who == "device" else (sound, cut)))
+            world.confirm(5)
+            for step in range(20):
+                world.step()
+                if is_off[0]:
+                    break
+                if step < 3:
+                    world.confirm(6 + step)
+            assert is_off[0]
+            world.up = world.down = sound
+            if who == "host":
+                world.new_host()
+            else:
+                world.reboot()
+            world.confirm(20)
+            world.run()
+            world.check()
+            assert len(world.gaps) == (who == "device")
+
+
+def test_the_bridge_dies_before_it_has_recorded(device: Peer) -> None:
     """What it had received, and even signed, is still with the device, and comes again under another nonce."""
     world = World(device)
     world.recording = False
@@ -179,7 +201,7 @@ def test_the_bridge_dies_before_it_has_recorded(device: Device) -> None:
     assert world.refused[1] == 0
 
 
-def test_a_frame_cut_off_by_a_reboot(device: Device) -> None:
+def test_a_frame_cut_off_by_a_reboot(device: Peer) -> None:
     """Half a frame and then a boot message: at most what is glued together is lost, and the gap is told."""
     world = story(device)
     world.confirm(30)
@@ -193,7 +215,7 @@ def test_a_frame_cut_off_by_a_reboot(device: Device) -> None:
     assert Condition.NOISE in {trouble.condition for trouble in world.troubles}
 
 
-def test_the_cable_is_pulled(device: Device) -> None:
+def test_the_cable_is_pulled(device: Peer) -> None:
     """What the ring holds comes later, what it does not is counted, and the count is signed."""
     world = story(device)
     world.step()  # the acknowledgement that empties the ring
@@ -211,7 +233,7 @@ def test_the_cable_is_pulled(device: Device) -> None:
 
 
 @pytest.mark.parametrize("seeds", [25, pytest.param(4000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_everything_at_once(device: Device, seeds: int) -> None:
+def test_everything_at_once(device: Peer, seeds: int) -> None:
     """Frames lost, repeated, damaged and behind noise, reboots, new hosts and pulled cables, by chance and repeatably."""
     for seed in range(seeds):
         chance = random.Random(seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -20,8 +19,7 @@ from recorder.core.deviceframe import CommitRef, CommitRequest, Event, first_pre
 from recorder.core.devicegap import Missing, Place
 from recorder.core.errors import Impossible, Misuse
 from recorder.core.keys import Signer, kid
-from tests.bridge.device import Device, needs_gcc
-from tests.bridge.world import World
+from tests.bridge.world import Peer, World
 from tests.credential_builder import signer
 from tests.frames import DEVICE, KID, NONCE, ORIGIN, chain, signed
 
@@ -288,16 +286,7 @@ def test_a_given_signature_signs_nothing_else() -> None:
     assert not sign1.verify(sign1.read(raw, sign1.CONFIRMATION), DEVICE.public_key)
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
-    """One process for all."""
-    found = Device()
-    yield found
-    found.end()
-
-
-@needs_gcc
-def test_grant_request_receipt(device: Device) -> None:
+def test_grant_request_receipt(device: Peer) -> None:
     """Over a line that loses every third frame: all grants and receipts come once, in order; the request comes at once."""
     world = World(device, down=lambda at, raw: [] if at % 3 == 1 else [raw])
     world.run()
@@ -317,8 +306,7 @@ def test_grant_request_receipt(device: Device) -> None:
     assert device.receipts == [[1, number, 0, 1, 77, 1], [1, number + 1, 1, 0, 0, 0], [0, 0, 2, 1, 77, 1]]
 
 
-@needs_gcc
-def test_what_waits_for_another_boot_is_not_said_to_this_one(device: Device) -> None:
+def test_what_waits_for_another_boot_is_not_said_to_this_one(device: Peer) -> None:
     """A receipt that a reboot overtook names a request that this boot never made."""
     world = World(device)
     world.run()
@@ -335,8 +323,7 @@ def test_what_waits_for_another_boot_is_not_said_to_this_one(device: Device) -> 
     assert device.granted == [[2, 3, 1, 1, 0]]
 
 
-@needs_gcc
-def test_clocks_and_irreversible(device: Device) -> None:
+def test_clocks_and_irreversible(device: Peer) -> None:
     """The device's clock lies within what was sent and answered; what is irreversible is signed without waiting."""
     world = World(device)
     for _ in range(40):

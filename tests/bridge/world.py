@@ -14,8 +14,10 @@ from recorder.core import confirmation
 from recorder.core.deviceframe import Confirmation, Dropped
 from recorder.core.devicegap import Missing
 from tests.bridge.device import Device
+from tests.bridge.simulated import Simulated
 from tests.frames import DEVICE, ORIGIN
 
+Peer = Device | Simulated
 Line = Callable[[int, bytes], list[bytes]]  # the number of a frame and the frame -> what comes out
 
 
@@ -27,7 +29,7 @@ def sound(_: int, frame: bytes) -> list[bytes]:
 class World:
     """Runs until nothing moves; what the lineage would hold is in `entries`, `gaps` and `troubles`."""
 
-    def __init__(self, device: Device, up: Line = sound, down: Line = sound) -> None:
+    def __init__(self, device: Peer, up: Line = sound, down: Line = sound) -> None:
         self.device, self.up, self.down = device, up, down
         self.device.boot(1)
         self.boot = 1

@@ -45,6 +45,24 @@ def test_an_incident(tmp_path: Path) -> None:
         assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
 
 
+def test_a_bridge(tmp_path: Path) -> None:
+    """Every step goes as the story says: the recorder, the bridge and the device are processes and a line like any other."""
+    state = tmp_path / "state"
+    done = lineage("demo", "--bridge", "--state", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "expected was" not in done.stdout
+    for part in ("reached 0.500 rad", "not_moved 0.500 rad", "device_rebooted", "ungated", "key_not_shown"):
+        assert part in done.stdout
+    assert done.stdout.count("a commit that no device has confirmed") == 1
+    commands = [line.split("#")[0].split()[1:] for line in done.stdout.splitlines() if line.startswith("  lineage ")]
+    assert [command[0] for command in commands] == ["show", "show", "bridge", "verify"]
+    for command in commands:
+        ran = lineage(*command)
+        assert ran.returncode == (3 if command[0] == "verify" else 0), (command, ran.stdout, ran.stderr)
+    twice = lineage("demo", "--bridge", "--incident")
+    assert (twice.returncode, twice.stdout) == (2, "")
+
+
 def test_json_and_a_temporary_state(tmp_path: Path) -> None:
     """The same as JSON, in a directory of its own that stays."""
     env = {**ENV, "TMPDIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""Clocks that jump: a recorder whose clock_gettime(2) adds offsets that a test changes while it runs."""
+"""Clocks that jump, and what the kernel says of them: of a process that is preloaded with what a test changes while it runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ _SHIM = r"""
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/timex.h>
 #include <time.h>
-static volatile long long *offsets;  /* seconds: of CLOCK_REALTIME, of CLOCK_BOOTTIME */
+static volatile long long *offsets;  /* seconds: of CLOCK_REALTIME, of CLOCK_BOOTTIME; 1 synchronised, 2 not, 0 as it is */
 static int (*real)(clockid_t, struct timespec *);
+static int (*real_adjtimex)(struct timex *);
 __attribute__((constructor)) static void begin(void) {
     int fd = open(getenv("CLOCK_OFFSETS"), O_RDONLY);
-    if (fd >= 0) offsets = mmap(NULL, 16, PROT_READ, MAP_SHARED, fd, 0);
+    if (fd >= 0) offsets = mmap(NULL, 24, PROT_READ, MAP_SHARED, fd, 0);
     real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    real_adjtimex = (int (*)(struct timex *))dlsym(RTLD_NEXT, "adjtimex");
+}
+int adjtimex(struct timex *asked) {
+    int status = real_adjtimex(asked);
+    if (status < 0 || !offsets || offsets == MAP_FAILED || !offsets[2]) return status;
+    asked->status = offsets[2] == 1 ? STA_PLL : STA_UNSYNC;
+    return offsets[2] == 1 ? TIME_OK : TIME_ERROR;
 }
 int clock_gettime(clockid_t id, struct timespec *found) {
     int status = real(id, found);
@@ -40,19 +49,20 @@ def unavailable() -> str | None:
 
 
 class Offsets:
-    """What a recorder started with `environment` sees on top of the real clocks."""
+    """What a process started with `environment` sees on top of the real clocks."""
 
     def __init__(self, base: Path) -> None:
         (base / "clocks.c").write_text(_SHIM)
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", base / "clocks.so", base / "clocks.c", "-ldl"], check=True)
-        (base / "offsets").write_bytes(bytes(16))
+        (base / "offsets").write_bytes(bytes(24))
         with (base / "offsets").open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 16)
+            self._map = mmap.mmap(file.fileno(), 24)
         self.environment: Mapping[str, str] = {
             "LD_PRELOAD": str(base / "clocks.so"),
             "CLOCK_OFFSETS": str(base / "offsets"),
         }
 
-    def jump(self, *, utc_s: int = 0, boottime_s: int = 0) -> None:
-        """Set the offsets, in seconds of each clock."""
-        self._map[:] = struct.pack("<qq", utc_s, boottime_s)
+    def jump(self, *, utc_s: int = 0, boottime_s: int = 0, is_synchronised: bool | None = None) -> None:
+        """Set the offsets, in seconds of each clock, and what the kernel is to say of UTC; None leaves it its own word."""
+        said = 0 if is_synchronised is None else 1 if is_synchronised else 2
+        self._map[:] = struct.pack("<qqq", utc_s, boottime_s, said)

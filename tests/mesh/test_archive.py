@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.archive import AHEAD_MAX, Archive, State
-from mesh.forks import verify_fork
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import verify_fork
 from recorder.core.merkle import prove_consistency, prove_inclusion, verify_inclusion
 from recorder.core.tiles import Tile, TileReader, TileTree
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, Leaves, hashes, head_of, note_of

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.forks import ForkProof, NoProof, fork_of, parse_fork, verify_fork
+from mesh.forks import NoProof
 from recorder.core.checkpoint import sign_checkpoint
 from recorder.core.cosignature import cosign
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import ForkProof, fork_of, parse_fork, verify_fork
 from recorder.core.note import Note
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, TIME_S, WITNESSES, Leaves, hashes, head_of, note_of, signer
 
@@ -140,10 +141,12 @@ def test_how_it_looks() -> None:
     signed = sign_checkpoint(head, signer("identity acme/arm-7"))
     seen = forked(Note(signed.text, (*signed.signatures, line)).encode(), note_of(B), Leaves(B))
     assert verify_fork(parse_fork(seen.encode()), FLEET.trust).describe() == (
-        f"FORK of {ORIGIN}: its own key signed two histories\n"
-        f"  12 entries, root {head.root.hex()}, cosigned by port-1.example at {TIME_S}\n"
-        f"  20 entries, root {head_of(B).root.hex()}\n"
-        f"  of which the first 12 have root {head_of(B[:12]).root.hex()}\n"
+        f"FORK of {ORIGIN}: its own key signed two histories that cannot both be true\n"
+        f"  it signed 12 entries, root {head.root.hex()}\n"
+        "    witnessed by port-1.example on 2025-12-31 00:00:00Z\n"
+        f"  and it signed 20 entries, root {head_of(B).root.hex()}\n"
+        "    no witness that is known here cosigned that\n"
+        f"  but the first 12 of those 20 have root {head_of(B[:12]).root.hex()}\n"
     )
     said = NoProof(head_of(A[:1]), head_of(B), "acme/cart-1", "no answer within 5 s").describe()
     assert "FORK" not in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mesh.archive import Archive
-from mesh.forks import ForkProof, parse_fork, verify_fork
+from recorder.core.forks import ForkProof, parse_fork, verify_fork
 from tests.mesh.fleet import FLEET, ORIGIN, Leaves, hashes, note_of
 
 COMMON = 40

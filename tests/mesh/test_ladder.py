@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.forks import verify_fork
 from mesh.ladder import NEWEST_KEPT, Ladder
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import verify_fork
 from recorder.core.note import Note, NoteSignature
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, hashes, note_of
 

@@ -9,10 +9,10 @@ import pytest
 
 from mesh.digest import read, verify
 from mesh.fleetlist import open_fleet_list
-from mesh.forks import parse_fork, verify_fork
 from mesh.succession import check_succession, parse_succession
 from recorder.core.checkpoint import open_checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.forks import parse_fork, verify_fork
 from recorder.core.note import ED25519, VerifierKey, parse_note
 from recorder.core.trust import parse_trust
 from tests.mesh.fleet import FLEET

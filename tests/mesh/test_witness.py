@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.exchange import AddCheckpoint, Cosigned, parse_answer
-from mesh.forks import verify_fork
 from mesh.standing import Standing, decode_standing, signed_by_log
 from mesh.witness import RACES_MAX, Cosigner, add_checkpoint
 from recorder.core.checkpoint import open_checkpoint
 from recorder.core.cosignature import cosign, verify_cosignature
 from recorder.core.errors import FormatError
+from recorder.core.forks import verify_fork
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency
 from recorder.core.note import ED25519, Note, VerifierKey, parse_note, sign_text
@@ -143,6 +143,19 @@ def test_another_root_for_the_size_held_is_a_fork(old: int, status: int) -> None
     assert outcome.fork is not None
     assert verify_fork(outcome.fork, FLEET.trust).origin == ORIGIN
     assert ask(store, request(7, 7)).fork is None
+
+
+def test_a_log_of_which_two_histories_are_proved_is_cosigned_no_more() -> None:
+    """Whatever it shows; what is held stays as it was, and another origin is judged as before."""
+    store = at(5)
+    held = store.held(LINE)
+    for body in (request(5, 9), request(0, 9), request(5, 5)):
+        outcome = add_checkpoint(body, FLEET, store, COSIGNER, TIME_S, lambda origin: origin == ORIGIN)
+        assert refusal(outcome) == (422, "origin_forked")
+    assert store.held(LINE) == held
+    assert add_checkpoint(
+        request(5, 9), FLEET, store, COSIGNER, TIME_S, lambda origin: origin == NEXT_ORIGIN
+    ).is_cosigned
 
 
 def test_what_the_log_signed_is_handed_on() -> None:

@@ -24,15 +24,19 @@ def test_from_an_authority_to_a_state_with_a_list(tmp_path: Path, capsys: pytest
     trust.write_text(f"root {root_key}\nquorum none\n")
     state = tmp_path / "mesh"
     assert run(["mesh", "init", "--state", str(state), "--name", "arm-7.acme", "--trust", str(trust)]) == 0
-    line = next(one for one in capsys.readouterr().out.splitlines() if one.startswith("  witness "))
+    said = capsys.readouterr().out.splitlines()
+    line, mesh = (next(one for one in said if one.startswith(f"  {verb} ")) for verb in ("witness", "mesh"))
+    assert run(["mesh", "key", "--state", str(state), "--platform", "acme/arm-7"]) == 0
+    assert capsys.readouterr().out.strip() == mesh.strip(), "shown again"
     log = VerifierKey.derive("acme/arm-7", ED25519, SeedSigner(bytes(32)).public_key)
     policy = tmp_path / "fleet.policy"
-    policy.write_text(f"log {log}\n{line.strip()}\nquorum arm-7.acme\n")
+    policy.write_text(f"log {log}\n{line.strip()}\n{mesh.strip()}\nquorum arm-7.acme\n")
     made = ["mesh", "list", str(policy), "--authority", str(tmp_path / "authority"), "--fleet", "acme"]
     assert run([*made, "--version", "1", "--out", str(state / "fleet"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == 1
     fleet = open_fleet_list((state / "fleet").read_bytes(), [root_key])
     assert fleet.trust.urls == {"arm-7.acme": "http://ADDRESS:7171/"}
+    assert [(name, one.url) for name, one in fleet.platforms.items()] == [("acme/arm-7", "http://ADDRESS:7171/")]
     assert run([*made, "--version", "2", "--out", str(state / "fleet")]) == 2, "nothing is overwritten"
     policy.write_text(f"witness {log}\n")
     assert run([*made, "--version", "2", "--out", str(tmp_path / "other")]) == 2

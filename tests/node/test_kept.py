@@ -10,6 +10,7 @@ from mesh.fleetlist import make_fleet_list
 from mesh.node.config import ConfigError, load
 from mesh.node.desk import WitnessDesk
 from mesh.node.fleetfile import fleet_held, fleet_in_force
+from mesh.node.forkbook import ForkBook
 from mesh.node.forkfiles import count_forks, forks_in
 from mesh.node.founding import found, witness_key
 from mesh.node.heldsizes import encode_held, parse_held
@@ -106,7 +107,7 @@ def test_after_a_failed_write_nothing_is_answered(
 
 def desk(tmp_path: Path, time_s: int | None = TIME_S) -> WitnessDesk:
     return WitnessDesk(
-        FLEET, StandingFiles(tmp_path / "s"), tmp_path / "forks", COSIGNER, lambda: time_s, print
+        FLEET, StandingFiles(tmp_path / "s"), ForkBook(tmp_path / "forks", FLEET, print), COSIGNER, lambda: time_s, print
     )  # fmt: skip
 
 
@@ -240,8 +241,8 @@ def test_the_fleet_list_only_grows(tmp_path: Path) -> None:
 
 def test_a_state_is_made_once(tmp_path: Path) -> None:
     """The key is printed, kept for its owner alone, and never replaced."""
-    key = found(tmp_path, "arm-7.acme", ["127.0.0.1:7171", "[::1]:7171"], TRUST)
-    assert witness_key(tmp_path).public_key == key.public_key
+    keys = found(tmp_path, "arm-7.acme", ["127.0.0.1:7171", "[::1]:7171"], TRUST)
+    assert witness_key(tmp_path).public_key == keys.witness.public_key
     assert load(tmp_path / "mesh.toml").witness.listen == ["127.0.0.1:7171", "[::1]:7171"]
     with pytest.raises(MeshError, match="there already"):
         found(tmp_path, "arm-7.acme", ["127.0.0.1:7171"], TRUST)

@@ -109,16 +109,56 @@ def test_an_address_has_its_share_of_connections_and_no_more() -> None:
     served(use, Limits(per_address=2))
 
 
-def test_all_connections_together_are_bounded_too() -> None:
-    """A share for each address is no bound where addresses are many."""
+def from_address(last: int, port: int) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    return asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.0.{last}", 0))
 
-    async def use(port: int, _: HttpServer) -> bytes:
-        held = await asyncio.open_connection("127.0.0.1", port)
-        said = await raw(port, head(0))
-        held[1].close()
-        return said
 
-    assert served(use, Limits(connections=1, per_address=4)) == b""
+def test_all_connections_together_are_bounded_and_keep_nobody_out() -> None:
+    """Who comes into a full house is served; out goes the oldest request that is not here yet, of who has most of them."""
+
+    async def use(port: int, server: HttpServer) -> None:
+        held = [await from_address(last, port) for last in (2, 3, 3, 4)]
+        while server.doors.open.total() < 4:  # noqa: ASYNC110 -- the server tells nobody whom it has taken in
+            await asyncio.sleep(0)
+        for served, gone in enumerate((1, 0), 1):
+            assert b" 200 " in await raw(port, head(0))
+            assert server.doors.turned_away == served
+            assert await held[gone][0].read() == b""
+            held.append(await from_address(5, port))
+            while server.doors.open.total() < 4:  # noqa: ASYNC110 -- the same
+                await asyncio.sleep(0)
+        held[2][1].write(head(0))
+        assert b" 200 " in await held[2][0].read(), "who was not the oldest is still served"
+        for _, writer in held:
+            writer.close()
+
+    served(use, Limits(connections=4, per_address=2))
+
+
+def test_a_request_that_is_here_is_answered_whoever_comes() -> None:
+    """It cannot be pushed out while it waits for the disk; then who comes is turned away."""
+    wait = asyncio.Event()
+
+    async def slow(method: str, path: str, body: bytes) -> Answer:
+        await wait.wait()
+        return await answering(method, path, body)
+
+    async def use() -> None:
+        port = free_port()
+        server = HttpServer(Limits(connections=1, per_address=4), slow)
+        await server.listen([f"127.0.0.1:{port}"])
+        reader, writer = await from_address(2, port)
+        writer.write(head(0))
+        while not any(one.is_read for one in server.doors._inside):  # noqa: ASYNC110 -- the server tells nobody
+            await asyncio.sleep(0)
+        assert await raw(port, head(0)) == b""
+        assert server.doors.turned_away == 1
+        wait.set()
+        assert b" 200 " in await reader.read()
+        writer.close()
+        await server.close()
+
+    asyncio.run(use())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mesh.digest import MAGIC, VERSION, Digest, head_in, held_of, make
-from mesh.forks import ForkProof, fork_of, verify_fork
+from recorder.core.forks import ForkProof, fork_of, verify_fork
 from tests.mesh.fleet import FLEET, ORIGIN, ROOT_KEY, Leaves, hashes, note_of, policy, signer
 from tests.mesh.incarnations import EXACT, HELD, OLD
 

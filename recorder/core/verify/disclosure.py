@@ -1,7 +1,8 @@
 """Step 8: claims beside an entry against the digests in its header (FORMAT.md section 4).
 
-Claims are a CBOR map `{? 8: who, ? 9: why, ? 10: [ + [what, where] / [what, where, rows] ], ? 11: body}`, each family
-at rest or in transport.  Keys 8 and 9 stand only beside the entry that carries them.
+Claims are a CBOR map `{? 8: who, ? 9: why, ? 10: [ + [what, where] / [what, where, rows] ], ? 11: body, ? 18: choice}`,
+each family at rest or in transport.  Keys 8 and 9 stand only beside the entry that carries them; the choice of
+witnesses is no family: it is `[salt, [* kid]]`, and its hash is in key 18 of the header.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from hashlib import sha256
 from typing import Any
 
 from recorder.core import cbor, observation, rows
+from recorder.core.chosen import CHOICE_KEY, read_choice
 from recorder.core.claims import MALFORMED, WHOLE, digest_of, disclosed
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Decision, Kind, Rows
+from recorder.core.kinds import Decision, Kind, Rows, Witnesses
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.merkle import root_of
 from recorder.core.required import CONTROL_BODY, POLICY_BODY, UNGATED_WHY, missing
@@ -24,7 +26,7 @@ WHO, WHY, COMMITS, BODY = 8, 9, 10, 11
 NO_CLAIMS = b"\xa0"  # the empty map
 CREDENTIALS = ("credential", "matrix", "revocation")  # what a credential entry may bring: one of them
 _BOUND = frozenset({Kind.CYCLE, Kind.ACTUATION})  # whose claims must be complete (recorder.core.required)
-_NAMES = {WHO: "who", WHY: "why", COMMITS: "commits", BODY: "body"}
+_NAMES = {WHO: "who", WHY: "why", COMMITS: "commits", BODY: "body", CHOICE_KEY: "choice of witnesses"}
 
 
 def carries_claims(header: Header) -> bool:
@@ -48,7 +50,9 @@ def check_claims(header: Header, raw: bytes, row_bytes: tuple[int | None, ...], 
         digests[WHY] = header.why.digest
     if header.body is not None:
         digests[BODY] = header.body
-    expected = digests.keys() | {COMMITS} if header.commits else digests.keys()
+    expected = set(digests) | ({COMMITS} if header.commits else set())
+    if header.witnesses is not None:
+        expected.add(CHOICE_KEY)
     try:
         claims = _map_of(raw)
     except FormatError as error:
@@ -65,7 +69,20 @@ def check_claims(header: Header, raw: bytes, row_bytes: tuple[int | None, ...], 
             _check_family(header, _NAMES[key], digest, claims[key], found)
     if header.commits and COMMITS in claims:
         checked += _check_commits(header, claims[COMMITS], row_bytes, found)
+    if header.witnesses is not None and CHOICE_KEY in claims:
+        checked += 1
+        _check_choice(seq, header.witnesses, claims[CHOICE_KEY], found)
     return checked
+
+
+def _check_choice(seq: int, asked: Witnesses, held: object, found: Found) -> None:
+    try:
+        choice = read_choice(held)
+    except FormatError as error:
+        found(MALFORMED, seq, error.detail)
+        return
+    if choice.digest() != asked.chosen:
+        found("claims_mismatch", seq, f"the choice of witnesses does not lead to its digest {asked.chosen.hex()}")
 
 
 def _map_of(raw: bytes) -> dict[int, Any]:

@@ -1,0 +1,296 @@
+"""All logs of peers that are kept here, within the room that there is.  Values in, values out; used from one thread.
+
+Of each platform every incarnation has an archive.  The one in force gives way first where room is short, down to half
+of the platform's share; then the oldest of those that are over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from mesh.account import Account
+from mesh.fleetlist import FleetList
+from mesh.histories import Told
+from mesh.node.archivefiles import ArchiveFiles
+from mesh.node.forkbook import ForkBook
+from mesh.node.peerlog import Learned, PeerLog
+from mesh.node.places import DamagedError, NotKeptError
+from mesh.ranges import Range
+from mesh.standing import RETIRED_MAX
+from recorder.core.checkpoint import Checkpoint
+from recorder.core.forks import ForkProof
+from recorder.core.limits import HASH_BYTES, TILE_WIDTH
+from recorder.core.merkle import empty_root
+
+MIB = 1 << 20
+OPEN_MAX = 64  # archives in memory, some 100 KB each; the others are read again when they are asked for
+CLAIMED_MAX = 32_768  # hashes that wait in all archives together, 4 MB of Python objects
+GAPS_MAX = 256
+TOLD_MAX = 32  # incarnations of one platform of which the archives are told
+NOTHING = Learned(moved=False, unproved=[], forks=[])
+
+
+class Summary(NamedTuple):
+    """An archive in short, whether it is in memory or not."""
+
+    origin: str
+    line: str
+    ordinal: int
+    size: int
+    holds: int  # hashes in full tiles
+    missing: tuple[Range, ...]
+    heads: int
+    told: Told | None
+
+
+class ArchiveStore:
+    """The archives.  Every call raises OSError of the disk; after one `forget` leaves what is durable."""
+
+    def __init__(
+        self,
+        directory: Path,
+        fleet: FleetList,
+        forks: ForkBook,
+        room: tuple[float, float],
+        say: Callable[[str], None],
+    ) -> None:
+        """Read what is kept.
+
+        Args:
+            directory: of all archives.
+            fleet: whose logs are kept.
+            forks: which logs are no longer followed.
+            room: MiB of hashes of one platform, and of all.
+            say: tells a person.
+
+        """
+        self.refused = 0  # heads of incarnations for which there was no room
+        self.let_go = 0  # times that waiting hashes were dropped because there were too many
+        self._directory = directory
+        self._fleet = fleet
+        self._forks = forks
+        self._per_line, self._total = (int(mib * MIB) // HASH_BYTES for mib in room)
+        self._say = say
+        self._open: OrderedDict[str, PeerLog] = OrderedDict()
+        self._known: dict[str, Summary] = {}
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for path in sorted(directory.iterdir()):
+            self._find(path)
+
+    # --- What there is
+
+    def summaries(self) -> list[Summary]:
+        """All archives, by origin."""
+        return [self._known[origin] for origin in sorted(self._known)]
+
+    def get(self, origin: str) -> PeerLog:
+        """An archive that is kept.
+
+        Raises:
+            NotKeptError: there is none.
+
+        """
+        if origin not in self._known:
+            raise NotKeptError(f"nothing of {origin[:200]!r} is kept here")
+        return self._opened(origin)
+
+    def held(self, origin: str) -> Checkpoint:
+        """The head up to which a log is proved here; that of no entries where nothing is."""
+        known = self._known.get(origin)
+        return Checkpoint(origin, 0, empty_root()) if known is None or known.told is None else known.told.head
+
+    def note(self, origin: str) -> bytes:
+        """The note of that head; raises NotKeptError where nothing is proved."""
+        rung = self.get(origin).archive.proved
+        if rung is None:
+            raise NotKeptError(f"nothing of {origin} is proved here")
+        return rung.note
+
+    def note_held(self, origin: str, size: int) -> bytes:
+        """The note of that head; raises NotKeptError where it is of another size by now."""
+        if self.size(origin) != size:
+            raise NotKeptError(f"{size} entries of {origin} are no longer what is proved here")
+        return self.note(origin)
+
+    def gaps(self, origin: str) -> list[Range]:
+        """Hashes that are wanting up to the heads that wait; raises NotKeptError."""
+        return self.get(origin).archive.gaps(GAPS_MAX)
+
+    def may_follow(self, origin: str) -> bool:
+        """Whether more of a log may be taken."""
+        return not self._forks.is_forked(origin) and (origin in self._known or self._may_begin(origin))
+
+    def disregard(self, origin: str, note: bytes) -> None:
+        """Let go of a head that nobody proves."""
+        if origin in self._known:
+            log = self._opened(origin)
+            if any(rung.note == note and rung.head.size > log.archive.size for rung in log.archive.heads):
+                log.archive.disregard(note)
+
+    def size(self, origin: str) -> int:
+        """Entries of a log that are proved here."""
+        known = self._known.get(origin)
+        return 0 if known is None else known.size
+
+    def account(self, platform: str) -> Account:
+        """What is archived of a platform: sizes, and the head of each that is proved; the latest incarnations first."""
+        several = sorted((one for one in self._known.values() if one.line == platform), key=lambda one: -one.ordinal)
+        several = [one for one in several if one.told is not None][:TOLD_MAX]
+        notes = [self.note(one.origin) for one in several]
+        return Account(platform, {one.origin: one.size for one in several}, [], notes)
+
+    # --- Growing
+
+    def learn(self, origin: str, first: int, hashes: Sequence[bytes], notes: Sequence[bytes] = ()) -> Learned:
+        """Take claimed hashes, and heads that the log signed; hashes of a log without any head are not kept."""
+        if not (notes or origin in self._known) or not self.may_follow(origin):
+            return NOTHING
+        log = self._opened(origin)
+        learned = log.learn(first, hashes, notes)
+        self._bound_claimed(log)
+        self._noted(log)
+        return learned
+
+    def jump(self, origin: str, old: int, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
+        """As `Archive.jump` from `old` entries; durable at once, since the hashes that it saves pulling are many.
+
+        Raises:
+            NotKeptError: more than that is proved by now, or no more of this log is taken.
+            FormatError: as `Archive.jump`.
+
+        """
+        if not self.may_follow(origin) or self.size(origin) != old:
+            raise NotKeptError(f"{old} entries of {origin} are no longer what is proved here")
+        log = self._opened(origin)
+        log.jump(note, proof, partial)
+        log.keep()
+        self._noted(log)
+
+    def fill(self, origin: str, tiles: Iterable[tuple[int, int, Sequence[bytes]]]) -> int:
+        """Take tiles as (level, index, hashes), and let older ones go where there is no room; return how many came.
+
+        Raises:
+            FormatError: one leads to no node above it.
+
+        """
+        log, taken = self.get(origin), 0
+        try:
+            for level, index, hashes in tiles:
+                log.fill(level, index, hashes)
+                taken += 1
+        finally:
+            self._noted(log)
+        return taken
+
+    def allowed(self, origin: str) -> int:
+        """Hashes in full tiles that a log may have: what others of its platform leave, at least half for the latest."""
+        known = self._known[origin]
+        others = [one for one in self._known.values() if one.line == known.line and one.origin != origin]
+        left = self._per_line - sum(one.holds for one in others)
+        if all(one.ordinal < known.ordinal for one in others):
+            left = max(left, self._per_line // 2)
+        return min(left, known.holds + self._total - sum(one.holds for one in self._known.values()))
+
+    def wanted(self, origin: str, most: int) -> list[tuple[int, int]]:
+        """Tiles to pull next; see `PeerLog.wanted`."""
+        return self.get(origin).wanted(most, self.allowed(origin))
+
+    def keep(self) -> None:
+        """Make durable what is here."""
+        for log in self._open.values():
+            log.keep()
+
+    def forget(self) -> None:
+        """After a failed write: what is in memory may not be on the disk, so all is read again from there."""
+        self._open.clear()
+        self._known.clear()
+        for path in sorted(self._directory.iterdir()):
+            self._find(path)
+
+    def contradiction(self, told: Told, note: bytes) -> ForkProof | None:
+        """Hold a head that the log signed, of at most the proved size, against what is kept; raises NotKeptError."""
+        return self.get(told.head.origin).contradiction(told, note)
+
+    # --- Inside
+
+    def _find(self, path: Path) -> None:
+        try:
+            kept = ArchiveFiles(path).read()
+        except DamagedError as error:
+            self._say(f"{error}; that archive is pulled again")
+            return
+        log = None if kept is None else self._fleet.log_of(kept.origin)
+        if kept is None or log is None or path != self._path(kept.origin):
+            return  # of a list that is no longer in force; it stays for when it is again
+        self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None)
+        self._opened(kept.origin)
+
+    def _may_begin(self, origin: str) -> bool:
+        log = self._fleet.log_of(origin)
+        begun = log is not None and sum(1 for one in self._known.values() if one.line == log.line) <= RETIRED_MAX
+        self.refused += not begun
+        return begun
+
+    def _opened(self, origin: str) -> PeerLog:
+        log = self._open.get(origin)
+        if log is None:
+            ordinal = 1 + max((one.ordinal for one in self._known.values()), default=0)
+            log = self._open[origin] = PeerLog(self._path(origin), origin, ordinal, self._say)
+            self._noted(log)
+            while len(self._open) > OPEN_MAX:
+                _, last = next(iter(self._open.items()))
+                last.keep()
+                del self._open[last.origin]
+        self._open.move_to_end(origin)
+        return log
+
+    def _noted(self, log: PeerLog, *, shed: bool = True) -> None:
+        line = self._fleet.log_of(log.origin)
+        assert line is not None, "only logs of the fleet list are opened"
+        archive = log.archive
+        missing = tuple(archive.missing)
+        self._known[log.origin] = Summary(
+            log.origin, line.line, log.ordinal, archive.size, archive.holds, missing, len(archive.heads), log.told()
+        )
+        if shed:
+            self._bound_room(line.line)
+
+    def _bound_room(self, line: str) -> None:
+        """Shed what is too much of one platform, then of all."""
+        ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
+        over = sum(one.holds for one in ours) - self._per_line
+        if over > 0:
+            latest = ours[-1]
+            over -= self._shed(latest, max(self._per_line // 2, latest.holds - over))
+            for one in ours[:-1]:
+                over -= self._shed(one, max(0, one.holds - over)) if over > 0 else 0
+        over = sum(one.holds for one in self._known.values()) - self._total
+        while over > 0:
+            most = max(self._known.values(), key=lambda one: one.holds)
+            gone = self._shed(most, most.holds - min(over, max(TILE_WIDTH, most.holds // 8)))
+            if not gone:
+                break
+            over -= gone
+
+    def _shed(self, one: Summary, hashes_max: int) -> int:
+        if one.holds <= hashes_max:
+            return 0
+        log = self._opened(one.origin)
+        before = log.archive.holds
+        log.shed(hashes_max)
+        self._noted(log, shed=False)
+        return before - log.archive.holds
+
+    def _bound_claimed(self, grown: PeerLog) -> None:
+        """Hashes that wait are pulled again, so whoever has most of them gives way."""
+        while sum(log.archive.waiting for log in self._open.values()) > CLAIMED_MAX:
+            others = [log for log in self._open.values() if log is not grown] or [grown]
+            max(others, key=lambda log: log.archive.waiting).archive.let_go()
+            self.let_go += 1
+
+    def _path(self, origin: str) -> Path:
+        return self._directory / sha256(origin.encode()).hexdigest()

@@ -1,0 +1,58 @@
+"""How much of our time strangers may take: token buckets, one for each source address and one for all together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ADDRESSES_MAX = 1024  # buckets kept; of more addresses at once, those not heard for longest begin anew
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Fills by `per_s` a second up to `burst`; begins full.  Times are seconds of one monotonic clock."""
+
+    per_s: float
+    burst: float
+    level: float = -1.0
+    at_s: float = 0.0
+
+    def fill(self, now_s: float) -> float:
+        """Tokens there now."""
+        if self.level < 0:
+            self.level = self.burst
+        else:
+            self.level = min(self.burst, self.level + max(0.0, now_s - self.at_s) * self.per_s)
+        self.at_s = now_s
+        return self.level
+
+    def take(self, now_s: float) -> bool:
+        """Take one token, if there is one."""
+        if self.fill(now_s) < 1:
+            return False
+        self.level -= 1
+        return True
+
+    def wait_s(self, now_s: float) -> float:
+        """How long until there is a token."""
+        return max(0.0, (1 - self.fill(now_s)) / self.per_s)
+
+
+class Budget:
+    """A bucket for each address, and one for all of those that are not known.
+
+    An address from which something verified came lately does not share with others: a flood from invented addresses
+    takes the common part, and leaves what peers have.
+    """
+
+    def __init__(self, per_address_s: float, total_s: float) -> None:
+        self._per_address_s = per_address_s
+        self._total = Bucket(total_s, total_s)
+        self._by_address: dict[str, Bucket] = {}  # in the order of use
+
+    def take(self, address: str, now_s: float, *, known: bool) -> bool:
+        """Whether there is a token for this address; it is taken."""
+        bucket = self._by_address.pop(address, None) or Bucket(self._per_address_s, self._per_address_s)
+        self._by_address[address] = bucket
+        if len(self._by_address) > ADDRESSES_MAX:
+            del self._by_address[next(iter(self._by_address))]
+        return bucket.take(now_s) and (known or self._total.take(now_s))

@@ -1,0 +1,123 @@
+"""Proofs of forks that are known here: whose log may no longer be followed, and what is told to peers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from mesh.fleetlist import FleetList
+from mesh.node.forkfiles import FORKS_MAX, keep_fork
+from recorder.core.errors import FormatError
+from recorder.core.forks import ForkProof, origin_of, parse_fork, verify_fork
+
+PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
+PER_ORIGIN_MAX = 4
+
+
+class Known(NamedTuple):
+    """A proof that is kept."""
+
+    name: str  # SHA-256 of its text, hex: the file's name
+    origin: str
+    line: str
+
+
+class ForkBook:
+    """Keeps proofs; used from every thread.  Raises OSError of the disk."""
+
+    def __init__(self, directory: Path, fleet: FleetList, say: Callable[[str], None]) -> None:
+        """Read what is kept; what proves nothing under this fleet list is left alone and said."""
+        self._directory = directory
+        self._fleet = fleet
+        self._say = say
+        self._lock = Lock()
+        self._known: dict[str, Known] = {}
+        self._tell: Callable[[], object] | None = None
+        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+            if path.suffix:
+                continue
+            try:
+                self._note(path.name, self._verified(parse_fork(path.read_bytes())))
+            except FormatError as error:
+                say(f"{path} proves no fork: {error}")
+
+    def tell(self, whom: Callable[[], object]) -> None:
+        """Call this after a proof was kept, from whatever thread kept it."""
+        self._tell = whom
+
+    def is_forked(self, origin: str) -> bool:
+        """Whether two histories of this log are proved."""
+        with self._lock:
+            return any(one.origin == origin for one in self._known.values())
+
+    def names(self) -> list[str]:
+        """Of the proofs that are kept."""
+        with self._lock:
+            return sorted(self._known)
+
+    def text(self, name: str) -> bytes | None:
+        """A proof's text; None where there is none."""
+        with self._lock:
+            if name not in self._known:
+                return None
+        return (self._directory / name).read_bytes()
+
+    def is_wanted(self, proof: ForkProof) -> bool:
+        """Whether a proof is new and would be kept if it holds; costs no verification."""
+        name = sha256(proof.encode()).hexdigest()
+        return name not in self._known and self.has_room(origin_of(proof))
+
+    def has_room(self, origin: str) -> bool:
+        """Whether a further proof about this log would be kept; asked before anything is verified."""
+        log = self._fleet.log_of(origin)
+        with self._lock:
+            origins = Counter(one.origin for one in self._known.values())
+            lines = Counter(one.line for one in self._known.values())
+            return (
+                log is not None
+                and len(self._known) < FORKS_MAX
+                and origins[origin] < PER_ORIGIN_MAX
+                and lines[log.line] < PER_LINE_MAX
+            )
+
+    def keep(self, proof: ForkProof, source: str) -> bool:
+        """Verify a proof, from whomever, and keep it; whether it is new.
+
+        Args:
+            proof: two histories of one log.
+            source: where it came from, for a person.
+
+        Raises:
+            FormatError: those of `verify_fork`.
+
+        """
+        text = proof.encode()
+        name = sha256(text).hexdigest()
+        origin = self._verified(proof)
+        with self._lock:
+            if name in self._known:
+                return False
+            first = all(one.origin != origin for one in self._known.values())
+        if not self.has_room(origin) or not keep_fork(self._directory, proof):
+            return False
+        self._note(name, origin)
+        if self._tell is not None:
+            self._tell()
+        if first:
+            self._say(
+                f"FORK of {origin}: its own key signed two histories ({source}); `lineage mesh forks` shows them. "
+                "Nothing more of this log is cosigned or archived here; what is held of it stays"
+            )
+        return True
+
+    def _verified(self, proof: ForkProof) -> str:
+        return verify_fork(proof, self._fleet.trust, self._fleet.foreign).origin
+
+    def _note(self, name: str, origin: str) -> None:
+        log = self._fleet.log_of(origin)
+        with self._lock:
+            self._known[name] = Known(name, origin, origin if log is None else log.line)

@@ -1,0 +1,281 @@
+"""The process: its parts on one event loop, what waits on two threads, and the end of them all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from mesh.exchange import Answer
+from mesh.fleetlist import FleetList
+from mesh.histories import Told
+from mesh.node.answering import Answering, add_platforms, add_witness
+from mesh.node.aside import Aside
+from mesh.node.broadcast import Broadcast, Sources, Speaker
+from mesh.node.config import Config
+from mesh.node.desk import Clock, WitnessDesk
+from mesh.node.discovery import Discovery
+from mesh.node.following import Following
+from mesh.node.forkbook import ForkBook
+from mesh.node.logpaths import LogPaths
+from mesh.node.ownlog import CLIENT, OwnLog
+from mesh.node.peering import present_of
+from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
+from mesh.node.pushes import Pushes
+from mesh.node.rounds import Rounds
+from mesh.node.server import HttpServer
+from mesh.node.standings import StandingFiles
+from mesh.node.status import write_status
+from mesh.standing import Standing
+from mesh.witness import Cosigner
+from recorder.core.forks import ForkProof
+from recorder.core.keys import SeedSigner
+from recorder.core.note import VerifierKey
+
+EXIT_OK, EXIT_FAILED = 0, 1
+STATUS_EVERY_S = 1.0
+LIVE_EVERY_S = 10.0
+
+
+class Part(Protocol):
+    """A piece of the process with a task of its own, made inside the event loop."""
+
+    async def run(self) -> None:
+        """Work until cancelled, then let go of everything.
+
+        What leaves it ends the process: StoreFailedError as a failed write, anything else as a fault of ours.
+        """
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """What it adds to the status file, under keys of its own; a change is written within a second."""
+        ...
+
+    def live(self) -> dict[str, Any]:
+        """What it adds too, but changes as often as datagrams come: written every 10 s, and with what else changes."""
+        ...
+
+
+class Signers(NamedTuple):
+    """Private keys of the process."""
+
+    witness: SeedSigner
+    mesh: SeedSigner | None  # None: no digests are sent
+
+
+class Node:
+    """The two sides of witnessing, what answers peers, and the parts beside them."""
+
+    def __init__(
+        self,
+        state: Path,
+        socket: Path,
+        config: Config,
+        signers: Signers,
+        fleet: FleetList,
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        """Make it; nothing is opened yet.
+
+        Args:
+            state: its own directory, which is locked.
+            socket: of the recorder.
+            config: settings.
+            signers: private keys.
+            fleet: the list in force.
+            clock: the time, where it is trusted.
+            say: tells a person.
+
+        """
+        self._state = state
+        self._config = config
+        self._fleet = fleet
+        self._socket = socket
+        self._signers = signers
+        self._clock = clock
+        self._say = say
+        self._key = _listed(signers.witness, fleet.trust.witnesses.values())
+        if self._key is None:
+            say("the fleet list does not name this witness key: it submits, and cosigns for nobody")
+        self._mesh_key = _listed(signers.mesh, (one.key for one in fleet.platforms.values()))
+        if self._mesh_key is None and signers.mesh is not None:
+            say("the fleet list does not name this mesh key: no digests are sent, nobody could tell whose they are")
+        cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
+        self._forks = ForkBook(state / FORKS, fleet, say)
+        self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
+        self._witnessing = Aside("witness")
+        self._own = OwnLog(socket, state / LOGS, fleet, say)
+        self._present = present_of(fleet, config.discovery, None if self._mesh_key is None else self._mesh_key.name)
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._failed: StoreFailedError | None = None
+        self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
+
+    async def run(self) -> int:
+        """Serve until `stop`, a failed write or a fault; return the exit status."""
+        rounds = self._rounds = Rounds(
+            *(self._own, self._fleet, self._key, self._present, self._standings, self._config.submit, self._say)
+        )
+        table = Answering(self._fail)
+        add_witness(table, self._desk, self._witnessing, self._fleet)
+        parts = self._parts = self._make_parts(table)
+        archived = self._following.archives.account
+        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
+        self._server = HttpServer(self._config.limits, table.respond)
+        await self._server.listen(self._config.witness.listen)
+        self.ask_now = self._ask_all_now
+        self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
+        works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
+        ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
+        await self._server.close()
+        await rounds.close()
+        self._witnessing.close()
+        for one in ended:
+            if isinstance(one, StoreFailedError):
+                self._fail(one)
+            elif isinstance(one, Exception):
+                raise one
+        if self._failed is not None:
+            self._say(f"{self._failed}; what is held is read back at the next start")
+            return EXIT_FAILED
+        return EXIT_OK
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
+
+    def _make_parts(self, table: Answering) -> list[Part]:
+        """What runs beside the rounds."""
+        parts: list[Part] = [self._follow(table)]
+        if self._config.discovery.enabled:
+            parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
+        if self._config.digest.enabled:
+            parts += self._digests()
+        return parts
+
+    def _digests(self) -> list[Part]:
+        rounds, desk = self._rounds, self._desk
+        signer = self._signers.mesh
+        speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
+        pushes = Pushes(self._socket, CLIENT, self._say)
+        sources = Sources(self._clock, self._witnessing, lambda: pushes.origin, lambda: rounds.head, desk.standings)
+        broadcast = Broadcast(
+            self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
+        )
+        pushes.add(broadcast.pushed)
+        return [broadcast, pushes]
+
+    def _follow(self, table: Answering) -> Following:
+        """What is kept of peers' logs."""
+        rounds, own = self._rounds, self._own
+
+        async def contradiction(told: Told) -> ForkProof | None:
+            return None if rounds.head is None else await rounds.aside(own.contradiction, rounds.head, told)
+
+        def origin() -> str | None:
+            return None if rounds.head is None else rounds.head.head.origin
+
+        self._following = Following(
+            self._state,
+            self._fleet,
+            self._forks,
+            self._present,
+            (origin, contradiction),
+            self._config.archive,
+            self._say,
+        )
+        archives = self._following.archives
+        LogPaths(own, rounds, archives, self._forks, self._cosigned).add_to(table)
+        loop = asyncio.get_running_loop()
+        self._desk.offered = lambda note: loop.call_soon_threadsafe(archives.offer, note)
+        return self._following
+
+    async def _cosigned(self, origin: str) -> Answer:
+        return await self._witnessing(self._desk.checkpoint, origin)
+
+    def _ask_all_now(self) -> None:
+        self._rounds.ask_now()
+        self._following.ask_now()
+
+    def _fail(self, error: StoreFailedError) -> None:
+        self._failed = error
+        self._stop.set()
+
+    async def _until_one_ends(self, tasks: list[asyncio.Task[None]]) -> list[BaseException | None]:
+        """Wait for the stop, or for a task that ends; then end them all, and return how they ended."""
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stopped):
+            task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _standings(self) -> list[tuple[str, Standing]]:
+        return await self._witnessing(self._desk.standings)
+
+    async def _write_often(self) -> None:
+        """Keep the status file: where anything changed, and what is live every 10 s.  A card wears by writing."""
+        written: dict[str, Any] | None = None
+        live_at_s = 0.0
+        while True:
+            status = self._status(await self._standings())
+            for part in self._parts:
+                status |= part.status()
+            now_s = time.monotonic()
+            self._present.age(now_s)
+            if status != written or now_s >= live_at_s:
+                live = self._present.status(now_s)
+                for part in self._parts:
+                    live |= part.live()
+                write_status(self._state, {**status, **live, "utc_s": int(time.time())})
+                written, live_at_s = status, now_s + LIVE_EVERY_S
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_EVERY_S):
+                    await self._changed.wait()
+
+    def _status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
+        rounds = self._rounds
+        return {
+            "listen": self._config.witness.listen,
+            "fleet": {"name": self._fleet.fleet, "version": self._fleet.version},
+            "witness": None if self._key is None else self._key.name,
+            "platform": None if self._mesh_key is None else self._mesh_key.name,
+            "clock_trusted": self._clock() is not None,
+            "trouble": rounds.trouble,
+            "rounds": rounds.count,
+            "witnessed": rounds.witnessed,
+            "latest": None if rounds.latest is None else rounds.latest._asdict(),
+            "peers": [
+                {
+                    "name": one.name,
+                    "url": one.url,
+                    "last": one.last,
+                    "cosigned": one.cosigned,
+                    "failures": one.failures,
+                    "forgot": one.forgot,
+                    "version": one.version,
+                }
+                for one in rounds.witnesses
+            ],
+            "held": [
+                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
+                for line, one in standings
+            ],
+            "answers": {str(status): count for status, count in sorted(self._desk.answers.items())},
+            "other_versions": self._server.versions.seen,
+            "connections": {
+                "open": self._server.doors.open.total(),
+                "turned_away": self._server.doors.turned_away,
+            },
+            "forks": len(self._forks.names()),
+            "own_heads": rounds.own_heads.status(),
+        }
+
+
+def _listed(signer: SeedSigner | None, keys: Iterable[VerifierKey]) -> VerifierKey | None:
+    """Our key as the fleet list names it, None where it does not."""
+    return None if signer is None else next((one for one in keys if one.public_key == signer.public_key), None)

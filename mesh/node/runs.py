@@ -1,0 +1,41 @@
+"""The run of this sender: which start of the process its digests are of (PROTOCOL.md section 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mesh.node.desk import Clock
+from mesh.node.places import RUN, StoreFailedError
+from recorder.core.limits import UINT64_MAX
+from recorder.store.layout import replace_file
+
+MS = 1_000
+
+
+def next_run(state: Path, clock: Clock) -> int:
+    """A run above the last one: the UTC milliseconds of a trusted clock, or one more than the last.
+
+    It is durable before it is used.  What cannot be read back counts as lost: the clock's word is then enough, and
+    without one peers take us for a replay until there is one.
+
+    Raises:
+        StoreFailedError: it cannot be kept.
+
+    """
+    path = state / RUN
+    time_s = clock()
+    run = max(_last(path) + 1, 0 if time_s is None else time_s * MS)
+    try:
+        replace_file(path, f"{run}\n".encode(), 0o600)
+    except OSError as error:
+        raise StoreFailedError(f"cannot write {path}: {error}") from error
+    return run
+
+
+def _last(path: Path) -> int:
+    try:
+        text = path.read_text("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return 0
+    run = int(text) if text.isdecimal() and len(text) <= 20 else 0  # digits of 2^64
+    return run if run < UINT64_MAX else 0

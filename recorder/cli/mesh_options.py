@@ -1,0 +1,35 @@
+"""What the verbs below `lineage mesh` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from mesh.node.places import MeshError
+
+MESH_ENV = "LINEAGE_MESH"
+PATH = click.Path(path_type=Path, readable=False)
+
+state_option = click.option(
+    "--state", type=PATH, envvar=MESH_ENV, required=True, metavar="DIR",
+    help=f"The mesh's own state directory; else ${MESH_ENV}.",
+)  # fmt: skip
+
+
+@contextmanager
+def needing_network() -> Iterator[None]:
+    """Around an import of what speaks HTTP or mDNS, which is an extra.
+
+    Raises:
+        MeshError: it is not installed.
+
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in {"aiohttp", "ifaddr", "zeroconf"}:
+            raise
+        raise MeshError(f"the mesh needs {error.name}: pip install 'lineage-recorder[mesh]'") from None

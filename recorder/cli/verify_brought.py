@@ -1,0 +1,96 @@
+"""What the caller of `lineage verify` brings to hold the lineage against: known heads and proofs of forks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from recorder.audit.forked import BroughtFork
+from recorder.core.checkpoint import parse_checkpoint
+from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import FORK_MAX_BYTES, origin_of, parse_fork
+from recorder.core.limits import NOTE_MAX_BYTES
+from recorder.core.note import parse_note
+
+FORKS_MAX = 1_000
+
+
+class KnownHead(NamedTuple):
+    """A signed note, and the incarnation that it says it is of."""
+
+    note: bytes
+    incarnation: str
+
+
+class KnownFork(NamedTuple):
+    """A proof that can be read, and the incarnation that it is about."""
+
+    brought: BroughtFork
+    incarnation: str
+
+
+class Known(NamedTuple):
+    """All that was brought."""
+
+    heads: Sequence[KnownHead]
+    forks: Sequence[KnownFork]
+
+    def notes(self) -> list[bytes]:
+        """Signed notes of heads."""
+        return [one.note for one in self.heads]
+
+    def proofs(self) -> list[BroughtFork]:
+        """Proofs of forks."""
+        return [one.brought for one in self.forks]
+
+    def of(self, incarnation: str | None, others: Sequence[str]) -> Known:
+        """What is about one incarnation; what is about none that lies here goes with the one in force (None)."""
+
+        def is_meant(named: str) -> bool:
+            return (named if named in others else None) == incarnation
+
+        heads = [one for one in self.heads if is_meant(one.incarnation)]
+        return Known(heads, [one for one in self.forks if is_meant(one.incarnation)])
+
+
+def read_known(checkpoints: Iterable[Path], forks: Iterable[Path]) -> Known:
+    """Read what was named; a directory stands for all files in it.
+
+    What is no checkpoint, or no proof, at all says nothing against the lineage.
+
+    Raises:
+        FormatError: note_malformed, checkpoint_malformed, fork_malformed; the file is named.
+        Misuse: more proofs than anyone needs.
+        OSError: a file cannot be read.
+
+    """
+    files = [file for path in forks for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    if len(files) > FORKS_MAX:
+        raise Misuse(f"{len(files):,} fork proofs, at most {FORKS_MAX:,} at once; one is enough to convict a log")
+    return Known([_head(path) for path in checkpoints], [_fork(path) for path in files])
+
+
+def _head(path: Path) -> KnownHead:
+    note = _read(path, NOTE_MAX_BYTES)
+    try:
+        return KnownHead(note, _incarnation(parse_checkpoint(parse_note(note).text).origin))
+    except FormatError as error:
+        raise FormatError(error.error, f"{path} is no known head: {error.detail}") from error
+
+
+def _fork(path: Path) -> KnownFork:
+    text = _read(path, FORK_MAX_BYTES)
+    try:
+        return KnownFork(BroughtFork(str(path), text), _incarnation(origin_of(parse_fork(text))))
+    except FormatError as error:
+        raise FormatError(error.error, f"{path} is no fork proof: {error.detail}") from error
+
+
+def _incarnation(origin: str) -> str:
+    return origin.rpartition("/")[2]
+
+
+def _read(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most + 1)

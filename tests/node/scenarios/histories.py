@@ -1,0 +1,72 @@
+"""A log that shows two histories to two halves."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+
+from tests.node.meshes import Platform, rounds
+from tests.node.scenarios.world import Told, World, forks_of, held_by_all
+from tests.running import wait_until
+
+INTERVAL_S = 1.0  # between comparisons of histories
+WITHIN = 2  # comparisons after they meet
+
+
+def compare_often(world: World) -> None:
+    """Before the start: histories are compared every second; the liar's recorder asks nobody what it had signed."""
+    for one in world.platforms:
+        one.configure("archive", interval_s=INTERVAL_S)
+    without_learning(world.platforms[-1])
+
+
+def two_histories(world: World) -> Told:
+    """The owner of a platform runs it twice, one for each half; when they meet, all can prove it, and nobody is wronged."""
+    *honest, liar = world.platforms
+    world.settle()
+    twin = double(world, liar)
+    middle = len(honest) // 2
+    world.switch.part([*range(middle), liar.at], [*range(middle, len(honest)), twin.at])
+    for one in (liar, twin):  # not before: what one of them records at its start would be seen by both halves
+        one.begin_mesh()
+        one.start_recorder()
+        one.await_mesh()
+    for one, entries in ((liar, 5), (twin, 9)):
+        one.mark(entries)
+        (status,) = rounds([one])
+        assert status["latest"]["cosigned"] > 0, status["peers"]
+    assert liar.status()["latest"]["origin"] == twin.status()["latest"]["origin"]
+    world.record(honest)
+    assert not any(forks_of(one) for one in honest), "nobody has seen both"
+    met = {one: one.status()["compared"] for one in honest}
+    world.switch.heal()
+    origin = liar.status()["latest"]["origin"]
+    for one in honest:
+        wait_until(lambda one=one: forks_of(one) == [origin])
+    took = max(one.status()["compared"] - met[one] for one in honest)
+    twin.stop()
+    assert took <= WITHIN + 1, "the one that was under way when they met is none after it"
+    world.settle(honest)
+    done = f"{liar.name} shows one history to each half; they meet: proved everywhere after at most {took} comparisons"
+    return Told(done, held_by_all(honest, forked=[origin]))
+
+
+def double(world: World, platform: Platform) -> Platform:
+    """A copy of a platform with the same keys, at the switch's last port; neither runs."""
+    twin = copy.copy(platform)
+    twin.at = len(world.switch.names) - 1
+    twin.network, twin.address = world.switch.names[twin.at], world.last_address
+    platform.stop_recorder()
+    assert platform.stop_mesh() == 0
+    twin.state = platform.state.with_name(f"{platform.name}-twin")
+    twin.mesh = platform.mesh.with_name(f"{platform.mesh.name}-twin")
+    twin.process = twin.recorder = None
+    shutil.copytree(platform.state, twin.state, symlinks=True)
+    shutil.copytree(platform.mesh, twin.mesh, symlinks=True)
+    return twin
+
+
+def without_learning(platform: Platform) -> None:
+    """Have its recorder take no heads from the mesh."""
+    config = platform.state / "recorder.toml"
+    config.write_text(config.read_text().replace("mesh = true", "mesh = false"))

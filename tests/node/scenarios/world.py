@@ -1,0 +1,226 @@
+"""What the scenarios share: platforms on a switch that does harm, and what every honest one has to hold afterwards."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mesh.node.fleetfile import fleet_held
+from mesh.node.forkfiles import forks_in
+from mesh.node.places import FORKS, STANDINGS
+from mesh.node.standings import StandingFiles
+from mesh.standing import Standing
+from recorder.client import Recorder
+from recorder.core.entry import entry_hash
+from recorder.core.merkle import root_of
+from recorder.core.verdict import Report
+from tests.faults.clocks import Offsets
+from tests.node.meshes import PORT, Platform, checked, rounds, start, write_list
+from tests.node.networks import DEVICE, SwitchProcess, address_of, switched
+
+OUTSIDER = "tests.node.scenarios.outsider"
+FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
+DECLARED = 3  # exit status of `lineage verify`: nothing failed, and what was lost is declared
+SETTLE_MAX = 3  # rounds
+TIMEOUT_S = 3.0  # for one witness and checkpoint: the scenarios wait for nobody longer
+LARGE, LARGE_TIMEOUT_S = 16, 6.0  # where so many share two cores, an answer takes its time
+
+
+class Told(NamedTuple):
+    """A row of the table."""
+
+    done: str
+    held: str
+
+
+class World:
+    """Platforms at the ports 0 and up of a switch; behind them the outsider's port, and one that is free."""
+
+    def __init__(self, directory: Path, switch: SwitchProcess, platforms: list[Platform]) -> None:
+        self.directory = directory
+        self.switch = switch
+        self.platforms = platforms
+        self.outside, _ = switch.names[-2:]
+        self.last_address = address_of(len(switch.names) - 1)
+        self.clock: Offsets | None = None  # of the last platform, where the scenario asked for one
+        self.halves = (platforms[: len(platforms) // 2], platforms[len(platforms) // 2 :])
+
+    def part(self) -> None:
+        """Cut the network between the halves; the outsider is alone."""
+        middle, end = len(self.halves[0]), len(self.platforms)
+        self.switch.part(range(middle), range(middle, end))
+
+    def record(self, platforms: Sequence[Platform] | None = None, count: int = 1) -> list[dict[str, Any]]:
+        """Have all (or these) record something and make a round at the same time; the status of each."""
+        chosen = self.platforms if platforms is None else platforms
+        for one in chosen:
+            one.mark(count)
+        return rounds(chosen)
+
+    def settle(self, platforms: Sequence[Platform] | None = None) -> str:
+        """Make a round, after which the head of each of these is cosigned by every other one; how many it took.
+
+        It is one where the machine has time for it.
+        """
+        chosen = self.platforms if platforms is None else platforms
+        names = {one.name for one in chosen}
+        unsigned: list[Any] = []
+        for made in range(1, SETTLE_MAX + 1):
+            after = self.record(chosen)
+            unsigned = [one for status in after for one in status["peers"] if one["name"] in names - _signed(status)]
+            if not unsigned:
+                return "one round" if made == 1 else f"{made} rounds"
+            assert all(one["last"].startswith("not now") for one in unsigned), unsigned
+        raise AssertionError(unsigned)
+
+    def spread(self, at_most: int) -> int:
+        """Make rounds until every platform holds of each other at least what that one has now; how many it took."""
+        wanted = {f"acme/{one.name}": one.size() for one in self.platforms}
+        for made in range(1, at_most + 1):
+            self.record()
+            if all(_holds(one, wanted) for one in self.platforms):
+                return made
+        raise AssertionError(f"after {at_most} rounds some hold less than {wanted}")
+
+    def add_outside(self, count: int) -> None:
+        """Give the outsider so many addresses more."""
+        for number in range(count):
+            address = f"10.77.0.{FIRST_OUTSIDE + number}/24"
+            subprocess.run(["ip", "-n", self.outside, "address", "add", address, "dev", DEVICE], check=True)
+
+    @contextmanager
+    def under_attack(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run `outsider` with these arguments in the outsider's namespace, until the block ends or it does."""
+        attack = subprocess.Popen(
+            ["ip", "netns", "exec", self.outside, sys.executable, "-m", OUTSIDER, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with attack:
+            try:
+                yield attack
+            except BaseException:
+                attack.kill()
+                raise
+
+    def attack(self, *arguments: str, stdin: str = "") -> list[str]:
+        """Run `outsider` to its end; the lines that it prints."""
+        with self.under_attack(*arguments) as attack:
+            said, _ = attack.communicate(stdin, timeout=100)
+        assert attack.returncode == 0, said
+        return said.splitlines()
+
+    def post(self, platform: Platform, bodies: Sequence[bytes], path: str = "add-checkpoint") -> list[str]:
+        """What a platform answers the outsider: status and name of the error of each body."""
+        lines = "\n".join(base64.b64encode(body).decode() for body in bodies)
+        return self.attack("post", f"http://{platform.address}:{PORT}/{path}", stdin=lines)
+
+
+def _signed(status: dict[str, Any]) -> set[str]:
+    """Who cosigned the size of the latest round."""
+    size = status["latest"]["size"]
+    return {one["name"] for one in status["peers"] if one["last"].startswith(f"cosigned {size} entries")}
+
+
+def _holds(platform: Platform, wanted: dict[str, int]) -> bool:
+    standings = standings_of(platform)
+    own = f"acme/{platform.name}"
+    return all(
+        line == own or (line in standings and standings[line].head.size >= size) for line, size in wanted.items()
+    )
+
+
+def leaves_of(platform: Platform) -> list[bytes]:
+    """Hashes of all entries that a running recorder has."""
+    hashes: list[bytes] = []
+    with Recorder(platform.state / "recorder.sock") as client:
+        size = next(client.subscribe()).first
+        while len(hashes) < size:
+            hashes += [entry_hash(raw) for raw, _ in client.read(len(hashes)).entries]
+    return hashes[:size]
+
+
+def standings_of(platform: Platform) -> dict[str, Standing]:
+    """What a platform holds durably as a witness, by line."""
+    return dict(StandingFiles(platform.mesh / STANDINGS).all())
+
+
+def forks_of(platform: Platform) -> list[str]:
+    """Origins of the forks that it can prove; each proof is checked again."""
+    return [fork.origin for _, fork in forks_in(platform.mesh / FORKS, fleet_held(platform.mesh))]
+
+
+def held_by_all(honest: Sequence[Platform], *, forked: Collection[str] = (), reborn: Collection[Platform] = ()) -> str:
+    """Assert what every honest platform holds; a sentence that says it.
+
+    Of each log the head that this log had cosigned last, and it is a head of what the recorder truly has; proofs of the
+    forks named, and of none else; a lineage of its own that verifies, with every other one among the witnesses.
+    """
+    truth = {one: leaves_of(one) for one in honest}
+    for peer in honest:
+        standings = standings_of(peer)
+        for one, leaves in truth.items():
+            if one is peer:
+                continue
+            head = standings[f"acme/{one.name}"].head
+            latest = one.status()["latest"]
+            assert (head.origin, head.size) == (latest["origin"], latest["size"]), f"{peer.name} of {one.name}: {head}"
+            assert head.root == root_of(leaves[: head.size]), f"{peer.name} holds another history of {one.name}"
+        assert sorted(set(forks_of(peer))) == sorted(forked), peer.name
+    others = len(truth) - 1
+    for peer in honest:
+        report = verified(peer, has_lost=peer in reborn)
+        assert report.notes["witnesses"] >= others, f"{peer.name}: {report.notes}"
+    fork = f"the fork of {', '.join(forked)} and no other" if forked else "no fork"
+    return f"each of {len(honest)}: the latest head of every other one, {fork}; its lineage verifies, cosigned by all {others} of them"
+
+
+def verified(platform: Platform, *, has_lost: bool) -> Report:
+    """Verification of a running recorder's lineage, which has to pass; a loss that it states is none of a check."""
+    report = checked(platform)
+    assert (report.integrity, report.witnessing) == ("pass", "pass"), f"{platform.name}: {report}"
+    assert report.exit_status() in ({0, DECLARED} if has_lost else {0}), f"{platform.name}: {report}"
+    return report
+
+
+class Scenario(NamedTuple):
+    """What happens, and what has to be done before the platforms start."""
+
+    act: Callable[[World], Told]
+    prepare: Callable[[World], None] | None = None
+    dishonest: int = 0  # platforms beside those that are counted
+
+    def play(self, directory: Path, count: int) -> Told:
+        """With so many honest platforms; what it tells."""
+        with world(directory, count + self.dishonest, prepare=self.prepare) as here:
+            return self.act(here)
+
+    @property
+    def name(self) -> str:
+        return self.act.__name__
+
+
+@contextmanager
+def world(
+    directory: Path, count: int, *, seed: int = 5, prepare: Callable[[World], None] | None = None
+) -> Iterator[World]:
+    """So many platforms that run, and an outsider; `prepare` is called before they start."""
+    with switched(count + 2, seed) as switch, ExitStack() as undo:
+        timeout_s = TIMEOUT_S if count < LARGE else LARGE_TIMEOUT_S
+        platforms = [Platform(directory, at, name, timeout_s) for at, name in enumerate(switch.names[:count])]
+        for one in platforms:
+            undo.callback(one.stop)
+        write_list(platforms, needed=max(1, count // 2))
+        for one in platforms:
+            one.configure("digest", interval_s=1.0 if count < LARGE else 5.0)
+        here = World(directory, switch, platforms)
+        if prepare is not None:
+            prepare(here)
+        start(platforms)
+        yield here
