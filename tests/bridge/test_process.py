@@ -10,7 +10,7 @@ import pytest
 
 from recorder.core.kinds import Kind
 from tests.bridge.device import needs_gcc
-from tests.bridge.processes import Account, Bridge, make_bridge
+from tests.bridge.processes import APPEND, Account, Bridge, make_bridge
 from tests.bridge.scene import Scene, is_sound
 from tests.credential_builder import ARM, from_root, rescoped
 from tests.running import Running, make_state, verified, wait_until
@@ -153,3 +153,31 @@ def test_what_the_recorder_does_not_permit(tmp_path: Path) -> None:
     with recorder, Bridge(make_bridge(tmp_path / "bridge"), tmp_path / "nothing", recorder.socket) as bridge:
         wait_until(lambda: bridge.process.poll() is not None)
         assert '"fault"' in bridge.said
+
+
+def test_another_log(tmp_path: Path) -> None:
+    """What was signed for one log is worth nothing in another: the process ends, and its successor begins anew there."""
+    socket = tmp_path / "socket"
+    with Scene(tmp_path) as scene:
+        scene.bridge.kill()
+        socket.symlink_to(scene.recorder.socket)
+        (tmp_path / "other").mkdir()
+        with (
+            Bridge(make_bridge(tmp_path / "beside"), scene.firmware.cable.port, socket) as bridge,
+            Running(make_state(tmp_path / "other" / "state", append=APPEND)) as other,
+        ):
+            wait_until(lambda: bridge.is_up)
+            scene.firmware.do("event 3")
+            wait_until(lambda: scene.held() == 0)
+            socket.unlink()
+            socket.symlink_to(other.socket)
+            assert scene.recorder.stop() == 0
+            assert bridge.process.wait(60) == 1
+            assert "another log" in bridge.said
+            bridge.restart()
+            scene.firmware.do("event 4")
+            wait_until(lambda: bridge.is_up and scene.held() == 0)
+            assert (bridge.stop(), other.stop()) == (0, 0)
+        account = Account(other.state)
+        assert [(gap.reason, gap.since, gap.until) for gap in account.gaps] == [("not_held", (1, 0), (1, 1))]
+        assert [frame.seq for frame in account.frames] == [1]
