@@ -67,6 +67,7 @@ class LogAnswer:
     forks: list[ForkProof] = field(default_factory=list)
     wanted: Range | None = None  # of entries
     held: dict[str, dict[int, bytes]] = field(default_factory=dict)  # by peer: entry hashes of it, proved, by seq
+    claimed: dict[str, dict[int, bytes]] = field(default_factory=dict)  # the same, covered by no head of theirs
     unproved: dict[str, str] = field(default_factory=dict)  # by peer: why it showed no entries that lead to its head
     silent: list[str] = field(default_factory=list)  # peers that answered, and hold nothing of this log
     retired: dict[str, int] = field(default_factory=dict)  # by peer that never cosigns it again: the size it did last
@@ -85,6 +86,7 @@ class EntryHeld(NamedTuple):
 
     seq: int
     hashes: dict[bytes, list[str]]  # more than one: two histories
+    claimed: dict[bytes, list[str]]  # heard, and covered by no head that the log signed
     witnesses: list[str]  # whose cosigned heads cover it, in a history that nobody contradicts
     operators: int
 
@@ -182,12 +184,9 @@ def entries_of(answer: LogAnswer) -> list[EntryHeld]:
             reach |= {one.witness: (head.checkpoint.size, one.operator) for one in head.cosigned}
     listed = []
     for seq in range(*(answer.wanted or (0, 0))):
-        hashes: dict[bytes, list[str]] = {}
-        for peer, held in answer.held.items():
-            if (value := held.get(seq)) is not None:
-                hashes.setdefault(value, []).append(peer)
+        hashes, claimed = _holders(answer.held, seq), _holders(answer.claimed, seq)
         covering = {witness: operator for witness, (size, operator) in reach.items() if size > seq}
-        listed.append(EntryHeld(seq, hashes, sorted(covering), len(set(covering.values()))))
+        listed.append(EntryHeld(seq, hashes, claimed, sorted(covering), len(set(covering.values()))))
     return listed
 
 
@@ -211,6 +210,14 @@ def _cosigned(checkpoint: Checkpoint, lines: Mapping[VerifierKey, NoteSignature]
         for key, line in lines.items()
         if key.algorithm == COSIGNATURE_V1
     )
+
+
+def _holders(held: Mapping[str, Mapping[int, bytes]], seq: int) -> dict[bytes, list[str]]:
+    hashes: dict[bytes, list[str]] = {}
+    for peer, known in held.items():
+        if (value := known.get(seq)) is not None:
+            hashes.setdefault(value, []).append(peer)
+    return hashes
 
 
 def _contradiction(proof: ForkProof) -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """What peers tell each other to compare histories: heads of all logs, and a consistency proof (PROTOCOL.md section 5).
 
-Heads are a text with a line `ORIGIN SIZE ROOT SIGNATURE` for each log, so that a note can be made again without asking
-for it.  A proof is a text of hashes in base64: the root of the smaller tree, then those of RFC 9162.
+Heads are a text with a line `fork NAME` for each proof of a fork that is kept, and a line `ORIGIN SIZE ROOT SIGNATURE`
+for each log, so that a note can be made again without asking for it.  A proof is a text of hashes in base64: the root
+of the smaller tree, then those of RFC 9162.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,8 +20,9 @@ from recorder.core.note import Note, NoteSignature, VerifierKey, decode_base64, 
 HEADS_ERROR, PROOF_ERROR = "heads_malformed", "proof_malformed"
 HEADS_MAX_BYTES = 65_536  # some 250 logs
 SIGNATURE_BYTES = 64
+NAMES_MAX = 256
 
-_HEAD_ITEMS = 4
+_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Told(NamedTuple):
@@ -40,6 +43,13 @@ class Told(NamedTuple):
         return note
 
 
+class Heads(NamedTuple):
+    """What a peer keeps, in short."""
+
+    told: list[Told]
+    forks: list[str]  # names of proofs; of more than `NAMES_MAX` the rest is listed by `forks`
+
+
 class Shown(NamedTuple):
     """A consistency proof and the root that it leads from; nothing is verified."""
 
@@ -53,9 +63,9 @@ def told_of(note: bytes) -> Told:
     return Told(parse_checkpoint(parsed.text), parsed.signatures[0].signature)
 
 
-def encode_heads(heads: Iterable[Told]) -> bytes:
+def encode_heads(heads: Iterable[Told], forks: Sequence[str] = ()) -> bytes:
     """Return the text; heads for which there is no room are left out, from the first that does not fit on."""
-    text = bytearray()
+    text = bytearray("".join(f"fork {name}\n" for name in forks[:NAMES_MAX]).encode())
     for head, signature in heads:
         line = f"{head.origin} {head.size} {encode_base64(head.root)} {encode_base64(signature)}\n".encode()
         if len(text) + len(line) > HEADS_MAX_BYTES:
@@ -64,7 +74,7 @@ def encode_heads(heads: Iterable[Told]) -> bytes:
     return bytes(text)
 
 
-def parse_heads(body: bytes) -> list[Told]:
+def parse_heads(body: bytes) -> Heads:
     """Parse the text.
 
     Raises:
@@ -74,21 +84,27 @@ def parse_heads(body: bytes) -> list[Told]:
     if len(body) > HEADS_MAX_BYTES:
         raise FormatError(HEADS_ERROR, f"{len(body)} bytes, at most {HEADS_MAX_BYTES} are allowed")
     told: dict[str, Told] = {}
+    forks: list[str] = []
     for line in _lines(body, HEADS_ERROR):
-        items = line.split(" ")
-        if len(items) != _HEAD_ITEMS or items[0] in told:
-            raise FormatError(
-                HEADS_ERROR, f"{line[:80]!r} is not written as ORIGIN SIZE ROOT SIGNATURE, or stands twice"
-            )
-        signature = decode_base64(items[3], HEADS_ERROR)
-        if len(signature) != SIGNATURE_BYTES:
-            raise FormatError(HEADS_ERROR, f"a signature of {len(signature)} bytes")
-        try:
-            head = Checkpoint(items[0], parse_decimal(items[1], HEADS_ERROR), decode_base64(items[2], HEADS_ERROR))
-        except Misuse as error:
-            raise FormatError(HEADS_ERROR, str(error)) from None
-        told[head.origin] = Told(head, signature)
-    return list(told.values())
+        match line.split(" "):
+            case ["fork", name] if _NAME.fullmatch(name) and len(forks) < NAMES_MAX:
+                forks.append(name)
+            case [origin, size, root, signature] if origin not in told:
+                told[origin] = _told(origin, size, root, signature)
+            case _:
+                raise FormatError(HEADS_ERROR, f"{line[:80]!r} is none of its lines, or stands twice")
+    return Heads(list(told.values()), forks)
+
+
+def _told(origin: str, size: str, root: str, signature: str) -> Told:
+    signed = decode_base64(signature, HEADS_ERROR)
+    if len(signed) != SIGNATURE_BYTES:
+        raise FormatError(HEADS_ERROR, f"a signature of {len(signed)} bytes")
+    try:
+        head = Checkpoint(origin, parse_decimal(size, HEADS_ERROR), decode_base64(root, HEADS_ERROR))
+    except Misuse as error:
+        raise FormatError(HEADS_ERROR, str(error)) from None
+    return Told(head, signed)
 
 
 def show(tree: NodeReader, old: int, new: int) -> Shown:

@@ -48,6 +48,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "recorder.cli.demo": ("recorder.", "hwsim."),
     "recorder.cli.demo_bridge": ("recorder.", "hwsim."),
     "recorder.cli.demo_incident": ("recorder.", "hwsim."),
+    "recorder.cli.demo_policy": ("recorder.", "hwsim."),
     **dict.fromkeys(
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
@@ -82,6 +83,7 @@ PARTS = {
     "recorder.cli.bridge": "recorder.cli",
     "recorder.cli.demo_bridge": "recorder.cli",
     "recorder.cli.demo_incident": "recorder.cli",
+    "recorder.cli.demo_policy": "recorder.cli",
 }
 
 # room -> packages from outside that it must not import, with the reason

@@ -21,6 +21,9 @@ MESH = UNITS / "lineage-mesh.service"
 # Measured 1.7: the network is what it is for, netlink tells which there is, and the group of the recorder's socket; the rest is
 # as above.
 MESH_EXPOSURE_MAX_TENTHS = 17
+BRIDGE = UNITS / "lineage-bridge@.service"
+# Measured 0.6: serial ports, and the groups of theirs and of the recorder's socket; no network.
+BRIDGE_EXPOSURE_MAX_TENTHS = 6
 
 analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 
@@ -55,7 +58,10 @@ def test_verify_would_notice_a_mistake(tmp_path: Path) -> None:
 
 
 @analyze
-@pytest.mark.parametrize(("unit", "most"), [(SERVICE, EXPOSURE_MAX_TENTHS), (MESH, MESH_EXPOSURE_MAX_TENTHS)])
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [(SERVICE, EXPOSURE_MAX_TENTHS), (MESH, MESH_EXPOSURE_MAX_TENTHS), (BRIDGE, BRIDGE_EXPOSURE_MAX_TENTHS)],
+)
 def test_the_exposure_stays_at_its_stated_score(unit: Path, most: int) -> None:
     """`systemd-analyze security` scores each service no worse than the figure that the project states."""
     score = ("systemd-analyze", "security", "--offline=true", "--no-pager")
@@ -110,6 +116,23 @@ def test_only_the_mesh_has_a_network() -> None:
     assert _settings("SupplementaryGroups", MESH) == _settings("Group")
     assert _settings("User", MESH) != _settings("User")
     assert _settings("StateDirectory", MESH) == ["lineage-mesh"]
+
+
+def test_a_bridge_has_its_port_and_the_recorders_socket() -> None:
+    """One for each port, with a state of that name; a user of its own, who reaches the recorder by its socket's group."""
+    (command,) = _settings("ExecStart", BRIDGE)
+    (recorder,) = _settings("ExecStart")
+    assert command.split()[1:] == [
+        *("bridge", "run", "--state", "/var/lib/lineage-bridge/%i", "--port", "/dev/%I", "--socket"),
+        recorder.split()[-1],
+    ]
+    assert _settings("StateDirectory", BRIDGE) == ["lineage-bridge/%i"]
+    assert _settings("RestrictAddressFamilies", BRIDGE) == ["AF_UNIX"]
+    assert {unit: _settings("User", unit) for unit in (SERVICE, MESH, BRIDGE)} == {
+        SERVICE: ["lineage"], MESH: ["lineage-mesh"], BRIDGE: ["lineage-bridge"],
+    }  # fmt: skip
+    assert _settings("Group")[0] in _settings("SupplementaryGroups", BRIDGE)[0].split()
+    assert _settings("DevicePolicy", BRIDGE) == ["closed"], "and DeviceAllow names what is let through"
 
 
 # Runs argv[3:] under the unit's seccomp rules, built with the library that systemd uses.  Two filters, the stricter one wins:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from hwsim import claims
 from hwsim.firmware.faults import Faults
 from hwsim.firmware.flash import Flash
-from hwsim.firmware.motor import Motor
+from hwsim.firmware.motor import LIMIT_RAD, Motor
 from hwsim.firmware.port import Simulator
 from recorder.client import Receipt, Recorder
 from recorder.core import cbor, confirmation, deviceframe, entry, ids
@@ -78,15 +78,18 @@ class Story:
             self.simulator.step()
         return True
 
-    def play(self, client: Recorder) -> Iterator[Told]:
-        """Tell it, one thing after the other; the bridge is up."""
+    def play(self, client: Recorder, delegation: bytes) -> Iterator[Told]:
+        """Tell it, one thing after the other, under a credential that the recorder holds; the bridge is up."""
         self._client = client
         yield self._up(
             "boot", "the controller shows its key to the bridge, and its clock is set against the recorder's"
         )
         self._cycle = client.open_cycle(
             who=claims.who("operator:ann", task="pick_and_place/1", requested_by="hwsim.firmware"),
-            why=claims.why("demo", clauses=[], inputs=[], alternatives=[]),
+            delegation=delegation,
+            what=_what(LIMIT_RAD),
+            where=_WHERE,
+            alternatives=[{"action": "hold"}],
             actuators=[ACTUATOR],
             action_classes=[CLASS],
             max_commits=16,
@@ -157,6 +160,8 @@ class Story:
             return str(one.header.control.facts[1]) if is_one and one.header.control.facts[1] != "unplugged" else None
 
         found = self._until(of_bridge)
+        due_s = time.monotonic() + CONFIRM_BY_MS / 1000
+        self.serve(lambda: time.monotonic() >= due_s)
         self.simulator.pull()
         self.simulator = own
         own.motor.setpoints_rad.clear()
@@ -166,8 +171,7 @@ class Story:
 
     def _commit(self, target_rad: float) -> Receipt:
         self.motor.setpoints_rad.append(target_rad)
-        what = claims.what("position", "angle", target_rad, "rad", duration_ms=MOVE_MS, confirm_by_ms=CONFIRM_BY_MS)
-        return self._cycle.commit(ACTUATOR, what=what, where=_WHERE)
+        return self._cycle.commit(ACTUATOR, what=_what(target_rad), where=_WHERE)
 
     def _confirmed(self, name: str, tells: str, receipt: Receipt, expects: str) -> Told:
         def of_commit(one: _Entry) -> str | None:
@@ -205,3 +209,7 @@ class Story:
             for raw, beside in page.entries:
                 seq, self._seq = self._seq, self._seq + 1
                 yield _Entry(str(ids.entry_id(entry.entry_hash(raw), seq)), entry.decode(raw).header, beside)
+
+
+def _what(angle_rad: float) -> dict[str, Any]:
+    return claims.what("position", "angle", angle_rad, "rad", duration_ms=MOVE_MS, confirm_by_ms=CONFIRM_BY_MS)

@@ -59,6 +59,7 @@ def add_witness(table: Answering, desk: WitnessDesk, aside: Aside, fleet: FleetL
     table.post("/add-checkpoint", lambda body: aside(desk.add_checkpoint, body))
     table.post("/add-incarnation", lambda body: aside(desk.add_incarnation, body))
     table.get("/held", lambda _: aside(desk.held))
+    table.get("/(?P<digest>[0-9a-f]{64})/checkpoint", lambda found: aside(desk.monitored, found["digest"]))
 
     async def listed(_: re.Match[str]) -> Answer:
         return Answer(OK, TEXT_TYPE, fleet.note)
@@ -83,10 +84,11 @@ def add_platforms(
                 404, FormatError("platform_unknown", f"no platform {platform[:200]!r} in the fleet list here")
             )
         parts = [await aside(desk.account, platform), await archived(platform)]
-        latest = rounds.latest
-        if latest is not None and latest.origin.rpartition("/")[0] == platform:
-            notes = [] if rounds.note is None else [rounds.note]
-            parts.insert(0, Account(platform, {latest.origin: latest.size}, [], notes))
+        ours = rounds.head
+        if ours is not None and ours.head.origin.rpartition("/")[0] == platform:
+            # Both: of a log that forked, witnesses would sign the one and not the other.
+            notes = [ours.note] if rounds.note is None else [rounds.note, ours.note]
+            parts.insert(0, Account(platform, {ours.head.origin: ours.head.size}, [], notes))
         return Answer(OK, TEXT_TYPE, account_of(platform, *parts).encode())
 
     table.get("/platform/(?P<platform>[^/]+/[^/]+)", account)

@@ -58,7 +58,7 @@ class Archives:
         self._save_s = save_s
         self._say = say
         self._aside = Aside("archives")
-        self._queue: deque[tuple[Digest, bytes | None]] = deque()
+        self._queue: deque[tuple[Digest | None, bytes | None]] = deque()
         self._wake = asyncio.Event()
 
     def take(self, says: Digest, note: bytes | None) -> None:
@@ -71,6 +71,20 @@ class Archives:
         """
         if says.origin == self.own() or self._fleet.log_of(says.origin) is None:
             return
+        self._put(says, note)
+
+    def offer(self, note: bytes) -> None:
+        """Take a head that its log had this witness judge, cosigned or not; cheap.
+
+        Of what the log signed nothing is lost: a head that nobody leads to is kept until it proves a fork, or none.
+
+        Args:
+            note: a platform's, verified, with the log's own signature first.
+
+        """
+        self._put(None, note)
+
+    def _put(self, says: Digest | None, note: bytes | None) -> None:
         if len(self._queue) >= QUEUE_MAX:
             self.counts["dropped"] += 1
             return
@@ -92,16 +106,16 @@ class Archives:
                 if time.monotonic() - saved_s >= self._save_s:
                     saved_s = time.monotonic()
                     await self.call(self._store.keep)
-                self._told(None)
-            except OSError as error:
-                self._told(f"archives: {error}; they go on from what is durable")
-                await asyncio.sleep(self._save_s)  # a disk that is full is not asked again at once
+                    self.trouble = None
+            except OSError:
+                await asyncio.sleep(self._save_s)  # said by `call`; a disk that is full is not asked again at once
 
     async def call(self, use: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `use` takes
         """Use the store on its thread; after an error of the disk it goes on from what is durable."""
         try:
             return await self._aside(use, *arguments)
-        except OSError:
+        except OSError as error:
+            self._told(f"archives: {error}; they go on from what is durable")
             await self._aside(self._store.forget)
             raise
 
@@ -125,10 +139,8 @@ class Archives:
 
     async def close(self) -> None:
         """Make all durable and end."""
-        try:
+        with suppress(OSError):  # said by `call`
             await self.call(self._store.keep)
-        except OSError as error:
-            self._told(f"archives: {error}")
         self._aside.close()
 
     async def account(self, platform: str) -> Account:
@@ -152,8 +164,8 @@ class Archives:
                 for one in summaries
             ],
             "refused_incarnations": self._store.refused,
-            "digests": dict(self.counts),
-            "trouble": self.trouble,
+            "archived_digests": dict(self.counts),
+            "archives_trouble": self.trouble,
         }
 
     def _learned(self, origin: str, first: int, hashes: list[bytes], notes: list[bytes]) -> bool:
@@ -164,12 +176,12 @@ class Archives:
     def _proved(self, proofs: list[ForkProof], source: str) -> bool:
         return sum(self._forks.keep(one, source) for one in proofs if self._forks.is_wanted(one)) > 0
 
-    def _take_all(self, batch: list[tuple[Digest, bytes | None]]) -> list[Behind]:
-        behind: dict[str, Behind] = {}
+    def _take_all(self, batch: list[tuple[Digest | None, bytes | None]]) -> list[Behind]:
+        behind: dict[bytes, Behind] = {}
         for says, note in batch:
-            found = self._taken(says, note)
+            found = self._taken(says, note) if says is not None else self._offered(note or b"")
             if found is not None:
-                behind[says.origin] = found
+                behind[found.note] = found
         return [one for one in behind.values() if self._store.size(one.told.head.origin) < one.told.head.size]
 
     def _taken(self, says: Digest, note: bytes | None) -> Behind | None:
@@ -194,6 +206,14 @@ class Archives:
             return Behind(told, note)
         return self._waiting(says.origin)
 
+    def _offered(self, note: bytes) -> Behind | None:
+        """On the thread: the same of a head alone."""
+        told = told_of(note)
+        origin = told.head.origin
+        if told.head.size <= self._store.size(origin) + AHEAD_MAX:
+            self._learned(origin, 0, [], [note])
+        return Behind(told, note)
+
     def _waiting(self, origin: str) -> Behind | None:
         """The largest head that came before its hashes."""
         with suppress(NotKeptError):
@@ -212,7 +232,7 @@ class Archives:
         size, root = says.head.size, says.head.root
         return any(rung.head.size == size and rung.head.root == root for rung in heads)
 
-    def _told(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self.trouble:
+    def _told(self, trouble: str) -> None:
+        if trouble != self.trouble:
             self._say(trouble)
         self.trouble = trouble

@@ -103,17 +103,18 @@ class ArchiveStore:
         known = self._known.get(origin)
         return Checkpoint(origin, 0, empty_root()) if known is None or known.told is None else known.told.head
 
-    def note_held(self, origin: str, size: int) -> bytes:
-        """The note of that head.
-
-        Raises:
-            NotKeptError: it is of another size by now.
-
-        """
+    def note(self, origin: str) -> bytes:
+        """The note of that head; raises NotKeptError where nothing is proved."""
         rung = self.get(origin).archive.proved
-        if rung is None or rung.head.size != size:
-            raise NotKeptError(f"{size} entries of {origin} are no longer what is proved here")
+        if rung is None:
+            raise NotKeptError(f"nothing of {origin} is proved here")
         return rung.note
+
+    def note_held(self, origin: str, size: int) -> bytes:
+        """The note of that head; raises NotKeptError where it is of another size by now."""
+        if self.size(origin) != size:
+            raise NotKeptError(f"{size} entries of {origin} are no longer what is proved here")
+        return self.note(origin)
 
     def gaps(self, origin: str) -> list[Range]:
         """Hashes that are wanting up to the heads that wait; raises NotKeptError."""
@@ -139,7 +140,7 @@ class ArchiveStore:
         """What is archived of a platform: sizes, and the head of each that is proved; the latest incarnations first."""
         several = sorted((one for one in self._known.values() if one.line == platform), key=lambda one: -one.ordinal)
         several = [one for one in several if one.told is not None][:TOLD_MAX]
-        notes = [self.note_held(one.origin, one.size) for one in several]
+        notes = [self.note(one.origin) for one in several]
         return Account(platform, {one.origin: one.size for one in several}, [], notes)
 
     # --- Growing

@@ -1,17 +1,25 @@
-"""One peer that is asked of a log: requests within bounds, and what became of them."""
+"""One peer that is asked of a log: requests within bounds, what became of them, and trees that it serves."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from mesh.asking import SeenHead, TileName, tiles_of
 from mesh.exchange import OK
 from mesh.node.post import OtherVersion, Post, Unreachable, below
+from recorder.core.limits import HASH_BYTES
+from recorder.core.merkle import NodeReader
+from recorder.core.tiles import TileReader, tile_path
 
 BYTES_MAX = 16 * 1024 * 1024  # of one peer
 AT_A_TIME = 3  # requests to one peer, who has a bound of his own
 FAULTS_MAX = 8  # of one peer that are told
+
+
+_Got = TypeVar("_Got")
 
 
 class Bounds(NamedTuple):
@@ -76,3 +84,38 @@ class Asked:
             self.bytes_left -= len(answer.body)
             return answer.body if answer.status == OK else None
         return None
+
+
+class NotServed(Exception):
+    """A tile that a peer did not give; the message says which."""
+
+
+class PeerTree:
+    """A peer's tree of a log up to a head that it showed; what is computed over it is not to be trusted unverified."""
+
+    def __init__(self, peer: Asked, head: SeenHead, bounds: Bounds) -> None:
+        """Make it; nothing is asked yet."""
+        self.peer = peer
+        self.head = head
+        self._bounds = bounds
+        self._tiles: dict[TileName, bytes] = {}
+
+    async def computed(self, compute: Callable[[NodeReader], _Got]) -> _Got:
+        """Compute over the tree, once the tiles that this takes are here.
+
+        Raises:
+            NotServed: the peer does not give one of them; what `compute` raises passes through.
+
+        """
+        size = self.head.checkpoint.size
+        missing = [name for name in tiles_of(compute, size) if name not in self._tiles]
+        fetched = await asyncio.gather(*map(self._fetched, missing))
+        self._tiles.update(zip(missing, fetched, strict=True))
+        return compute(TileReader(lambda *name: self._tiles[name], size))
+
+    async def _fetched(self, name: TileName) -> bytes:
+        path = tile_path(*name)
+        body = await self.peer.get(f"log/{self.head.checkpoint.origin}/{path}", self._bounds)
+        if body is None or len(body) != name[2] * HASH_BYTES:
+            raise NotServed(f"it gave no {path}")
+        return body

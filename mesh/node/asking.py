@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from mesh.account import PATH as PLATFORM
 from mesh.account import Account, parse_account
@@ -20,34 +20,31 @@ from mesh.asking import (
     LogAnswer,
     Range,
     SeenHead,
-    TileName,
     compared,
     heads_of,
     proved_tile,
     same_sizes,
-    tiles_of,
 )
-from mesh.node.asked import Asked, Bounds
+from mesh.node.asked import Asked, Bounds, NotServed, PeerTree
 from mesh.node.post import Post
 from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import ForkProof, parse_fork, verify_fork
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
-from recorder.core.merkle import NodeReader
 from recorder.core.note import VerifierKey
-from recorder.core.tiles import TileReader, tile_path
 from recorder.core.trust import Trust
 
 FORKS = "forks"  # below a peer's URL: names of proofs, a line each; below that each proof by its name
 RANGE_MAX = 65_536  # entries: 256 tiles of each peer
 LOGS_MAX = 64  # incarnations of one platform
 HEADS_MAX = 256  # of one log and peer
+TREES_MAX = 3  # heads of one log and peer that it is asked to serve a tree of
+CLAIMS_MAX = 64  # requests to one peer for hashes that no head covers; 32 would do for the range
 FORKS_MAX = 16  # proofs of forks that one peer may list
 PEERS_MAX = 256
 STEPS = 4  # what is asked of one peer after the other: platform and forks, heads, tiles to compare, tiles of the range
 
 
-_Got = TypeVar("_Got")
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -69,18 +66,6 @@ class Found(NamedTuple):
     platform: str  # FLEET/PLATFORM, or what stands before the last part of a foreign origin
     peers: list[Asked]
     logs: list[LogAnswer]
-
-
-class _Tree(NamedTuple):
-    """A peer's tree of a log, up to the head that it showed."""
-
-    peer: Asked
-    head: SeenHead
-    tiles: dict[TileName, bytes]
-
-
-class NotServed(Exception):
-    """A tile that a peer did not give; the message says what it did instead."""
 
 
 async def ask(
@@ -183,17 +168,20 @@ class _Asking:
         assert key is not None, "logs are those of the platform that is asked of"
         path = f"log/{origin}/checkpoint"
         notes = await asyncio.gather(*(peer.get(path, self._bounds) for peer in peers))
-        heads: dict[str, Checkpoint] = {}  # by peer: the head that it serves a tree up to, if it serves one
+        shown: list[tuple[Asked, list[Checkpoint]]] = []  # by each peer, the one whose tree it serves most likely first
         said: list[tuple[str, OpenedCheckpoint]] = []
         answer = LogAnswer(origin, [], wanted=span)
         for peer, note in zip(peers, notes, strict=True):
             account = accounts.get(peer.url)
             older = [] if account is None else account.notes
-            shown = [one for one in (note, *older) if one is not None]
-            opened = [one for one in (self._opened(peer, note, key) for note in shown) if one is not None]
-            said += [(peer.label, one) for one in opened[:HEADS_MAX]]
-            if note is not None and opened:
-                heads[peer.url] = opened[0].checkpoint
+            notes_shown = [] if note is None else [note]
+            notes_shown += [one for one in older if one != note and one.startswith(f"{origin}\n".encode())]
+            opened = [
+                one for one in (self._opened(peer, one, key) for one in notes_shown[:HEADS_MAX]) if one is not None
+            ]
+            said += [(peer.label, one) for one in opened]
+            archived = None if account is None else account.archived.get(origin)
+            shown.append((peer, sorted((one.checkpoint for one in opened), key=lambda one: one.size != archived)))
             if not opened and peer.outcome == "answered":
                 answer.silent.append(peer.label)
             for over in () if account is None else account.retired:
@@ -202,13 +190,17 @@ class _Asking:
         answer.heads = heads_of(said, key, self._whom.trust)
         answer.forks = same_sizes(answer.heads)
         by_head = {head.checkpoint: head for head in answer.heads}
-        trees = [_Tree(peer, by_head[heads[peer.url]], {}) for peer in peers if peer.url in heads]
-        trees.sort(key=lambda tree: -tree.head.checkpoint.size)
+        trees = [
+            PeerTree(peer, by_head[head], self._bounds)
+            for peer, heads in shown
+            for head in list(dict.fromkeys(heads))[:TREES_MAX]
+        ]
+        largest = sorted(trees, key=lambda tree: -tree.head.checkpoint.size)
         for head in answer.heads:
             if head.standing == "unproved":
-                await self._compare(head, trees, answer)
+                await self._compare(head, largest, answer)
         if span is not None:
-            await asyncio.gather(*(self._entries(tree, answer, span) for tree in trees))
+            await asyncio.gather(*(self._hashes(peer, trees, answer, span) for peer in peers))
         return answer
 
     def _opened(self, peer: Asked, note: bytes, key: VerifierKey) -> OpenedCheckpoint | None:
@@ -218,14 +210,14 @@ class _Asking:
             peer.fault(str(error))
             return None
 
-    async def _compare(self, head: SeenHead, trees: Iterable[_Tree], answer: LogAnswer) -> None:
+    async def _compare(self, head: SeenHead, trees: Iterable[PeerTree], answer: LogAnswer) -> None:
         """Hold a head against larger trees, until one of them proves that it agrees or contradicts."""
         reasons = []
         for tree in trees:
             if tree.head.checkpoint.size <= head.checkpoint.size:
                 continue
             try:
-                fork = await self._computed(tree, partial(compared, head, tree.head))
+                fork = await tree.computed(partial(compared, head, tree.head))
             except (NotServed, FormatError) as error:
                 reasons.append(f"{tree.peer.label}: {error}")
                 continue
@@ -239,36 +231,41 @@ class _Asking:
             return
         head.why = "; ".join(reasons) or "nobody serves a longer tree"
 
-    async def _entries(self, tree: _Tree, answer: LogAnswer, span: Range) -> None:
-        """Take the hashes of a range that a peer can prove under the head that it showed."""
-        head = tree.head.checkpoint
-        first, end = span[0], min(span[1], head.size)
-        held: dict[int, bytes] = {}
-        for start in range(first - first % TILE_WIDTH, end, TILE_WIDTH):
-            try:
-                proved = await self._computed(tree, partial(proved_tile, head, start))
-            except (NotServed, FormatError) as error:
-                answer.unproved.setdefault(tree.peer.label, str(error))
-                continue
-            held |= {seq: value for seq, value in proved.items() if first <= seq < end}
-        if held:
-            answer.held[tree.peer.label] = held
+    async def _hashes(self, peer: Asked, trees: Iterable[PeerTree], answer: LogAnswer, span: Range) -> None:
+        """All that a peer has of a range."""
+        await self._entries([one for one in trees if one.peer is peer], answer, span)
+        proved = answer.held.get(peer.label, {})
+        first = next((seq for seq in range(*span) if seq not in proved), span[1])
+        claimed: dict[int, bytes] = {}
+        for _ in range(CLAIMS_MAX):
+            if first >= span[1] or peer.version is None:
+                break
+            body = await peer.get(f"log/{answer.origin}/hashes/{first}-{span[1]}", self._bounds)
+            if not body or len(body) % HASH_BYTES or len(body) > (span[1] - first) * HASH_BYTES:
+                break
+            told = [body[at : at + HASH_BYTES] for at in range(0, len(body), HASH_BYTES)]
+            claimed |= {seq: value for seq, value in enumerate(told, first) if seq not in proved}
+            first += len(told)
+        if claimed:
+            answer.claimed[peer.label] = claimed
 
-    async def _computed(self, tree: _Tree, compute: Callable[[NodeReader], _Got]) -> _Got:
-        """Compute over a peer's tree, once the tiles that this takes are here."""
-        size = tree.head.checkpoint.size
-        missing = [name for name in tiles_of(compute, size) if name not in tree.tiles]
-        fetched = await asyncio.gather(*(self._tile(tree, name) for name in missing))
-        tree.tiles.update(zip(missing, fetched, strict=True))
-        return compute(TileReader(lambda *name: tree.tiles[name], size))
-
-    async def _tile(self, tree: _Tree, name: TileName) -> bytes:
-        path = tile_path(*name)
-        below_log = f"log/{tree.head.checkpoint.origin}/{path}"
-        body = await tree.peer.get(below_log, self._bounds)
-        if body is None or len(body) != name[2] * HASH_BYTES:
-            raise NotServed(f"it gave no {path}")
-        return body
+    async def _entries(self, trees: Iterable[PeerTree], answer: LogAnswer, span: Range) -> None:
+        """Take the hashes of a range that a peer can prove under heads that it showed."""
+        for tree in trees:
+            head, label = tree.head.checkpoint, tree.peer.label
+            held = answer.held.setdefault(label, {})
+            for start in range(span[0] - span[0] % TILE_WIDTH, min(span[1], head.size), TILE_WIDTH):
+                try:
+                    proved = await tree.computed(partial(proved_tile, head, start))
+                except (NotServed, FormatError) as error:
+                    answer.unproved.setdefault(label, str(error))
+                    continue
+                held |= {seq: value for seq, value in proved.items() if span[0] <= seq < span[1] and seq not in held}
+            if not held:
+                del answer.held[label]
+            elif len(held) == span[1] - span[0]:
+                answer.unproved.pop(label, None)
+                return
 
 
 def _logs_in(accounts: Iterable[Account], proofs: Iterable[str], platform: str) -> list[str]:

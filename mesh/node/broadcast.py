@@ -45,7 +45,6 @@ class Sources(NamedTuple):
 
     clock: Clock
     aside: Aside  # the thread of the witness
-    origin: Callable[[], str | None]  # of the own log, as the recorder pushes it
     head: Callable[[], OwnHead | None]  # the latest checkpoint of the own log
     standings: Callable[[], list[tuple[str, Standing]]]  # what this platform holds as a witness; on that thread
 
@@ -89,6 +88,7 @@ class Broadcast:
         self._run = 0 if speaker is None else next_run(state, sources.clock)
         self._number = 0
         self._trouble: str | None = None
+        self._blind: str | None = None
         ours = None if speaker is None else speaker.key.name
         self._listening = Listening(fleet, present, ours, lambda: (self._run, self._number), archives, say)
         self._datagrams = Datagrams(config.digest, config.discovery.interfaces, self._take)
@@ -101,10 +101,9 @@ class Broadcast:
         self._wake = asyncio.Event()
         self._head: OwnHead | None = None
 
-    def pushed(self, push: Push, _is_first: bool) -> None:  # noqa: FBT001 -- a `pushes.Taker`
-        """Take what the recorder pushes."""
-        origin = self._sources.origin()
-        if self._speaker is None or origin is None:
+    def pushed(self, origin: str, push: Push) -> None:
+        """Take what the recorder pushes; a `pushes.Take`."""
+        if self._speaker is None:
             return
         platform = origin.rpartition("/")[0]
         if platform != self._speaker.key.name:
@@ -116,23 +115,16 @@ class Broadcast:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        looking = asyncio.create_task(self._look_often())
         try:
-            while True:
-                self._wake.clear()
-                await self._send_due()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(WAKE_S, self._announcer.wait_s(time.monotonic()))):
-                        await self._wake.wait()
-                # Not once for each push: what comes while a datagram fills goes together.
-                await asyncio.sleep(min(FILL_S, self._announcer.wait_s(time.monotonic())))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._look_often())
+                await self._send_often()
         finally:
-            looking.cancel()
             self._datagrams.close()
 
     def status(self) -> dict[str, Any]:
         """What keeps digests from being sent."""
-        return {"digest_trouble": self._trouble}
+        return {"digest_trouble": self._blind or self._trouble}
 
     def live(self) -> dict[str, Any]:
         """Counts of what went and of what came, by fate."""
@@ -153,8 +145,22 @@ class Broadcast:
 
     async def _look_often(self) -> None:
         while True:
-            self._datagrams.look()
+            try:
+                self._datagrams.look()
+                self._blind = None
+            except OSError as error:
+                self._blind = f"which interfaces there are is not known: {error}"
             await asyncio.sleep(LOOK_S)
+
+    async def _send_often(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._send_due()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(WAKE_S, self._announcer.wait_s(time.monotonic()))):
+                    await self._wake.wait()
+            # Not once for each push: what comes while a datagram fills goes together.
+            await asyncio.sleep(min(FILL_S, self._announcer.wait_s(time.monotonic())))
 
     async def _send_due(self) -> None:
         if self._speaker is None:

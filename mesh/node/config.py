@@ -41,7 +41,7 @@ enabled = true                    # tell peers hashes, head and sizes held as th
 multicast = true
 port = {digest_port}                       # one for the whole fleet
 ipv4_group = "239.192.76.78"
-ipv6_group = "ff02::4c4e:474d"
+ipv6_group = "ff12::cc4e:474d"
 interval_s = 5.0                  # one at least this often, also at rest
 per_s = 10.0                      # at most so many on average; else only heads and the latest hashes go
 burst = 20
@@ -111,7 +111,7 @@ class Digests(Struct, forbid_unknown_fields=True, frozen=True):
     multicast: bool = True
     port: Annotated[int, Meta(ge=1, lt=1 << 16)] = DIGEST_PORT
     ipv4_group: str = "239.192.76.78"  # of the organisation-local scope (RFC 2365); never routed beyond it
-    ipv6_group: str = "ff02::4c4e:474d"  # of the link; transient groups are not asked for by anyone else
+    ipv6_group: str = "ff12::cc4e:474d"  # of the link, and of those that nobody hands out (RFC 3307)
     interval_s: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
     per_s: Annotated[float, Meta(ge=0.1, le=1_000)] = 10.0
     burst: Annotated[int, Meta(ge=1, le=1_000)] = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from typing import NamedTuple
 
 from mesh import exchange, witness
@@ -14,7 +15,7 @@ from mesh.node.forkbook import ForkBook
 from mesh.node.heldsizes import encode_held
 from mesh.node.places import DamagedError
 from mesh.node.standings import StandingFiles
-from mesh.standing import Standing
+from mesh.standing import Standing, signed_by_log
 from mesh.submission import with_cosignatures
 from mesh.witness import Cosigner, Outcome
 from recorder.core.cosignature import cosign
@@ -57,6 +58,7 @@ class WitnessDesk:
 
         """
         self.answers: Counter[int] = Counter()  # to POST, by status
+        self.offered: Callable[[bytes], object] | None = None  # told every head of a platform that its log signed
         self._fleet = fleet
         self._store = store
         self._forks = forks
@@ -95,6 +97,13 @@ class WitnessDesk:
         if note is None:
             return refused(503, FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at"))
         return Answer(exchange.OK, TEXT_TYPE, note)
+
+    def monitored(self, digest: str) -> Answer:
+        """The same by the SHA-256 of the origin in hex, as tlog-witness has it for monitors."""
+        for _, standing in self.standings():
+            if sha256(standing.head.origin.encode()).hexdigest() == digest:
+                return self.checkpoint(standing.head.origin)
+        return refused(404, FormatError("origin_unknown", "nothing of such an origin was cosigned here"))
 
     def account(self, platform: str) -> Account:
         """What this witness holds of a platform; StoreFailedError passes through."""
@@ -135,6 +144,10 @@ class WitnessDesk:
         except DamagedError as error:
             self._say(str(error))
             return _DAMAGED
+        if outcome.offered is not None and self.offered is not None:
+            log = self._fleet.log_of(outcome.offered.checkpoint.origin)
+            if log is not None and log.line != log.key.name:  # the hashes of foreign logs nobody here serves
+                self.offered(signed_by_log(outcome.offered, log.key))
         if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
             self._forks.keep(outcome.fork, "by what it had this witness cosign")
         return outcome.answer

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, cast
 
-from zeroconf import IPVersion, RecordUpdate, RecordUpdateListener, ServiceInfo, Zeroconf
+from zeroconf import Error, IPVersion, RecordUpdate, RecordUpdateListener, ServiceInfo, Zeroconf
 from zeroconf._dns import DNSQuestion
 from zeroconf._protocol.outgoing import DNSOutgoing
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
@@ -29,10 +29,10 @@ from mesh.node.hints import PER_ADDRESS_S, TOTAL_S, TYPE, Guard, instance_of, ki
 from mesh.node.interfaces import Interface, interfaces_up, is_near
 from mesh.node.present import Present
 from recorder.core.keys import kid
-from recorder.core.note import VerifierKey
+from recorder.core.note import VerifierKey, is_key_name
 
 LOOK_S = 5.0  # how soon an interface that came is used
-ASK_AFTER_S = (0.0, 1.0, 3.0, 9.0)  # questions after a start, and after interfaces came
+ASK_AFTER_S = (0.0, 1.0, 3.0, 9.0, 30.0, 90.0)  # questions after a start, and after interfaces came
 ASK_EVERY_S = 300.0  # beside them; what is found is forgotten after twice as long
 WANTED_MAX = 64  # instances that wait to be looked at; a flood takes the places of strangers, not those of the list
 RESOLVE_MS = 1_000
@@ -76,21 +76,11 @@ class Discovery:
 
     async def run(self) -> None:
         """Announce and look until cancelled; then say goodbye."""
-        asking = asyncio.create_task(self._resolve_often())
-        ask_at_s: list[float] = []
         try:
-            while True:
-                now_s = time.monotonic()
-                if await self._look():
-                    ask_at_s = [now_s + after_s for after_s in ASK_AFTER_S]
-                if ask_at_s and now_s >= ask_at_s[0]:
-                    ask_at_s = [one for one in ask_at_s if one > now_s]
-                    self._ask()
-                    if not ask_at_s:
-                        ask_at_s.append(now_s + ASK_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311 -- apart from others
-                await asyncio.sleep(min([LOOK_S, *(max(0.0, one - now_s) for one in ask_at_s[:1])]))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._resolve_often())
+                await self._seek()
         finally:
-            asking.cancel()
             await self._close()
 
     def status(self) -> dict[str, Any]:
@@ -106,6 +96,19 @@ class Discovery:
     def live(self) -> dict[str, Any]:
         """What came by mDNS, by fate."""
         return {"mdns": dict(sorted(self._fates.items()))}
+
+    async def _seek(self) -> None:
+        ask_at_s: list[float] = []
+        while True:
+            now_s = time.monotonic()
+            if await self._look():
+                ask_at_s = [now_s + after_s for after_s in ASK_AFTER_S]
+            if ask_at_s and now_s >= ask_at_s[0]:
+                ask_at_s = [one for one in ask_at_s if one > now_s]
+                self._ask()
+                if not ask_at_s:
+                    ask_at_s.append(now_s + ASK_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311 -- apart from others
+            await asyncio.sleep(min([LOOK_S, *(max(0.0, one - now_s) for one in ask_at_s[:1])]))
 
     async def _look(self) -> bool:
         """Take to the interfaces that there are; whether they are others than before."""
@@ -215,7 +218,10 @@ class Discovery:
             self._wake.clear()
             while self._wanted:
                 instance = next(iter(self._wanted))
-                await self._resolve(instance)
+                try:
+                    await self._resolve(instance)
+                except (Error, OSError):  # its sockets went while it was asked for
+                    self._fates["not_resolved"] += 1
                 self._wanted.pop(instance, None)
 
     async def _resolve(self, instance: str) -> None:
@@ -237,11 +243,12 @@ class Discovery:
     def _found(self, told: bytes, info: ServiceInfo, now_s: float) -> None:
         said = info.decoded_properties
         name, version = said.get("platform") or "", said.get("v") or ""
+        shown = name if is_key_name(name) else told.hex()
         near = [one for one in info.parsed_scoped_addresses() if is_near(one, self._interfaces)][:URLS_MAX]
         urls = [f"http://{_in_url(one)}:{info.port}/" for one in near if info.port]
         platform = self._platforms.get(told)
         if platform is None:
-            self._present.stranger(name or told.hex(), near[0] if near else "", "mdns", now_s)
+            self._present.stranger(shown, near[0] if near else "", "mdns", now_s)
         elif platform in self._present.peers:
             self._present.found(
                 platform, urls, int(version) if version.isdecimal() and len(version) < 4 else None, now_s

@@ -23,6 +23,7 @@ from mesh.node.sources import Source
 
 REQUEST_S = 10.0
 STATUS_EVERY_S = 1.0
+LIVE = {"archives", "archived_digests"}  # change with each digest
 AWAY_S = 30.0  # who was not heard for as long has appeared
 TOGETHER_S = 1.0  # in which others may appear too
 
@@ -96,9 +97,13 @@ class Following:
     async def run(self) -> None:
         """Work until cancelled, then make all durable."""
         works = (self.archives.run(), self.pulling.run(), self.gossip.run(), self.gossip.spread(), self._look())
+        tasks = [asyncio.create_task(one) for one in works]
         try:
-            await asyncio.gather(*works)
+            await asyncio.gather(*tasks)
         finally:
+            for one in tasks:
+                one.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             if self._appeared is not None:
                 self._appeared.cancel()
             await self._post.close()
@@ -119,13 +124,13 @@ class Following:
                 }
                 for origin, one in self.pulling.suspicions.items()
             ],
-            **{key: value for key, value in self._kept.items() if key != "archives"},
+            **{key: value for key, value in self._kept.items() if key not in LIVE},
         }
 
     def live(self) -> dict[str, Any]:
         """What changes as entries come."""
         return {
-            "archives": self._kept.get("archives", []),
+            **{key: value for key, value in self._kept.items() if key in LIVE},
             "pulls": dict(self.pulling.counts),
             "comparisons": dict(self.gossip.counts),
         }

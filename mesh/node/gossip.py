@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from mesh.exchange import OK, Answer
 from mesh.fleetlist import FleetList
-from mesh.histories import Told
+from mesh.histories import NAMES_MAX, Told
 from mesh.node.archives import Archives
 from mesh.node.forkbook import ForkBook
 from mesh.node.peers import Conduct, Peers
@@ -127,12 +127,12 @@ class Gossip:
     async def _with(self, url: str) -> None:
         source = self._source(url)
         try:
-            await self._forks_of(source)
-            told = await source.heads()
+            heads = await source.heads()
             self.counts["answered"] += 1
-            self.counts["heads"] += len(told)
+            self.counts["heads"] += len(heads.told)
+            await self._forks_of(source, heads.forks)
             notes = NOTES_MAX
-            for one in told:
+            for one in heads.told:
                 notes -= await self._compare(source, one)
                 if notes <= 0:
                     self.counts["put_off"] += 1
@@ -144,8 +144,10 @@ class Gossip:
         except OSError:
             return  # said by `Archives`
 
-    async def _forks_of(self, source: Source) -> None:
-        unknown = set(await source.forks()) - set(self._forks.names()) - self._seen.keys()
+    async def _forks_of(self, source: Source, names: list[str]) -> None:
+        if len(names) >= NAMES_MAX:
+            names = await source.forks()
+        unknown = set(names) - set(self._forks.names()) - self._seen.keys()
         for name in sorted(unknown)[:FORKS_MAX]:
             self._seen[name] = None
             if len(self._seen) > SEEN_MAX:
@@ -171,19 +173,23 @@ class Gossip:
         if told.head.size > held.size:
             await self._pulling.follow(told, told.note(log.key), [source.url])
             return 1
-        if not await self._archives.call(self._is_beside, told):
+        is_beside = await self._archives.call(self._is_beside, told)
+        if is_beside is None:  # what would be needed was dropped here: another peer has to show it
+            await self._pulling.follow(told, told.note(log.key), [])
+            return 1
+        if not is_beside:
             return 0
         found = await self._archives.call(self._archives.store.contradiction, told, told.note(log.key))
         await self._archives.prove([] if found is None else [found], f"by comparing with {source.url}")
         return 1
 
-    def _is_beside(self, told: Told) -> bool:
-        """On the thread of the archives: whether a head of at most the proved size is of another history."""
+    def _is_beside(self, told: Told) -> bool | None:
+        """On the archives' thread: whether a head not above what is proved is of another history; None: unknown."""
         try:
             return self._archives.store.get(told.head.origin).root_at(told.head.size) != told.head.root
         except NotKeptError:
-            self.counts["not_compared"] += 1  # what would be needed was dropped here; a peer that has it compares
-            return False
+            self.counts["not_kept"] += 1
+            return None
 
     async def _post(self, url: str, text: bytes) -> None:
         with suppress(Unreachable):

@@ -16,7 +16,7 @@ from mesh.node.budget import Budget
 
 TYPE = "_lineage._tcp.local."
 DATAGRAM_MAX_BYTES = 1_500  # a peer says all of itself in some 300
-PER_ADDRESS_S, TOTAL_S = 10.0, 50.0  # a start takes some ten, and each peer answers each question
+PER_ADDRESS_S, TOTAL_S = 10.0, 100.0  # a start takes some ten, and each peer answers each question
 
 _INSTANCE = re.compile(rf"lineage-(?P<kid>[0-9a-f]{{16}})\.{re.escape(TYPE)}")
 _OURS = (b"_lineage", b"lineage-", b"_dns-sd")  # type, instances and hosts, and who asks for all types there are

@@ -63,7 +63,7 @@ class LogPaths:
     async def _heads(self, _: re.Match[str]) -> Answer:
         told = [] if self._rounds.head is None else [told_of(self._rounds.head.note)]
         told += await self._archives.call(self._told)
-        return Answer(OK, TEXT_TYPE, encode_heads(told))
+        return Answer(OK, TEXT_TYPE, encode_heads(told, self._forks.names()))
 
     def _told(self) -> list[Told]:
         """Of all archives, those begun last first: what is over changes no more."""
@@ -80,7 +80,7 @@ class LogPaths:
         if cosigned.status != UNKNOWN:
             return cosigned
         try:
-            return Answer(OK, TEXT_TYPE, await self._archives.call(self._archives.store.note_held, origin))
+            return Answer(OK, TEXT_TYPE, await self._archives.call(self._archives.store.note, origin))
         except NotKeptError:
             return cosigned
 
@@ -117,6 +117,8 @@ class LogPaths:
             await self._archives.prove([proof], "told by a peer")
         except FormatError as error:
             return refused(422, error)
+        except OSError:  # said by `Archives`
+            return refused(503, FormatError("forks_busy", "it could not be kept here"))
         return Answer(OK, TEXT_TYPE, b"kept\n")
 
     def _may_verify(self) -> bool:

@@ -14,6 +14,7 @@ from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
+from mesh.node.atonce import AtOnce
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
@@ -21,10 +22,10 @@ from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.logpaths import LogPaths
-from mesh.node.ownlog import CLIENT, OwnLog
+from mesh.node.ownlog import OwnLog
 from mesh.node.peering import present_of
 from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
-from mesh.node.pushes import Pushes
+from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
@@ -129,7 +130,7 @@ class Node:
         await self._server.listen(self._config.witness.listen)
         self.ask_now = self._ask_all_now
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
-        works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
+        works = [rounds.run(self._after_round), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
         await self._server.close()
         await rounds.close()
@@ -150,24 +151,35 @@ class Node:
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
+        at_once = AtOnce(self._rounds, self._config.submit.timeout_s, self._say)
+        takers: list[Take] = [self._own.hear, at_once.hear]
         parts: list[Part] = [self._follow(table)]
         if self._config.discovery.enabled:
             parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
         if self._config.digest.enabled:
-            parts += self._digests()
-        return parts
+            parts.append(self._digests(takers))
+        self._pushes = Pushes(self._socket, takers, self._say)
+        self._name()
+        return [*parts, at_once, self._pushes]
 
-    def _digests(self) -> list[Part]:
+    def _name(self) -> None:
+        """Say who may be asked to witness."""
+        self._pushes.name(*self._rounds.named())
+
+    def _after_round(self) -> None:
+        self._name()
+        self._changed.set()
+
+    def _digests(self, takers: list[Take]) -> Part:
         rounds, desk = self._rounds, self._desk
         signer = self._signers.mesh
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
-        pushes = Pushes(self._socket, CLIENT, self._say)
-        sources = Sources(self._clock, self._witnessing, lambda: pushes.origin, lambda: rounds.head, desk.standings)
+        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
         broadcast = Broadcast(
             self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
         )
-        pushes.add(broadcast.pushed)
-        return [broadcast, pushes]
+        takers.append(broadcast.pushed)
+        return broadcast
 
     def _follow(self, table: Answering) -> Following:
         """What is kept of peers' logs."""
@@ -190,6 +202,8 @@ class Node:
         )
         archives = self._following.archives
         LogPaths(own, rounds, archives, self._forks, self._cosigned).add_to(table)
+        loop = asyncio.get_running_loop()
+        self._desk.offered = lambda note: loop.call_soon_threadsafe(archives.offer, note)
         return self._following
 
     async def _cosigned(self, origin: str) -> Answer:
@@ -269,8 +283,8 @@ class Node:
                 "open": self._server.doors.open.total(),
                 "turned_away": self._server.doors.turned_away,
             },
-            "own_heads": rounds.own_heads.status(),
             "forks": len(self._forks.names()),
+            "own_heads": rounds.own_heads.status(),
         }
 
 

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from mesh.archive import AHEAD_MAX
 from mesh.fleetlist import FleetList
 from mesh.forks import NoProof
-from mesh.histories import Shown, Told
+from mesh.histories import Shown, Told, told_of
 from mesh.node.archives import Archives, Behind
 from mesh.node.forkbook import ForkBook
 from mesh.node.peers import Conduct, Peers
@@ -37,6 +37,7 @@ STEPS_MAX = 16  # answers with hashes for one head: those for which hashes may w
 WAIT_S = 1.0  # in which further digests may bring what is wanting
 FILLS_MAX = 64  # answers with tiles for one log, before others have their turn
 RUN_TILES = HASHES_MAX // TILE_WIDTH  # tiles of hashes in one answer
+BEHIND_MAX = 256  # heads that wait to be followed
 SOURCE_S = 60.0  # for one peer
 SUSPICIONS_MAX = 64
 MALFORMED = {"answer_malformed", "proof_malformed"}  # whatever the peer holds, that is no answer
@@ -85,12 +86,13 @@ class Pulling:
         self._source = source
         self._room = asyncio.Semaphore(pulls)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._behind: dict[str, Behind] = {}
+        self._behind: dict[bytes, Behind] = {}  # by note
         self._wake = asyncio.Event()
 
     def behind(self, one: Behind) -> None:
         """A head is known that hashes are wanting for; they are pulled in a moment unless digests bring them."""
-        self._behind[one.told.head.origin] = one
+        if len(self._behind) < BEHIND_MAX:  # else it comes with the next comparison
+            self._behind[one.note] = one
         self._wake.set()
 
     async def run(self) -> None:
@@ -100,7 +102,8 @@ class Pulling:
             await asyncio.sleep(WAIT_S)
             self._wake.clear()
             behind, self._behind = self._behind, {}
-            await asyncio.gather(*(self.follow(one.told, one.note, []) for one in behind.values()))
+            several = sorted(behind.values(), key=lambda one: one.told.head.size)
+            await asyncio.gather(*(self.follow(one.told, one.note, []) for one in several))
 
     async def follow(self, told: Told, note: bytes, tellers: list[str]) -> bool:
         """Bring an archive to a head that the log signed; whether it is there or a fork is proved.
@@ -117,6 +120,9 @@ class Pulling:
             if not await self._archives.call(self._archives.store.may_follow, origin):
                 return False
             reason, asked = "nobody could be asked", ""
+            with suppress(OSError):
+                if told.head.size <= (await self._held(origin)).size and await self._compare(origin, told, note):
+                    return True  # it was passed meanwhile
             for url in self._sources(origin, tellers):
                 asked = url
                 try:
@@ -136,7 +142,8 @@ class Pulling:
                 except (NotKeptError, OSError):
                     return False  # it has moved on meanwhile, or an error of the disk that `Archives` says
             self.counts["failed"] += 1
-            await self._suspect(told, note, asked, reason)
+            with suppress(OSError):
+                await self._suspect(told, note, asked, reason)
             return False
 
     async def fill(self, origin: str) -> None:
@@ -163,6 +170,7 @@ class Pulling:
         """Reach a head by one peer; False where it has nothing to offer."""
         held = await self._held(head.origin)
         if head.size <= held.size:
+            await self._below(source, held, head, note)
             return True
         is_near = head.size - held.size <= AHEAD_MAX
         if is_near and await self._near(source, head, note):
@@ -185,6 +193,17 @@ class Pulling:
         await self._archives.call(jump, head.origin, held.size, note, list(shown.hashes), partial)
         self.counts["jumps"] += 1
         return True
+
+    async def _below(self, source: Source, held: Checkpoint, head: Checkpoint, note: bytes) -> None:
+        """Hold a head of no more entries than are proved here against them; what was dropped a peer has to show."""
+        if await self._compare(head.origin, told_of(note), note):
+            return
+        shown = await source.proof(head.origin, head.size, held.size)
+        verify_consistency(head.size, shown.root, held.size, held.root, shown.hashes)
+        if shown.root != head.root:
+            held_note = await self._archives.call(self._archives.store.note_held, head.origin, held.size)
+            proof = ForkProof(note, held_note, shown.root, shown.hashes)
+            await self._archives.prove([proof], f"by comparing with {source.url}")
 
     async def _near(self, source: Source, head: Checkpoint, note: bytes) -> bool:
         """Pull the hashes that are wanting; whether they lead to the head.
@@ -249,12 +268,17 @@ class Pulling:
         known = self.suspicions.get(origin)
         if known is None or (await self._held(origin)).size < known.told.head.size:
             return
+        if await self._compare(origin, known.told, known.note):
+            del self.suspicions[origin]
+
+    async def _compare(self, origin: str, told: Told, note: bytes) -> bool:
+        """Hold a head of at most the proved size against the tree; whether that could be done."""
         try:
-            found = await self._archives.call(self._archives.store.contradiction, known.told, known.note)
+            found = await self._archives.call(self._archives.store.contradiction, told, note)
         except NotKeptError:
-            return
-        del self.suspicions[origin]
-        await self._archives.prove([] if found is None else [found], "by a head that nobody could prove")
+            return False  # dropped here
+        await self._archives.prove([] if found is None else [found], f"by what is archived of {origin}")
+        return True
 
     async def _held(self, origin: str) -> Checkpoint:
         return await self._archives.call(self._archives.store.held, origin)

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from mesh.exchange import OK, Answer
-from mesh.histories import Shown, Told, parse_heads, parse_shown
+from mesh.histories import Heads, Shown, parse_heads, parse_shown
 from mesh.node.post import Unreachable, below
 from recorder.core.errors import FormatError
 from recorder.core.forks import FORK_MAX_BYTES, ForkProof, parse_fork
@@ -14,7 +14,7 @@ from recorder.core.limits import HASH_BYTES
 from recorder.core.tiles import TILE_BITS, partial_widths, tile_path
 
 ERROR = "answer_malformed"
-NAMES_MAX = 1_000  # proofs of forks that one peer may list
+LISTED_MAX = 1_000  # proofs of forks that one peer may list
 _NAME_CHARS = 64
 
 
@@ -33,14 +33,14 @@ class Source:
         self.url = url
         self._get = get
 
-    async def heads(self) -> list[Told]:
-        """Heads of all logs that it keeps."""
+    async def heads(self) -> Heads:
+        """Heads of all logs that it keeps, and names of proofs of forks."""
         return parse_heads(await self._body("heads"))
 
     async def forks(self) -> list[str]:
-        """Names of the proofs that it keeps."""
+        """Names of all proofs that it keeps, where `heads` has no room for them."""
         names = (await self._body("forks")).decode("ascii", "replace").split("\n")[:-1]
-        if len(names) > NAMES_MAX or any(len(one) != _NAME_CHARS or not one.isalnum() for one in names):
+        if len(names) > LISTED_MAX or any(len(one) != _NAME_CHARS or not one.isalnum() for one in names):
             raise FormatError(ERROR, "not a list of proofs of forks")
         return names
 

@@ -13,14 +13,18 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from recorder.audit.check import check_source
 from recorder.audit.state import open_state
 from recorder.authority import directory
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import output
+from recorder.cli.demo_policy import Wanted, delegated, read_source
 from recorder.cli.saying import say_to
 from recorder.cli.verify_text import VERDICTS, authority_remarks, outcome
 from recorder.client import Recorder
+from recorder.core import policy
 from recorder.core.errors import LineageError
 from recorder.core.kinds import Kind
 from recorder.core.trust import parse_trust
@@ -36,6 +40,9 @@ AUTHORITY, TRUST, LOG, BRIDGE, BRIDGE_LOG, PORT = (
     "authority", "fleet.trust", "recorder.log", "bridge", "bridge.log", "tty-arm",
 )  # fmt: skip
 SEGMENT_MIB = 16
+DAY_S = 86_400
+CLASS, LIMITS = "motion", {"rad": (0.0, 3.2)}
+SOURCE = "configs/policies/confirmed.toml"
 SEED_BYTES = 32
 ENDS_S = 30.0
 _PROGRAM = """
@@ -56,11 +63,13 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
 
     Raises:
         BridgeDemoError: the bridge does not start.
+        SourceError: the policy's source is not beside this installation.
         LineageError, OSError: the recorder, or a directory, cannot be made.
 
     """
     from hwsim.firmware.story import Story  # noqa: PLC0415 -- an extra, found to be there by the demo
 
+    said = read_source(SOURCE)
     now_s = int(time.time())
     state.mkdir(parents=True, exist_ok=True)
     authority = directory.make(state / AUTHORITY, FLEET, now_s)
@@ -76,11 +85,15 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         recorder.start()
         matrix = authority.matrix
         say_to(socket, Kind.CREDENTIAL, body={"matrix": matrix.raw}, control=[matrix.hash])
+        signed = policy.sign(replace(said, nbf=now_s - DAY_S, exp=now_s + DAY_S), authority.root_signer())
+        say_to(socket, Kind.POLICY, body={"bundle": signed}, control=[policy.read(signed).hash])
+        delegation = delegated(state, authority, f"{FLEET}/{PLATFORM}", Wanted(CLASS, [ACTUATOR], LIMITS), now_s)
+        say_to(socket, Kind.CREDENTIAL, body={"credential": delegation.signed.raw}, control=[delegation.hash])
         tell("enrolling the motor controller")
         story.simulator.plug()
         enrolled = _enrolled(state, socket, story)
         with _bridge(state, socket) as bridge:
-            told = list(_told(story, socket, tell))
+            told = list(_told(story, socket, delegation.hash, tell))
             tell("verifying")
         stopped = recorder.stop()
     with closing(open_state(state)) as source:
@@ -91,6 +104,7 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         "device": enrolled,
         "steps": [one._asdict() | {"is_expected": one.is_expected} for one in told],
         "verdicts": report.to_json(),
+        "unconfirmed": [found.seq for found in report.problems if found.error == "unconfirmed"],
         "recorder_exit_status": stopped,
         "bridge_exit_status": bridge.returncode,
         "exit_status": 1 if stopped or bridge.returncode or not all(one.is_expected for one in told) else 0,
@@ -112,6 +126,8 @@ def show(facts: dict[str, Any]) -> None:
     output.say("VERDICTS")
     for name in VERDICTS:
         output.say(f"  {name:<13} {outcome(name, verdicts[name], verdicts['notes'])}")
+    for seq in facts["unconfirmed"]:
+        output.say(f"  entry {seq}: a commit that no device has confirmed")
     for remark in authority_remarks(verdicts["roots"], verdicts["notes"]):
         output.line(f"  note: {remark}")
     output.say()
@@ -181,8 +197,8 @@ def _bridge(state: Path, socket: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(ENDS_S)
 
 
-def _told(story: Story, socket: Path, tell: Callable[[str], None]) -> Iterator[Told]:
+def _told(story: Story, socket: Path, delegation: bytes, tell: Callable[[str], None]) -> Iterator[Told]:
     with Recorder(socket, client_name="demo controller") as client:
-        for one in story.play(client):
+        for one in story.play(client, delegation):
             tell(one.tells)
             yield one

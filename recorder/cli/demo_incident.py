@@ -15,20 +15,15 @@ from msgspec.structs import replace
 from recorder.audit.check import check_source
 from recorder.audit.state import open_state
 from recorder.authority import directory
-from recorder.authority.directory import Authority
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import output
+from recorder.cli.demo_policy import Wanted, delegated, read_source
 from recorder.cli.saying import Said, say_to
 from recorder.cli.verify_text import VERDICTS, authority_remarks, outcome
 from recorder.client import Recorder
-from recorder.core import policy, request
-from recorder.core.credential import Credential
-from recorder.core.errors import LineageError
+from recorder.core import policy
 from recorder.core.kinds import Kind
-from recorder.core.policy_source import parse
-from recorder.core.scope import ANY, Counts, Scope
 from recorder.core.trust import parse_trust
-from recorder.daemon import identity
 from recorder.daemon.founding import Answers, found
 
 if TYPE_CHECKING:
@@ -38,24 +33,20 @@ FLEET, PLATFORM = "demo", "cell-1"
 AUTHORITY, POLICY, TRUST, LOG = "authority", "arm.policy", "fleet.trust", "recorder.log"
 DAY_S = 86_400
 SEGMENT_MIB = 16
-SOURCE = Path("configs/policies/arm.toml")
-
-
-class IncidentError(LineageError):
-    """The incident cannot be played here; the message says what is missing."""
+SOURCE = "configs/policies/arm.toml"
 
 
 def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Play the incident on a new state; returns what happened, as JSON.
 
     Raises:
-        IncidentError: the policy's source is not beside this installation.
+        SourceError: the policy's source is not beside this installation.
         LineageError, OSError: the recorder, or a directory, cannot be made.
 
     """
-    from hwsim import INCIDENT, REVOKED, Player  # noqa: PLC0415 -- an extra, found to be there by the demo
+    from hwsim import DELEGATED_N, INCIDENT, REVOKED, Player  # noqa: PLC0415 -- an extra, found to be there by the demo
 
-    said = _policy()
+    said = read_source(SOURCE)
     now_s = int(time.time())
     state.mkdir(parents=True, exist_ok=True)
     authority = directory.make(state / AUTHORITY, FLEET, now_s)
@@ -72,7 +63,8 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         _bring(socket, "matrix", authority.matrix.raw, authority.matrix.hash)
         signed = policy.sign(replace(said, nbf=now_s - DAY_S, exp=now_s + DAY_S), authority.root_signer())
         (state / POLICY).write_bytes(signed)
-        delegation = _delegation(state, authority, actuators, now_s)
+        wanted = Wanted("motion", actuators, {"N": (0.0, DELEGATED_N), "rad/s": (0.0, 2.4)})
+        delegation = delegated(state, authority, f"{FLEET}/{PLATFORM}", wanted, now_s)
         _bring(socket, "credential", delegation.signed.raw, delegation.hash)
         bundle = policy.read(signed).hash
         in_force = say_to(socket, Kind.POLICY, body={"bundle": signed}, control=[bundle])
@@ -132,25 +124,6 @@ def show(facts: dict[str, Any]) -> None:
     lineage = output.as_called()
     for command, meaning in commands:
         output.say(f"  {lineage} {command}    # {meaning}")
-
-
-def _policy() -> policy.Policy:
-    import hwsim  # noqa: PLC0415 -- an extra, found to be there by the demo
-
-    path = Path(hwsim.__file__).parent.parent / SOURCE
-    try:
-        return parse(path.read_text("utf-8")).policy
-    except FileNotFoundError:
-        raise IncidentError(f"{path} is missing: the incident is played from the sources, with their policy") from None
-
-
-def _delegation(state: Path, authority: Authority, actuators: list[str], now_s: int) -> Credential:
-    from hwsim import DELEGATED_N  # noqa: PLC0415
-
-    wanted = request.read(request.make(f"{FLEET}/{PLATFORM}", "platform", identity.load(state)))
-    limits = {"N": (0.0, DELEGATED_N), "rad/s": (0.0, 2.4)}
-    scope = Scope(frozenset({"motion"}), frozenset(actuators), limits, ANY, ANY, Counts(500, 900))
-    return directory.issue(authority, wanted, scope, 1, now_s)
 
 
 def _bring(socket: Path, claim: str, raw: bytes, digest: bytes) -> Said:

@@ -13,7 +13,7 @@ from mesh.node.founding import add_mesh_key, found
 from recorder.authority import directory
 from recorder.cli import mesh_ask, mesh_look, output
 from recorder.cli.identity import read_bounded
-from recorder.cli.mesh_options import PATH, needing_aiohttp, state_option
+from recorder.cli.mesh_options import PATH, needing_network, state_option
 from recorder.cli.options import json_option
 from recorder.core.note import VerifierKey
 from recorder.core.trust import TRUST_MAX_BYTES
@@ -108,7 +108,7 @@ def run(ctx: click.Context, *, state: Path, socket: Path, config: Path | None) -
     --json: programs ask `lineage mesh status --json`.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves there is nothing to clean up
-    with needing_aiohttp():
+    with needing_network():
         from mesh.node.run import run as serve  # noqa: PLC0415 -- aiohttp is an extra
     ctx.exit(serve(state, socket, config))
 

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import click
 
 from mesh.asking import EXIT_STATUS, LogAnswer, Range, Verdict, verdict_of
-from mesh.fleetlist import LIST_MAX_BYTES, MeshKey, open_fleet_list
+from mesh.fleetlist import LIST_MAX_BYTES, FleetList, open_fleet_list
 from mesh.node.fleetfile import fleet_held
+from mesh.node.peering import urls_in
 from recorder.cli import output
 from recorder.cli.identity import read_bounded
 from recorder.cli.mesh_ask_text import AskedLog, ShownFork, answers_json, print_answers
-from recorder.cli.mesh_options import MESH_ENV, PATH, needing_aiohttp
+from recorder.cli.mesh_options import MESH_ENV, PATH, needing_network
 from recorder.cli.options import json_option
 from recorder.core.errors import Misuse
 from recorder.core.forks import verify_fork
@@ -34,16 +35,23 @@ class _Listed(NamedTuple):
     """Whom to trust and where to ask, out of a fleet list or of a trust file."""
 
     trust: Trust
-    foreign: Mapping[str, VerifierKey]
-    platforms: Mapping[str, MeshKey]
+    fleet: FleetList | None  # None: a trust file alone
 
-    def urls(self, more: Iterable[str]) -> dict[str, list[str]]:
-        """Each URL once, with the names that are listed for it, the platform's first."""
-        named = [(one.url, platform) for platform, one in self.platforms.items() if one.url is not None]
+    @property
+    def foreign(self) -> Mapping[str, VerifierKey]:
+        """Keys of logs that are no lineages, by origin."""
+        return {} if self.fleet is None else self.fleet.foreign
+
+    def urls(self, found: Mapping[str, Iterable[str]], more: Iterable[str]) -> dict[str, list[str]]:
+        """Each URL once, with the names that are listed for it or were told, the platform's first."""
+        listed = {} if self.fleet is None else urls_in(self.fleet)
+        named = [(url, platform) for told in (listed, found) for platform, urls in told.items() for url in urls]
         named += [(url, witness) for witness, url in self.trust.urls.items()]
         urls: dict[str, list[str]] = {}
         for url, name in named:
-            urls.setdefault(_plain(url), []).append(name)
+            names = urls.setdefault(_plain(url), [])
+            if name not in names:
+                names.append(name)
         for url in more:
             urls.setdefault(_plain(url), [])
         return urls
@@ -60,6 +68,7 @@ class _Listed(NamedTuple):
 @click.option("--fleet", type=PATH, metavar="FILE", help="A fleet list, which a root of the --trust file signed.")
 @click.option("--trust", type=PATH, metavar="FILE", help="A trust file; without --fleet its own lines say whom to ask.")
 @click.option("--peer", "more", multiple=True, metavar="URL", help="One more to ask; may be repeated.")
+@click.option("--discover", is_flag=True, help="Look around by mDNS too, for platforms of the list.")
 @click.option(
     "--within",
     "within_s",
@@ -81,6 +90,7 @@ def command(
     fleet: Path | None,
     trust: Path | None,
     more: tuple[str, ...],
+    discover: bool,
     within_s: float,
     out: Path | None,
     as_json: bool,
@@ -92,14 +102,15 @@ def command(
 
     Exit status: 0 all agree, 1 a contradiction, 2 misuse, 3 nobody has anything, or the answer is partial.
     """
-    with needing_aiohttp():
+    with needing_network():
         from mesh.node import asking  # noqa: PLC0415 -- aiohttp is an extra
         from mesh.node.post import Post  # noqa: PLC0415
     listed = _listed(state, fleet, trust)
-    whom = asking.Whom(listed.trust, listed.foreign, listed.urls(more))
     wanted = None if span is None else _range(span)
 
     async def ask() -> asking.Found:
+        told = await _sought(listed.fleet) if discover else {}
+        whom = asking.Whom(listed.trust, listed.foreign, listed.urls(told, more))
         post = Post(within_s)
         try:
             with output.Progress(f"asking of {origin}", "peers") as progress:
@@ -125,7 +136,7 @@ def _listed(state: Path | None, fleet: Path | None, trust: Path | None) -> _List
     if trust is not None:
         read = parse_trust(read_bounded(trust, TRUST_MAX_BYTES))
         if fleet is None:
-            return _Listed(read, {}, {})
+            return _Listed(read, None)
         listed = open_fleet_list(read_bounded(fleet, LIST_MAX_BYTES), read.roots)
     elif fleet is not None:
         raise Misuse("--fleet needs --trust FILE: a root of it must have signed the list")
@@ -133,7 +144,15 @@ def _listed(state: Path | None, fleet: Path | None, trust: Path | None) -> _List
         listed = fleet_held(state)
     else:
         raise Misuse(f"whom to trust: --state DIR (or ${MESH_ENV}), --trust FILE, or --fleet FILE --trust FILE")
-    return _Listed(listed.trust, listed.foreign, listed.platforms)
+    return _Listed(listed.trust, listed)
+
+
+async def _sought(fleet: FleetList | None) -> dict[str, list[str]]:
+    if fleet is None:
+        raise Misuse("--discover looks for platforms of a fleet list; a trust file does not have their mesh keys")
+    with needing_network():
+        from mesh.node.seeking import seek  # noqa: PLC0415 -- zeroconf is an extra
+    return await seek(fleet, output.note)
 
 
 def _range(text: str) -> Range:

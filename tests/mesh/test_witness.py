@@ -145,6 +145,19 @@ def test_another_root_for_the_size_held_is_a_fork(old: int, status: int) -> None
     assert ask(store, request(7, 7)).fork is None
 
 
+def test_a_log_of_which_two_histories_are_proved_is_cosigned_no_more() -> None:
+    """Whatever it shows; what is held stays as it was, and another origin is judged as before."""
+    store = at(5)
+    held = store.held(LINE)
+    for body in (request(5, 9), request(0, 9), request(5, 5)):
+        outcome = add_checkpoint(body, FLEET, store, COSIGNER, TIME_S, lambda origin: origin == ORIGIN)
+        assert refusal(outcome) == (422, "origin_forked")
+    assert store.held(LINE) == held
+    assert add_checkpoint(
+        request(5, 9), FLEET, store, COSIGNER, TIME_S, lambda origin: origin == NEXT_ORIGIN
+    ).is_cosigned
+
+
 def test_what_the_log_signed_is_handed_on() -> None:
     """A head that the log signed is for the archive, cosigned or not; one that nobody signed is not."""
     for body in (request(7, 9), request(6, 9), request(7, 9, OTHER)):

@@ -162,3 +162,10 @@ def together(story: Callable[[list[Node]], Awaitable[None]], several: list[Node]
 
 async def _no_standings() -> list[tuple[str, Standing]]:
     return []
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for what comes about by itself."""
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 -- it tells nobody
+            await asyncio.sleep(0.01)

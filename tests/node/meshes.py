@@ -31,7 +31,7 @@ from tests.node.networks import address_of, networks
 from tests.running import Running, make_state, wait_until
 
 PORT = 7171
-AT_A_TIME = 8  # processes that start: more would only wait for the cores
+AT_A_TIME = 8  # processes that start, or make a round: more would only wait for the cores
 _RUN = "import sys; from pathlib import Path; from mesh.node.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 _COMMAND = "from recorder.cli import main; main()"
 
@@ -165,16 +165,18 @@ class Platform:
 
 
 def rounds(platforms: Sequence[Platform]) -> list[dict[str, Any]]:
-    """Have all these make a round at the same time; the status of each after it."""
-    before = [one.status().get("rounds", 0) for one in platforms]
-    for one in platforms:
-        assert one.process is not None
-        one.process.send_signal(signal.SIGUSR1)
+    """Have all these make a round, a few at the same time; the status of each after it."""
     after = []
-    for one, count in zip(platforms, before, strict=True):
-        wait_until(lambda one=one, count=count: one.status().get("rounds", 0) > count)
-        after.append(one.status())
-        assert after[-1]["trouble"] is None, after[-1]["trouble"]
+    for at in range(0, len(platforms), AT_A_TIME):
+        wave = platforms[at : at + AT_A_TIME]
+        before = [one.status().get("rounds", 0) for one in wave]
+        for one in wave:
+            assert one.process is not None
+            one.process.send_signal(signal.SIGUSR1)
+        for one, count in zip(wave, before, strict=True):
+            wait_until(lambda one=one, count=count: one.status().get("rounds", 0) > count)
+            after.append(one.status())
+            assert after[-1]["trouble"] is None, after[-1]["trouble"]
     return after
 
 

@@ -101,6 +101,7 @@ def test_interfaces_come_and_go(tmp_path: Path) -> None:
         wait_until(lambda: "http://10.77.1.3:7171/" in row(middle, right)["urls"], timeout_s=20)
         assert "10.77.1.3" not in row(left, right)["addresses"]
         assert not any("10.77.1." in url for url in row(left, middle)["urls"]), "on no network of its own"
+        wait_until(lambda: "http://10.77.1.2:7171/" in row(right, middle)["urls"], timeout_s=20)
         right.mark()
         assert right.round()["latest"]["cosigned"] == 1
         assert middle.status()["digests"]["interfaces"] == ["eth0", "eth1"]

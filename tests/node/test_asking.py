@@ -49,6 +49,8 @@ class Shelf(NamedTuple):
     tree: Sequence[bytes] = ()
     account: bytes | None = None
     forks: Sequence[bytes] = ()
+    claims: Sequence[bytes] = ()  # hashes of entries, covered by a head or not
+    gives: bytes | None = None  # in the place of each proof that it lists
     origin: str = ORIGIN
 
     async def respond(self, _method: str, path: str, _body: bytes) -> Answer:
@@ -60,12 +62,15 @@ class Shelf(NamedTuple):
             level, index, width = parse_tile_path(path.removeprefix(f"/log/{self.origin}/"))
             tree = Leaves(self.tree)
             found = b"".join(tree.node(8 * level, index * 256 + at) for at in range(width))
+        elif path.startswith(f"/log/{self.origin}/hashes/"):
+            first, end = map(int, path.rpartition("/")[2].split("-"))
+            found = b"".join(self.claims[first : min(end, first + 2)]) or None
         elif path == f"/platform/{PLATFORM}":
             found = self.account
         elif path == "/forks":
             found = "".join(f"{name}\n" for name in listed).encode()
         elif path.startswith("/forks/"):
-            found = listed.get(path.removeprefix("/forks/"))
+            found = self.gives or listed.get(path.removeprefix("/forks/"))
         if found is None:
             return refused(404, FormatError("path_unknown", path))
         return Answer(OK, TEXT_TYPE, found)
@@ -157,6 +162,21 @@ def test_all_agree() -> None:
     assert list(log.unproved) == ["peer-2"]
 
 
+def test_what_is_only_claimed_stands_apart() -> None:
+    """Hashes that no head covers, of those who heard them: they make no answer whole, whatever they are."""
+    heard = peer(LEAVES[:300])._replace(claims=LEAVES[:310])
+    other = Shelf(claims=BESIDE[:305])
+    log = only(asked(heard, other, Shelf(claims=[b"short"] * 400), span=(297, 312)))
+    entries = entries_of(log)
+    assert [one.hashes for one in entries] == [{LEAVES[seq]: ["peer-0"]} for seq in range(297, 300)] + [{}] * 12
+    assert entries[0].claimed == {BESIDE[297]: ["peer-1"]}
+    assert [one.claimed for one in entries[3:8]] == [
+        {LEAVES[seq]: ["peer-0"], BESIDE[seq]: ["peer-1"]} for seq in range(300, 305)
+    ]
+    assert [list(one.claimed) for one in entries[8:]] == [[LEAVES[seq]] for seq in range(305, 310)] + [[], []]
+    assert (log.forks, verdict_of(log, [])) == ([], "partial")
+
+
 @pytest.mark.parametrize("size", [600, 450])
 def test_two_histories_are_proved(size: int) -> None:
     """Of one size or of two; each entry in doubt is told with both hashes."""
@@ -177,7 +197,9 @@ def fork() -> ForkProof:
 def test_a_fork_that_a_peer_keeps_is_told() -> None:
     """Also where all heads that are shown agree, and although somebody lists it before and does not give it; once."""
     text = fork().encode()
-    liar = Shelf()._replace(forks=[text[:-1]])
+    liar = Shelf(forks=[text], gives=text[:-1])
+    histories = [peer(LEAVES[:400])._replace(forks=[text]), peer(BESIDE[:400], serves=())]
+    assert only(asked(*histories)).forks == [fork()], "found by itself, and told"
     for shelves in (
         (peer(LEAVES)._replace(forks=[text]),),
         (liar, peer(LEAVES)._replace(forks=[text]), Shelf(forks=[text])),

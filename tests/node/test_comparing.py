@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from mesh.exchange import Answer
+from mesh.node.config import Archiving
 from mesh.node.post import Post, below
 from recorder.core.forks import fork_of, parse_fork, verify_fork
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, hashes, note_of, signer
-from tests.node.following import Node, meet, nodes, together
+from tests.node.following import Node, meet, nodes, together, until
 
 COMMON = 400
 ONE, TWO = hashes(9_000, "one", COMMON), hashes(9_000, "two", COMMON)
@@ -52,7 +53,8 @@ def test_two_histories_are_found_by_every_peer_within_two_rounds(
                 assert verify_fork(parse_fork(text), FLEET.trust).origin == ORIGIN
             assert len([said for said in one.said if "FORK" in said]) == 1
         before = [one.log().size for one in peers]
-        await peers[0].archives.learn(ORIGIN, before[0], ONE[before[0] : 8_500], [note_of(ONE[:8_500])])
+        end = before[0] + 100
+        await peers[0].archives.learn(ORIGIN, before[0], ONE[before[0] : end], [note_of(ONE[:end])])
         await rounds(peers, 1)
         assert [one.log().size for one in peers] == before
         assert all(one.following.status()["answered_wrongly"] == [] for one in peers)
@@ -118,7 +120,9 @@ def test_a_proof_that_proves_nothing_is_refused_and_its_bearer_left_alone(tmp_pa
         assert first.forks.names() == []
 
         def lies(path: str, answer: Answer) -> Answer:
-            return answer._replace(status=200, body=b"ab" * 32 + b"\n") if "/forks" in path else answer
+            if path == "/heads":
+                return answer._replace(body=b"fork " + b"ab" * 32 + b"\n" + answer.body)
+            return answer._replace(status=200, body=b"nonsense") if "/forks/" in path else answer
 
         second.lie = lies
         await first.compare()
@@ -153,3 +157,73 @@ def test_forks_are_bounded_and_repeats_cost_nothing(tmp_path: Path) -> None:
         assert said[28:] == [b"forks_busy"] * 12
 
     together(story, nodes(tmp_path, 1))
+
+
+def test_a_head_that_a_witness_refused_convicts_later(tmp_path: Path) -> None:
+    """The log signed it: when as much of the log is proved, by whomever, it is part of it or proves a fork."""
+
+    async def story(peers: list[Node]) -> None:
+        first, second = peers
+        await second.told(ONE[:500])
+        second.archives.offer(note_of(TWO[:900]))
+        second.archives.offer(note_of(ONE[:450]))
+        await until(lambda: second.following.status()["suspicions"])
+        assert not second.forks.names()
+        await first.told(ONE[:1_000])
+        await second.compare()
+        assert second.log().size == 1_000
+        assert second.forks.is_forked(ORIGIN)
+        assert second.following.status()["suspicions"] == []
+
+    together(story, nodes(tmp_path, 2))
+
+
+def test_a_head_below_ours_that_a_witness_refused_convicts_at_once(tmp_path: Path) -> None:
+    """It is held against the tree."""
+
+    async def story(peers: list[Node]) -> None:
+        (one,) = peers
+        await one.told(ONE[:500])
+        one.archives.offer(note_of(ONE[:450]))
+        one.archives.offer(note_of(TWO[:450]))
+        await until(lambda: one.forks.is_forked(ORIGIN))
+
+    together(story, nodes(tmp_path, 1))
+
+
+def test_a_head_that_is_passed_before_it_is_followed_is_compared(tmp_path: Path) -> None:
+    """What the log signed is held against the tree, however fast that grew."""
+
+    async def story(peers: list[Node]) -> None:
+        (one,) = peers
+        await one.told(ONE[:500])
+        assert await one.follow(note_of(TWO[:450]))
+        assert one.forks.is_forked(ORIGIN)
+
+    together(story, nodes(tmp_path, 1))
+
+
+@pytest.mark.parametrize("is_other", [True, False])
+def test_an_old_head_of_what_was_dropped_here_is_compared_by_a_peer_that_has_it(
+    tmp_path: Path, *, is_other: bool
+) -> None:
+    """A proof from its size to ours says whose history it is."""
+    room = Archiving(per_peer_mib=0.0625, interval_s=86_400, save_s=3_600)  # 2,048 hashes
+
+    async def story(peers: list[Node]) -> None:
+        small, old = peers
+        (whole,) = nodes(tmp_path / "other", 1)
+        await whole.start()
+        meet(small, old, whole)
+        await small.told(ONE[:8_000])
+        await whole.told(ONE[:8_000])
+        await old.told((TWO if is_other else ONE)[:1_001])
+        old.table.urls = []
+        await small.compare()
+        assert small.forks.is_forked(ORIGIN) == is_other
+        assert small.following.status()["answered_wrongly"] == []
+        assert small.following.status()["suspicions"] == []
+        await whole.stop()
+
+    (tmp_path / "other").mkdir()
+    together(story, nodes(tmp_path, 2, room))

@@ -143,7 +143,7 @@ def test_a_platform_is_named_by_its_witness_or_by_hand(tmp_path: Path) -> None:
         ("peers = []", 'peers = ["http://192.0.2.7:x"]'),
         ('"239.192.76.78"', '"192.0.2.7"'),
         ('"239.192.76.78"', '"ff02::1"'),
-        ('"ff02::4c4e:474d"', '"fe80::1"'),
+        ('"ff12::cc4e:474d"', '"fe80::1"'),
         ("per_s = 10.0", "per_s = 0"),
         ("port = 7172", "port = 0"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from recorder.core.keys import SeedSigner
 from recorder.core.note import encode_base64, parse_note
 from recorder.store.layout import read_current
 from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of
+from tests.node.test_ask import asked
 
 pytestmark = needs_namespaces
 
@@ -132,6 +134,25 @@ def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys:
     said = capsys.readouterr().out
     assert "FORK of acme/arm-1/" in said
     assert f"{ahead} entries" in said
+    _is_shown_to_an_authority(first, peer, ahead, capsys)
+
+
+def _is_shown_to_an_authority(first: Platform, peer: Platform, size: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks is told of the fork and given its proof, by which the lineage itself fails, off line."""
+    proofs = first.state.parent / "proofs"
+    said = asked(peer, "acme/arm-1", "--state", peer.mesh, "--range", "0-2", "--out", proofs, status=1)
+    assert "CONTRADICTION: its own key signed two histories" in said
+    assert f"head of {size} entries" in said
+    assert str(next(iter(proofs.iterdir()))) in said
+    trust = first.state.parent / "fleet.trust"
+    capsys.readouterr()
+    assert run(["verify", "--state", str(first.state), "--trust", str(trust), "--fork", str(proofs), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["integrity"] == "fail"
+    assert {one["bearing"] for one in report["forks"]} == {"this_log"}
+    assert {"checkpoint_fork", "root_mismatch"} <= report["problem_counts"].keys()
+    seen = {one["witness"] for fork in report["forks"] for head in fork["heads"] for one in head["witnessed"]}
+    assert seen, "who had been shown which history"
 
 
 def test_a_recorder_that_was_wiped_is_refused(four: list[Platform]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mesh.exchange import Answer
 from mesh.node.config import Archiving
 from mesh.node.places import NotKeptError
+from mesh.node.post import Post, below
 from recorder.core.merkle import prove_inclusion, verify_inclusion
 from tests.mesh.fleet import NEXT_ORIGIN, ORIGIN, hashes, head_of, note_of
 from tests.node.following import Node, nodes, together
@@ -207,6 +208,35 @@ def test_room_is_bounded_and_what_is_dropped_is_stated(tmp_path: Path) -> None:
         assert not [path for path in small.asked if "/log/" in path]
 
     together(story, nodes(tmp_path, 2, room))
+
+
+def test_answers_are_bounded_and_what_is_not_there_is_404(tmp_path: Path) -> None:
+    """Of hashes, tiles, proofs and checkpoints; claimed hashes are told too."""
+
+    async def story(peers: list[Node]) -> None:
+        (one,) = peers
+        await one.told(LEAVES[:3_000])
+        await one.archives.learn(ORIGIN, 3_000, LEAVES[3_000:3_010], [])
+        post = Post(5)
+
+        async def get(path: str, origin: str = ORIGIN) -> tuple[int, bytes]:
+            answer = await post.get(below(one.url, f"log/{origin}/{path}"))
+            return answer.status, answer.body if answer.status == 200 else answer.body.partition(b":")[0]
+
+        assert await get("checkpoint") == (200, note_of(LEAVES[:3_000]))
+        assert await get("hashes/0-9000") == (200, b"".join(LEAVES[:2_048]))
+        assert await get("hashes/2990-9000") == (200, b"".join(LEAVES[2_990:3_010]))
+        assert await get("tile/1/000.p/11") == (200, one.log().tile(1, 0, 11))
+        assert (await get("proof/700-2900"))[0] == 200
+        for path in ("hashes/3010-3020", "hashes/5-5", "hashes/9-1", "hashes/01-2", "proof/0-9", "proof/9-3001", "proof/9-8",
+                     "tile/0/011.p/185", "tile/9/000", "tile/x", "hashes/-1-2"):  # fmt: skip
+            assert await get(path) == (404, b"tile_unknown"), path
+        for path in ("checkpoint", "hashes/0-9"):
+            assert await get(path, NEXT_ORIGIN) == (404, b"origin_unknown")
+        assert await get("entries/0") == (404, b"path_unknown")
+        await post.close()
+
+    together(story, nodes(tmp_path, 1))
 
 
 def test_incarnations_that_are_over_keep_what_they_have(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def untrusted(world: World) -> Told:
     assert all(one.status()["latest"]["cosigned"] == len(others) - 1 for one in others)
     world.clock.jump(is_synchronised=True)
     wait_until(lambda: unsure.status()["clock_trusted"])
-    world.settle()
-    done = f"the clock of {unsure.name} not synchronised: it refuses (503) and moves nothing; once it is, one round"
+    rounds = world.settle()
+    done = f"the clock of {unsure.name} not synchronised: it refuses (503) and moves nothing; once it is, {rounds}"
     return Told(done, held_by_all(world.platforms))
 
 

@@ -32,8 +32,8 @@ def parted(world: World) -> Told:
             assert status["latest"]["cosigned"] == len(half) - 1, "nobody answers across"
             assert all(one["last"].startswith("not now") for one in status["peers"] if one["name"] in names)
     world.switch.heal()
-    world.settle()
-    done = "halves apart for two rounds and 80 entries of each platform, then healed: one round"
+    rounds = world.settle()
+    done = f"halves apart for two rounds and 80 entries of each platform, then healed: {rounds}"
     return Told(done, held_by_all(world.platforms))
 
 
@@ -48,6 +48,6 @@ def flapping(world: World) -> Told:
         made += 1
     cut = world.switch.lost("cut")
     world.switch.plug(loose.at, is_up=True)
-    world.settle()
-    done = f"{loose.name} came and went through {made} rounds ({cut} frames cut), then stayed: one round"
+    rounds = world.settle()
+    done = f"{loose.name} came and went through {made} rounds ({cut} frames cut), then stayed: {rounds}"
     return Told(done, held_by_all(world.platforms))
