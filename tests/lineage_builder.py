@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from recorder.core import cbor, claims, entry, rows
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
+from recorder.core.chosen import Choice
 from recorder.core.keys import SeedSigner, kid
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_of
@@ -252,6 +253,16 @@ class LineageBuilder:
         if decision != 5 and cycle.carrier in self.made:
             self.made[cycle.carrier] += len(actuators)
         return self._actuation(*self._commits(actuators), cycle=cycle, decision=decision)
+
+    def asking(
+        self, cycle: OpenCycle, choice: Choice, k: int, *, within_ms: int = 100, rule: str = "independent"
+    ) -> int:
+        """A commit that wants k witnesses, with the choice beside its entry."""
+        self.breaking(lambda header: header.update({18: [k, within_ms, rule, choice.digest()]}))
+        seq = self.commit(cycle)
+        held = cbor.decode(self.records[seq].claims or b"")
+        self.records[seq] = self.records[seq]._replace(claims=cbor.encode({**held, 18: [choice.salt, choice.kids]}))
+        return seq
 
     def rows(self, cycle: OpenCycle, schema: bytes, count: int = 3, *, actuator: int = 1, row_bytes: int = 20) -> int:
         """One message of rows in one entry, each of `row_bytes` with its time."""

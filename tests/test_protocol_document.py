@@ -23,8 +23,9 @@ from recorder.core.messages import (
     Receipt,
     Refused,
     Verb,
+    Witnessed,
 )
-from recorder.daemon import identity
+from recorder.daemon import identity, witnessing
 from tests.documents import rows_of, text_of
 from tests.running import Running, verified
 
@@ -164,7 +165,8 @@ def test_verbs() -> None:
 def test_bodies_and_hello_keys() -> None:
     """Elements of each body, and keys of the hello."""
     bodies = {row[0]: tuple(row[1].split(", ")) for row in rows_of(TEXT, "| body | elements |")}
-    assert bodies == {kind.__name__: kind._fields for kind in (Receipt, Opened, Refused, Failed, Head, Compared)}
+    kinds = (Receipt, Opened, Refused, Failed, Head, Witnessed, Compared)
+    assert bodies == {kind.__name__: kind._fields for kind in kinds}
     assert tuple(row[0] for row in rows_of(TEXT, "| key | value |")) == HELLO_KEYS
 
 
@@ -185,6 +187,7 @@ def test_errors_and_reasons() -> None:
     said = set(re.findall(r'"([a-z]+_[a-z_]+)(?=[":])', "\n".join(lines)))
     said |= set(re.findall(r'\[f"([a-z]+_[a-z_]+): ', source))
     listed = {row[0] for row in rows_of(TEXT, "| reason | when |")}
+    said.add(witnessing.REASON)
     assert listed | {"verb_not_permitted", "budget_exhausted"} == said  # the two need a policy: below
 
 

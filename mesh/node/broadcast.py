@@ -45,7 +45,6 @@ class Sources(NamedTuple):
 
     clock: Clock
     aside: Aside  # the thread of the witness
-    origin: Callable[[], str | None]  # of the own log, as the recorder pushes it
     head: Callable[[], OwnHead | None]  # the latest checkpoint of the own log
     standings: Callable[[], list[tuple[str, Standing]]]  # what this platform holds as a witness; on that thread
 
@@ -102,10 +101,9 @@ class Broadcast:
         self._wake = asyncio.Event()
         self._head: OwnHead | None = None
 
-    def pushed(self, push: Push, _is_first: bool) -> None:  # noqa: FBT001 -- a `pushes.Taker`
-        """Take what the recorder pushes."""
-        origin = self._sources.origin()
-        if self._speaker is None or origin is None:
+    def pushed(self, origin: str, push: Push) -> None:
+        """Take what the recorder pushes; a `pushes.Take`."""
+        if self._speaker is None:
             return
         platform = origin.rpartition("/")[0]
         if platform != self._speaker.key.name:

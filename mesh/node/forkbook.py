@@ -10,7 +10,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
-from mesh.node.forkfiles import FORKS_MAX, keep_fork
+from mesh.node.forkfiles import FORKS_MAX, fork_files, keep_fork
 from recorder.core.errors import FormatError
 from recorder.core.forks import ForkProof, origin_of, parse_fork, verify_fork
 
@@ -35,11 +35,10 @@ class ForkBook:
         self._fleet = fleet
         self._say = say
         self._lock = Lock()
+        self._keeping = Lock()  # one proof at a time, from whichever thread
         self._known: dict[str, Known] = {}
         self._tell: Callable[[], object] | None = None
-        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-            if path.suffix:
-                continue
+        for path in fork_files(directory):
             try:
                 self._note(path.name, self._verified(parse_fork(path.read_bytes())))
             except FormatError as error:
@@ -95,6 +94,10 @@ class ForkBook:
             FormatError: those of `verify_fork`.
 
         """
+        with self._keeping:
+            return self._keep(proof, source)
+
+    def _keep(self, proof: ForkProof, source: str) -> bool:
         text = proof.encode()
         name = sha256(text).hexdigest()
         origin = self._verified(proof)

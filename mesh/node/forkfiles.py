@@ -28,7 +28,12 @@ def keep_fork(directory: Path, proof: ForkProof) -> bool:
 
 def count_forks(directory: Path) -> int:
     """How many proofs are kept."""
-    return sum(1 for _ in directory.iterdir()) if directory.is_dir() else 0
+    return len(fork_files(directory))
+
+
+def fork_files(directory: Path) -> list[Path]:
+    """The files of proofs, without any that is being written."""
+    return sorted(path for path in directory.iterdir() if not path.suffix) if directory.is_dir() else []
 
 
 def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork]]:
@@ -38,9 +43,7 @@ def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork]]:
         DamagedError: one is none, or its log is no longer in the fleet list.
 
     """
-    if not directory.is_dir():
-        return
-    for path in sorted(directory.iterdir()):
+    for path in fork_files(directory):
         try:
             yield path, verify_fork(parse_fork(path.read_bytes()), fleet.trust, fleet.foreign)
         except FormatError as error:

@@ -85,7 +85,7 @@ class Listening:
         platform = says.origin.rpartition("/")[0]
         if platform == self._ours:
             return self._own(received, address, now_s)
-        if platform not in self._present.peers:
+        if platform not in self._fleet.platforms:
             self._present.stranger(platform, address, "digest", now_s)
             return "digest_stranger"
         # Before the signature, since what was seen is dropped whoever signed it: each network doubles some.

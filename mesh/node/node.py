@@ -14,17 +14,19 @@ from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
+from mesh.node.atonce import AtOnce
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
+from mesh.node.forklog import ForkLog
 from mesh.node.logpaths import LogPaths
-from mesh.node.ownlog import CLIENT, OwnLog
-from mesh.node.peering import present_of
-from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
-from mesh.node.pushes import Pushes
+from mesh.node.ownlog import OwnLog
+from mesh.node.peering import ours_in, present_of
+from mesh.node.places import FORKS, FORKS_LOGGED, LOGS, STANDINGS, StoreFailedError
+from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
@@ -109,7 +111,8 @@ class Node:
         self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say)
-        self._present = present_of(fleet, config.discovery, None if self._mesh_key is None else self._mesh_key.name)
+        ours = ours_in(fleet, self._mesh_key, self._key)
+        self._present = present_of(fleet, config.discovery, ours, self._key)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
@@ -128,8 +131,11 @@ class Node:
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
         self.ask_now = self._ask_all_now
+        rounds.beside.append(
+            ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, self._origin, rounds.aside).log
+        )
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
-        works = [rounds.run(self._changed.set), self._write_often(), *(part.run() for part in parts)]
+        works = [rounds.run(self._after_round), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
         await self._server.close()
         await rounds.close()
@@ -150,24 +156,35 @@ class Node:
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
+        at_once = AtOnce(self._rounds, self._config.submit.timeout_s, self._say)
+        takers: list[Take] = [self._own.hear, at_once.hear]
         parts: list[Part] = [self._follow(table)]
         if self._config.discovery.enabled:
             parts.append(Discovery(self._config, self._fleet, self._present, self._mesh_key, self._say))
         if self._config.digest.enabled:
-            parts += self._digests()
-        return parts
+            parts.append(self._digests(takers))
+        self._pushes = Pushes(self._socket, takers, self._say)
+        self._name()
+        return [*parts, at_once, self._pushes]
 
-    def _digests(self) -> list[Part]:
+    def _name(self) -> None:
+        """Say who may be asked to witness."""
+        self._pushes.name(*self._rounds.named())
+
+    def _after_round(self) -> None:
+        self._name()
+        self._changed.set()
+
+    def _digests(self, takers: list[Take]) -> Part:
         rounds, desk = self._rounds, self._desk
         signer = self._signers.mesh
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
-        pushes = Pushes(self._socket, CLIENT, self._say)
-        sources = Sources(self._clock, self._witnessing, lambda: pushes.origin, lambda: rounds.head, desk.standings)
+        sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
         broadcast = Broadcast(
             self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
         )
-        pushes.add(broadcast.pushed)
-        return [broadcast, pushes]
+        takers.append(broadcast.pushed)
+        return broadcast
 
     def _follow(self, table: Answering) -> Following:
         """What is kept of peers' logs."""
@@ -176,15 +193,12 @@ class Node:
         async def contradiction(told: Told) -> ForkProof | None:
             return None if rounds.head is None else await rounds.aside(own.contradiction, rounds.head, told)
 
-        def origin() -> str | None:
-            return None if rounds.head is None else rounds.head.head.origin
-
         self._following = Following(
             self._state,
             self._fleet,
             self._forks,
             self._present,
-            (origin, contradiction),
+            (self._origin, contradiction),
             self._config.archive,
             self._say,
         )
@@ -193,6 +207,10 @@ class Node:
         loop = asyncio.get_running_loop()
         self._desk.offered = lambda note: loop.call_soon_threadsafe(archives.offer, note)
         return self._following
+
+    def _origin(self) -> str | None:
+        """The own log, as far as it is known."""
+        return None if self._rounds.head is None else self._rounds.head.head.origin
 
     async def _cosigned(self, origin: str) -> Answer:
         return await self._witnessing(self._desk.checkpoint, origin)

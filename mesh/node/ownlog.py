@@ -19,16 +19,19 @@ from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_at
 from recorder.core.messages import HEADS_MAX, Compared, Verb
+from recorder.core.messages import Head as Pushed
 from recorder.core.note import parse_note
 from recorder.core.peerheads import CLAIM as PEER_HEADS
 from recorder.core.protocol import body_of
 
 CLIENT = "lineage mesh"
 TIMEOUT_MS = 5_000
+HEARD_MAX = 8192  # hashes that were pushed and not taken into a tree yet
 
 
 class Head(NamedTuple):
@@ -74,6 +77,19 @@ class OwnLog:
         self._trees: dict[str, LogTree] = {}
         self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
         self._cosigned: Checkpoint | None = None
+        self._heard: tuple[str, int, list[bytes]] = (
+            "",
+            0,
+            [],
+        )  # of a log, entry hashes as they were pushed, from a seq on
+
+    def hear(self, origin: str, pushed: Pushed) -> None:
+        """Remember hashes that need not be read then; on the event loop (`pushes.Take`)."""
+        of, first, hashes = self._heard
+        if of != origin or pushed.first != first + len(hashes) or not pushed.hashes or len(hashes) > HEARD_MAX:
+            self._heard = (origin, pushed.first, list(pushed.hashes))
+        else:
+            hashes += pushed.hashes  # in one piece for the other thread, which reads slices
 
     def run(self) -> Run:
         """Ask which start of the recorder it is that answers."""
@@ -101,8 +117,8 @@ class OwnLog:
                 return True
         return False
 
-    def latest(self) -> Head:
-        """Ask for a checkpoint, and read what came up to it.
+    def latest(self, *, is_kept: bool = True) -> Head:
+        """Ask for a checkpoint, and take in what came up to it; keep how far that is, for the next start.
 
         Raises:
             MeshError: the fleet list names no such log, or entries and checkpoint do not agree.
@@ -116,11 +132,12 @@ class OwnLog:
             raise MeshError(f"the fleet list names no log {origin.rpartition('/')[0]}: nobody would cosign it")
         head = open_checkpoint(note, log.key).checkpoint
         tree = self.tree(origin)
-        if not self._reach(tree, head):
+        if not self._reach(tree, head, is_kept=is_kept):
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
             self._cosigned = None  # an older copy of the store: what was cosigned is no part of it
-            if not self._reach(tree, head):
+            self._heard = ("", 0, [])
+            if not self._reach(tree, head, is_kept=is_kept):
                 raise MeshError(f"the recorder's entries do not lead to its checkpoint of {head.size} entries")
         return Head(head, note, log)
 
@@ -156,13 +173,24 @@ class OwnLog:
         """The entry at seq 0."""
         return self._recorder.read(0).entries[0][0]
 
-    def bring(self, head: Checkpoint, note: bytes) -> int:
-        """Have a checkpoint with its cosignatures recorded as evidence; return the entry's seq."""
+    def bring(self, head: Checkpoint, note: bytes, *, is_whole: bool) -> int:
+        """Have a checkpoint with its cosignatures recorded as evidence; return the entry's seq.
+
+        Where not all witnesses were asked, the head is still news to the others.
+        """
         receipt = self._recorder.append(Kind.EVIDENCE, body={CLAIM: note})
         assert receipt.seq is not None, "an appended entry is durable"
-        self._cosigned = head
-        self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= head.size}
+        if is_whole:
+            self._cosigned = head
+        since = 0 if self._cosigned is None else self._cosigned.size
+        self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= since}
         return receipt.seq
+
+    def log_fork(self, text: bytes) -> None:
+        """Have a proof about another log recorded as evidence, which is no news of this platform."""
+        receipt = self._recorder.append(Kind.EVIDENCE, body={FORK_CLAIM: text})
+        assert receipt.seq is not None, "an appended entry is durable"
+        self._brought.add(receipt.seq)
 
     def log_heads(self, notes: list[bytes]) -> None:
         """Have heads of peers recorded as an observation, which is no news of this platform."""
@@ -174,16 +202,22 @@ class OwnLog:
         """Hang up."""
         self._recorder.close()
 
-    def _reach(self, tree: LogTree, head: Checkpoint) -> bool:
+    def _reach(self, tree: LogTree, head: Checkpoint, *, is_kept: bool) -> bool:
         if tree.size > head.size:
             return False  # a store that was put back: what is kept here is of what it lost
         while tree.size < head.size:
-            page = self._recorder.read(tree.size)
-            hashes = [entry_hash(raw) for raw, _ in page.entries][: head.size - tree.size]
+            hashes = self._pushed_from(head.origin, tree.size) or [
+                entry_hash(raw) for raw, _ in self._recorder.read(tree.size).entries
+            ]
             if not hashes:
                 raise MeshError(f"the recorder gave no entry {tree.size} of {head.size}")
-            tree.append(hashes)
+            tree.append(hashes[: head.size - tree.size])
         if tree.root() != head.root:
             return False
-        tree.save()
+        if is_kept:
+            tree.save()
         return True
+
+    def _pushed_from(self, origin: str, seq: int) -> list[bytes]:
+        of, first, hashes = self._heard
+        return hashes[seq - first :] if of == origin and seq >= first else []

@@ -17,7 +17,7 @@ def platform_of(witness: VerifierKey, fleet: FleetList) -> str | None:
     where one tries.
     """
     name = platform_named(witness.name)
-    if name in fleet.platforms:
+    if name in fleet.platforms or name in {log.name for log in fleet.trust.logs}:
         return name
     urls = {
         fleet.trust.urls[one]
@@ -28,8 +28,13 @@ def platform_of(witness: VerifierKey, fleet: FleetList) -> str | None:
 
 
 def urls_in(fleet: FleetList) -> dict[str, list[str]]:
-    """By platform, where its process answers according to the list: its mesh line first, then that of its witness."""
-    urls = {name: [] if one.url is None else [one.url] for name, one in fleet.platforms.items()}
+    """By platform, where its process answers according to the list: its mesh line first, then that of its witness.
+
+    A platform has a log line; without a mesh line its digests count for nothing, but it may be asked and pulled from.
+    """
+    urls: dict[str, list[str]] = {log.name: [] for log in fleet.trust.logs}
+    for name, one in fleet.platforms.items():
+        urls[name] = [] if one.url is None else [one.url]
     for name, key in fleet.trust.witnesses.items():
         platform = platform_of(key, fleet)
         if platform is not None and name in fleet.trust.urls:
@@ -37,6 +42,18 @@ def urls_in(fleet: FleetList) -> dict[str, list[str]]:
     return {platform: list(dict.fromkeys(several)) for platform, several in urls.items()}
 
 
-def present_of(fleet: FleetList, discovery: Discovery, ours: str | None) -> Present:
-    """The table of who is there, as it is at start."""
-    return Present(fleet, urls_in(fleet), discovery.peers, ours)
+def ours_in(fleet: FleetList, mesh: VerifierKey | None, witness: VerifierKey | None) -> str | None:
+    """Name this platform, by the key of its digests or by that of its witness; None where the list does not tell."""
+    if mesh is not None:
+        return mesh.name
+    return None if witness is None else platform_of(witness, fleet)
+
+
+def present_of(fleet: FleetList, discovery: Discovery, ours: str | None, witness: VerifierKey | None = None) -> Present:
+    """The table of who is there, as it is at start; `witness` is our own key, whose URL is nobody else's."""
+    others = [
+        fleet.trust.urls[name]
+        for name, key in fleet.trust.witnesses.items()
+        if name in fleet.trust.urls and key != witness and platform_of(key, fleet) is None
+    ]
+    return Present(urls_in(fleet), [*discovery.peers, *others], ours)

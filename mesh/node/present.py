@@ -7,12 +7,11 @@ what is signed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mesh.digest import Digest
-from mesh.fleetlist import FleetList
 from mesh.window import Seen, Window, take
 
 _Key = TypeVar("_Key")
@@ -57,17 +56,16 @@ class Stranger:
 class Present:
     """The table."""
 
-    def __init__(self, fleet: FleetList, urls: dict[str, list[str]], tried: Sequence[str], ours: str | None) -> None:
+    def __init__(self, urls: Mapping[str, Sequence[str]], tried: Sequence[str], ours: str | None) -> None:
         """Make it.
 
         Args:
-            fleet: whose platforms have a row.
-            urls: by platform, where its process answers according to the fleet list.
-            tried: URLs of the configuration, of whichever platform.
+            urls: by platform of the fleet list, where its process answers according to that.
+            tried: other URLs of list and configuration, of whichever platform.
             ours: this platform, which is no peer of itself.
 
         """
-        self.peers = {name: Peer(name, list(urls.get(name, ()))) for name in fleet.platforms if name != ours}
+        self.peers = {name: Peer(name, list(several)) for name, several in urls.items() if name != ours}
         self.strangers: dict[tuple[str, str], Stranger] = {}  # by how they were seen and what they call themselves
         self.not_listed = 0  # sightings of strangers for which there was no room
         self._tried = list(tried)

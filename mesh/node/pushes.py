@@ -1,4 +1,4 @@
-"""What the recorder pushes, as it comes, handed to everyone in this process who takes it; on the event loop.
+"""The recorder's SUBSCRIBE: each push goes to whoever takes it, and the subscription is made anew when it ends.
 
 The same connection says who may be asked to witness: so what is named goes when nobody would hear of it any more.
 """
@@ -13,56 +13,39 @@ from pathlib import Path
 from typing import Any
 
 from recorder.client import NotRecorded
-from recorder.client.connection import trouble_of
 from recorder.client.subscription import Subscriber
 from recorder.core.chosen import Candidate, Own
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
 from recorder.core.messages import Head
 
-RETRY_S = 0.25
-OPEN_S = 5.0  # for the connection and its first head
+CLIENT = "lineage mesh"
+AGAIN_S = 0.5
+ANSWER_S = 5.0
 
-Taker = Callable[[Head, bool], None]  # a head, and whether it is the first of a connection: nothing is known of before
+Take = Callable[[str, Head], None]  # the log's origin, and a push; the first of a subscription has no hashes
 
 
 class Pushes:
-    """A subscription that is made again whenever it ends."""
+    """A part of the process: one subscription for all takers."""
 
-    def __init__(self, path: Path, client: str, say: Callable[[str], None]) -> None:
-        """Make it inside the event loop.
+    def __init__(self, path: Path, takers: Sequence[Take], say: Callable[[str], None]) -> None:
+        """Make it.
 
         Args:
-            path: the recorder's socket.
-            client: our name.
+            path: of the recorder's socket.
+            takers: called on the event loop; cheap.
             say: tells a person.
 
         """
-        self.trouble: str | None = None
-        self._path = path
-        self._client = client
+        self._path = str(path)
+        self._takers = takers
         self._say = say
-        self._takers: list[Taker] = []
+        self._trouble: str | None = "not subscribed yet"
+        self._refused: str | None = None  # why the recorder does not take our word for who can witness
         self._named: tuple[list[Candidate], Own | None] | None = None
         self._socket: socket.socket | None = None
-        self._subscriber = Subscriber(client)
-
-    @property
-    def origin(self) -> str | None:
-        """Of the log whose heads are handed on, None before a first connection."""
-        return self._subscriber.origin
-
-    def status(self) -> dict[str, Any]:
-        """Why there are no pushes, None where there are."""
-        return {"pushes_trouble": self.trouble}
-
-    def live(self) -> dict[str, Any]:
-        """Nothing more."""
-        return {}
-
-    def add(self, taker: Taker) -> None:
-        """Hand heads to one more; what it raises ends the process."""
-        self._takers.append(taker)
+        self._subscriber = Subscriber(CLIENT)
 
     def name(self, candidates: Sequence[Candidate], own: Own | None) -> None:
         """Say who may be asked to witness, now and on every later connection."""
@@ -72,62 +55,57 @@ class Pushes:
             self._tell()
 
     async def run(self) -> None:
-        """Subscribe, and again, until cancelled."""
+        """Subscribe until cancelled; a recorder that is away is tried again."""
         while True:
-            trouble = None
             try:
                 await self._subscribed()
-            except NotRecorded as error:
-                trouble = str(error)
-            except FormatError as error:
-                trouble = f"what listens at {self._path} does not speak the recorder's protocol: {error}"
-            except TimeoutError:
-                trouble = f"the recorder at {self._path} does not answer"
-            except OSError as error:
-                trouble = trouble_of(str(self._path), error)
-            self._noted(trouble)
-            await asyncio.sleep(RETRY_S)
+            except (OSError, FormatError, NotRecorded, TimeoutError) as error:
+                self._trouble = str(error) or "the recorder does not answer"
+            await asyncio.sleep(AGAIN_S)
+
+    def status(self) -> dict[str, Any]:
+        """Why there are no pushes, or why nobody is asked to witness; None where all is well."""
+        return {"pushes_trouble": self._trouble or self._refused}
+
+    def live(self) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
 
     async def _subscribed(self) -> None:
         """One connection, from its first message to its end."""
-        loop = asyncio.get_running_loop()
-        seqpacket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        with seqpacket:
-            subscriber = self._subscriber = Subscriber(self._client)
-            async with asyncio.timeout(OPEN_S):
-                await loop.sock_connect(seqpacket, str(self._path))
+        kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        with socket.socket(socket.AF_UNIX, kind) as seqpacket:
+            subscriber = self._subscriber = Subscriber(CLIENT)
+            push = None
+            async with asyncio.timeout(ANSWER_S):
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(seqpacket, self._path)
                 for message in subscriber.opening():
                     await loop.sock_sendall(seqpacket, message)
-                head = None
-                while head is None:
-                    head = subscriber.take(await _message(seqpacket))
+                while push is None:
+                    push = subscriber.take(await _received(seqpacket))
+            self._trouble = None
             self._socket = seqpacket
             try:
                 self._tell()
-                is_first = True
                 while True:
-                    if head is not None:
-                        for taker in self._takers:
-                            taker(head, is_first)
-                        is_first = False
-                    head = subscriber.take(await _message(seqpacket))
-                    self._noted(subscriber.refused)
+                    if push is not None:
+                        for take in self._takers:
+                            take(subscriber.origin, push)
+                    push = subscriber.take(await _received(seqpacket))
+                    if subscriber.refused not in (None, self._refused):
+                        self._say(f"the recorder does not take our word for who can witness: {subscriber.refused}")
+                    self._refused = subscriber.refused
             finally:
                 self._socket = None
 
     def _tell(self) -> None:
-        if self._socket is None or self._named is None:
-            return
-        with suppress(BlockingIOError, OSError):  # a connection that ended: the next one is told first thing
-            self._socket.send(self._subscriber.witnesses(*self._named))
-
-    def _noted(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self.trouble:
-            self._say(trouble)
-        self.trouble = trouble
+        if self._socket is not None and self._named is not None:
+            with suppress(OSError):  # a connection that ended: the next one is told first thing
+                self._socket.send(self._subscriber.witnesses(*self._named))
 
 
-async def _message(seqpacket: socket.socket) -> bytes:
+async def _received(seqpacket: socket.socket) -> bytes:
     message = await asyncio.get_running_loop().sock_recv(seqpacket, MESSAGE_MAX_BYTES)
     if not message:
         raise ConnectionResetError("the recorder closed the connection")

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.fleetlist import FleetList
@@ -21,12 +22,15 @@ from mesh.node.present import Present
 from mesh.node.proofs import OwnProofs
 from mesh.node.submitting import Submission, Witness, cosignature_by
 from mesh.standing import Standing
-from mesh.submission import with_cosignatures
+from mesh.submission import Done, with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
+from recorder.core.chosen import Candidate, Own, candidates_of, own_of
 from recorder.core.errors import FormatError
 from recorder.core.note import VerifierKey
 
 _Got = TypeVar("_Got")
+# Of the recorder, or of our own disk: said once, and tried again.
+TROUBLES = (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError)
 
 
 class Round(NamedTuple):
@@ -76,16 +80,18 @@ class Rounds:
         self.head: Head | None = None  # the own head as last read, cosigned or not
         self.witnessed: int | None = None  # entries of the own head that a quorum last cosigned
         self.trouble: str | None = None
-        self._own = own
+        self.beside: list[Callable[[], Awaitable[None]]] = []  # what else is recorded after each round
+        self.own = own
+        self.post = Post(submit.timeout_s)
+        self._ours = ours
         self._fleet = fleet
         self._present = present
         self._submit = submit
         self._say = say
         self._thread = Aside("own-log")
-        self._post = Post(submit.timeout_s)
         self._wanted = asyncio.Event()
         self._cross = CrossLog(own, fleet, standings, self.aside, say)
-        self.own_heads = OwnHeads(own, fleet, self._peers, self._post, self.aside, say, self._wanted.set)
+        self.own_heads = OwnHeads(own, fleet, self._peers, self.post, self.aside, say, self._wanted.set)
 
     def ask_now(self) -> None:
         """Begin the next round at once, and ask also those that are left alone after failures."""
@@ -100,9 +106,11 @@ class Rounds:
             try:
                 await self._round()
                 await self._cross.log()
+                for one in self.beside:
+                    await one()
                 trouble = None
-            except (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError) as error:
-                trouble = str(error)  # of the recorder, or of our own disk: said once, and tried again
+            except TROUBLES as error:
+                trouble = str(error)
             if trouble != self.trouble:
                 self._say(trouble or "the recorder answers again")
                 self.trouble = trouble
@@ -117,8 +125,8 @@ class Rounds:
     async def close(self) -> None:
         """Let go of the recorder and of connections."""
         await self.own_heads.close()
-        await self._post.close()
-        await self.aside(self._own.close)
+        await self.post.close()
+        await self.aside(self.own.close)
         self._thread.close()
 
     async def aside(self, call: Callable[..., _Got], *arguments: Any) -> _Got:  # noqa: ANN401 -- whatever `call` takes
@@ -145,32 +153,73 @@ class Rounds:
         tried = [Peer(url, (url,)) for url in self._present.all_urls() if url not in known]
         return [one for one in (*found.values(), *tried) if one.urls]
 
+    def named(self) -> tuple[list[Candidate], Own | None]:
+        """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves."""
+        trust = self._fleet.trust
+        answering = [one.name for one in self.witnesses if not one.failures and self._urls_of(one)]
+        return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
+
+    async def head_now(self) -> Head | None:
+        """The own head, not kept on disk; None where peers are to be asked first what they hold of it.
+
+        Raises what is in TROUBLES.
+        """
+        latest: Head = await self.aside(partial(self.own.latest, is_kept=False))
+        if not self.own_heads.is_current():
+            self._wanted.set()
+            return None
+        self.head = latest
+        return latest
+
+    async def submit(self, witness: Witness, submission: Submission, until_s: float, cosigned: int) -> Done | None:
+        """Have a witness cosign a head; None also where it has cosigned a later one since.
+
+        Args:
+            witness: whom to ask.
+            submission: what to have cosigned.
+            until_s: time.monotonic at which to stop.
+            cosigned: how often it had cosigned before the head was made.
+
+        """
+        async with witness.turn:
+            head = submission.head
+            if witness.cosigned > cosigned and witness.sizes.get(head.origin, 0) >= head.size:
+                return None
+            witness.urls = self._urls_of(witness)
+            return await cosignature_by(witness, submission, until_s)
+
+    async def bring(self, latest: Head, note: bytes, *, is_whole: bool) -> int:
+        """Have cosignatures recorded; whole where every witness was asked.  Raises what is in TROUBLES."""
+        evidence = await self.aside(partial(self.own.bring, is_whole=is_whole), latest.head, note)
+        self.note = note
+        return evidence
+
     async def _round(self) -> None:
         # First: the recorder may be behind what it signed, and then nothing that it offers now is to be seen.
         await self.own_heads.learn()
-        latest: Head = await self.aside(self._own.latest)
+        before = {one.name: one.cosigned for one in self.witnesses}
+        latest: Head = await self.aside(self.own.latest)
         if not self.own_heads.is_current():
             self._wanted.set()  # it started again just now
             return
         self.head, head = latest, latest.head
-        if not self._own.is_news(head):
+        if not self.own.is_news(head):
             return
         begun_s = time.monotonic()
-        proofs = OwnProofs(self._own, latest)
-        submission = Submission(head, proofs, self._post, self.aside, random.random)
+        proofs = OwnProofs(self.own, latest)
+        submission = Submission(head, proofs, self.post, self.aside, random.random)
         for one in self.witnesses:
             one.urls = self._urls_of(one)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
         for one in asked:
             one.announced(head, None if one.platform is None else self._present.held_size(one.platform, head.origin))
         until_s = begun_s + self._submit.timeout_s
-        results = await asyncio.gather(*(cosignature_by(one, submission, until_s) for one in asked))
+        results = await asyncio.gather(*(self.submit(one, submission, until_s, before[one.name]) for one in asked))
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
         evidence = None
         if done:
             note = with_cosignatures(latest.note, [result.line for _, result in done])
-            evidence = await self.aside(self._own.bring, head, note)
-            self.note = note
+            evidence = await self.bring(latest, note, is_whole=True)
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
         if quorum:
             self.witnessed = head.size

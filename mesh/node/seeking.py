@@ -22,7 +22,7 @@ async def seek(fleet: FleetList, say: Callable[[str], None], seek_s: float = SEE
         seek_s: for how long.
 
     """
-    present = Present(fleet, {}, (), None)
+    present = Present(dict.fromkeys(fleet.platforms, ()), (), None)
     nothing_announced = Config(Witness([f"127.0.0.1:{PORT}"]))
     looking = asyncio.create_task(Discovery(nothing_announced, fleet, present, None, say).run())
     await asyncio.wait([looking], timeout=seek_s)

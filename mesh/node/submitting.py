@@ -76,6 +76,7 @@ class Witness:
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one head at a time
     version: str | None = None  # of the mesh protocol, as it last stated; None of a witness that does not speak it
 
     @property

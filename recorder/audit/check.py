@@ -15,6 +15,7 @@ from recorder.audit.source import LineageSource, identity_key
 from recorder.audit.tilecheck import TileCheck
 from recorder.audit.witnessed import witnessed
 from recorder.core.checkpoint import parse_checkpoint
+from recorder.core.chosen import candidates_of
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Previous
@@ -80,7 +81,7 @@ def check_source(
     if source.is_whole:
         verifier = Verifier(
             origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous,
-            roots=roots,
+            roots=roots, witnesses=() if trust is None else candidates_of(trust, trust.witnesses),
         )  # fmt: skip
         _check_whole(source, verifier, found, progress, workers, damage)
     else:

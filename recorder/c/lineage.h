@@ -66,6 +66,16 @@ typedef enum lin_rule { LIN_RULE_UNKNOWN = 0, LIN_RULE_HOLD, LIN_RULE_CONTINUE }
 
 enum { LIN_DETAIL_BYTES = 256, LIN_NAME_BYTES = 64, LIN_ID_BYTES = 64 };
 enum { LIN_STREAMS_MAX = 64, LIN_LANES_MAX = 16, LIN_CYCLE_ACTUATORS_MAX = 64, LIN_CYCLE_CLASSES_MAX = 16 };
+enum { LIN_WITNESSES_MAX = 64 };
+
+/* Witnesses that a commit asked, and who has signed. */
+typedef struct lin_signatures {
+    uint64_t wanted, within_ms;
+    size_t asked;                                   /* fewer than wanted where not as many could be */
+    size_t signed_count, in_time;                   /* by now; of them within within_ms */
+    char names[LIN_WITNESSES_MAX][LIN_NAME_BYTES];  /* of those that signed, cut where they are longer */
+    uint64_t after_ms[LIN_WITNESSES_MAX];           /* from the durable commit to the durable evidence */
+} lin_signatures;
 
 /* What a call that waits has to say; its fields mean something only where the comment says so. */
 typedef struct lin_receipt {
@@ -184,6 +194,8 @@ typedef struct lin_act {
     const char *action_class; /* NULL: the only one of the cycle */
     lin_claims what, where;   /* where may be left zeroed: empty */
     uint64_t at_mono_ns;      /* 0: now */
+    unsigned witnesses;       /* so many (1 to 64) are asked to witness it within so long; 0, 0: as its class's policy says, */
+    unsigned within_ms;       /* which is the least anyway.  Nothing waits for them, unless that policy says so */
 } lin_act;
 
 /* The receipt of each of these may be NULL.  timeout_ms is the deadline too: what is durable after it is given up. */
@@ -205,6 +217,12 @@ lin_result lin_abort_cycle(
 /* LIN_OK: durable.  Else LIN_UNGATED_PENDING, LIN_REFUSED, LIN_UNAVAILABLE, LIN_NOT_RECORDED or LIN_MISUSE. */
 lin_result lin_commit(
     lin_client *client, const lin_cycle *cycle, const lin_act *act, int timeout_ms, lin_receipt *receipt);
+/*
+ * Who has signed of the witnesses that a commit asked: when as many have as it wanted, or all that it asked, or after
+ * wait_ms.  LIN_OK, LIN_UNAVAILABLE; LIN_NOT_RECORDED where it asked nobody, or before the recorder's last start.
+ */
+lin_result lin_witnessed(
+    lin_client *client, const lin_receipt *commit, unsigned wait_ms, lin_signatures *found, lin_receipt *receipt);
 /* Declares what was not recorded: count UINT64_MAX means unknown, times 0, 0 too.  LIN_FULL where thousands wait. */
 lin_result lin_gap(
     lin_client *client, const char *const *actuators, size_t actuator_count, uint64_t count, uint64_t first_mono_ns,
@@ -352,7 +370,8 @@ enum lini_verb {
     LINI_ROWS = 8,
     LINI_EVENT = 9,
     LINI_GAP = 10,
-    LINI_ABANDON_VERB = 11
+    LINI_ABANDON_VERB = 11,
+    LINI_WITNESSED = 19
 };
 enum { LINI_STATUS_OK = 0, LINI_STATUS_REFUSED = 1, LINI_STATUS_ERROR = 2, LINI_STATUS_PUSH = 3 };
 enum { LINI_FLAG_DUPLICATE = 1, LINI_FLAG_LATE = 2 };
@@ -2603,6 +2622,23 @@ lin_result lin_close_cycle(
     return result;
 }
 
+/* Whether what is asked of witnesses can be: both of it, or nothing. */
+static bool lini_wish_ok(const lin_act *act)
+{
+    return (act->witnesses == 0) == (act->within_ms == 0) && act->witnesses <= LIN_WITNESSES_MAX &&
+           act->within_ms <= 86400000u;
+}
+
+/* [witnesses, within_ms], the last element of a COMMIT or EVENT, where something is asked. */
+static void lini_put_wish(lin_buf *buf, const lin_act *act)
+{
+    if (act->witnesses != 0) {
+        lin_list(buf, 2);
+        lin_u64(buf, act->witnesses);
+        lin_u64(buf, act->within_ms);
+    }
+}
+
 /* The class of the cycle that is meant, NULL where it has none of this name, or several and none is named. */
 static const char *lini_class_of(const lin_cycle *cycle, const char *action_class)
 {
@@ -2643,6 +2679,8 @@ lin_result lin_abort_cycle(
     if (!lini_claims_ok(instead->what) || !lini_claims_ok(instead->where) || !lini_reason_ok(reason))
         return lini_misuse(receipt,
             "what or where is no map of claims that the recorder can read, or the reason no text of 1 to 1024 bytes", "");
+    if (!lini_wish_ok(instead))
+        return lini_misuse(receipt, "1 to 64 witnesses within 1 to 86400000 ms, or neither", "");
     for (at = 0; at < cycle->actuator_count; at++)
         if (instead->actuator == NULL || strcmp(cycle->actuators[at], instead->actuator) == 0)
             names[count++] = cycle->actuators[at];
@@ -2654,7 +2692,7 @@ lin_result lin_abort_cycle(
            strlen(reason) + LIN_NAME_BYTES + 64;
     if (size > LINI_REQUEST_BYTES)
         return lini_misuse(receipt, "the claims are too large for one message of 56 KiB", "");
-    request = lini_request_new(LINI_EVENT, 10, size, &buf);
+    request = lini_request_new(LINI_EVENT, instead->witnesses == 0 ? 10 : 11, size, &buf);
     if (request != NULL) {
         lin_text(&buf, action_class);
         lini_names(&buf, names, count);
@@ -2666,6 +2704,7 @@ lin_result lin_abort_cycle(
         lin_text(&buf, reason);
         lin_u64(&buf, at_ns);
         lin_u64(&buf, cycle->seq);
+        lini_put_wish(&buf, instead);
         request->tail_size = buf.used;
         request->owner = LINI_OF_OUTBOX;
         request->patient = true;
@@ -2685,7 +2724,7 @@ static void lini_put_ungated(
 {
     lin_buf buf;
     lini_request *request = lini_request_new(
-        LINI_EVENT, 9, cycle->who.size + act->what.size + act->where.size + 2 * LIN_NAME_BYTES + 128, &buf);
+        LINI_EVENT, act->witnesses == 0 ? 9 : 11, cycle->who.size + act->what.size + act->where.size + 2 * LIN_NAME_BYTES + 128, &buf);
     if (request != NULL) {
         lin_text(&buf, action_class);
         lini_names(&buf, &act->actuator, 1);
@@ -2698,6 +2737,9 @@ static void lini_put_ungated(
         lin_text(&buf, "unavailable_ms");
         lin_u64(&buf, away_ms);
         lin_u64(&buf, at_ns);
+        if (act->witnesses != 0)
+            lin_null(&buf); /* it aborts no cycle */
+        lini_put_wish(&buf, act);
         request->tail_size = buf.used;
         request->owner = LINI_OF_OUTBOX;
         request->patient = true;
@@ -2742,6 +2784,8 @@ lin_result lin_commit(
     if (!lini_claims_ok(act->what) || !lini_claims_ok(act->where))
         return lini_misuse(receipt,
             "what or where is no map of claims that the recorder can read, or did not fit its buffer", "");
+    if (!lini_wish_ok(act))
+        return lini_misuse(receipt, "1 to 64 witnesses within 1 to 86400000 ms, or neither", "");
     if (act->what.size + act->where.size + cycle->who.size + 1024 > LINI_REQUEST_BYTES)
         return lini_misuse(receipt, "the claims are too large for one message of 56 KiB", "");
     for (at = 0; at < cycle->actuator_count; at++)
@@ -2751,7 +2795,7 @@ lin_result lin_commit(
         return lini_misuse(receipt, "the cycle has no actuator ", act->actuator);
     if ((action_class = lini_class_of(cycle, act->action_class)) == NULL)
         return lini_misuse(receipt, "name one of the cycle's action classes, not ", act->action_class);
-    request = lini_request_new(LINI_COMMIT, 9, act->what.size + act->where.size + LIN_NAME_BYTES + 128, &buf);
+    request = lini_request_new(LINI_COMMIT, act->witnesses == 0 ? 9 : 10, act->what.size + act->where.size + LIN_NAME_BYTES + 128, &buf);
     if (request == NULL)
         return lini_no_memory(receipt);
     lin_u64(&buf, cycle->seq);
@@ -2761,6 +2805,7 @@ lin_result lin_commit(
     lini_put_claims(&buf, act->where);
     lin_u64(&buf, at_ns);
     lin_u64(&buf, until_ns);
+    lini_put_wish(&buf, act);
     request->tail_size = buf.used;
     pthread_mutex_lock(&client->lock);
     receipt->on_unavailable = lini_rule_locked(client, action_class);
@@ -2783,6 +2828,65 @@ lin_result lin_commit(
             lini_say(said, sizeof said, receipt->detail, "");
             result = lini_without(client, cycle, act, action_class, at_ns, call.began_ns, said, receipt);
         }
+        free(call.reply);
+    }
+    pthread_mutex_unlock(&client->lock);
+    return result;
+}
+
+/* The body [k, within_ms, [* name], [* [name, after_ms, evidence]]]. */
+static void lini_signatures_of(lini_in body, lin_signatures *found)
+{
+    const unsigned char *text;
+    size_t size, at, count;
+    uint64_t after_ms;
+    lini_expect(&body, 4);
+    found->wanted = lini_expect(&body, 0);
+    found->within_ms = lini_expect(&body, 0);
+    found->asked = (size_t)lini_expect(&body, 4);
+    for (at = 0; at < found->asked && !body.bad; at++)
+        lini_string(&body, 3, &size);
+    count = (size_t)lini_expect(&body, 4);
+    for (at = 0; at < count && !body.bad; at++) {
+        lini_expect(&body, 4);
+        text = lini_string(&body, 3, &size);
+        after_ms = lini_expect(&body, 0);
+        lini_expect(&body, 0); /* the evidence */
+        found->in_time += after_ms <= found->within_ms;
+        if (found->signed_count < LIN_WITNESSES_MAX) {
+            size = size < LIN_NAME_BYTES ? size : LIN_NAME_BYTES - 1;
+            memcpy(found->names[found->signed_count], text, size);
+            found->after_ms[found->signed_count++] = after_ms;
+        }
+    }
+}
+
+lin_result lin_witnessed(
+    lin_client *client, const lin_receipt *commit, unsigned wait_ms, lin_signatures *found, lin_receipt *receipt_or_null)
+{
+    enum { ANSWER_MS = 1000 };
+    lin_receipt room, *receipt = lini_clear(receipt_or_null, &room);
+    lini_request *request;
+    lin_result result;
+    lini_call call;
+    lini_in body;
+    lin_buf buf;
+    memset(found, 0, sizeof *found);
+    if (wait_ms > 600000)
+        return lini_misuse(receipt, "at most 600000 ms are waited", "");
+    request = lini_request_new(LINI_WITNESSED, 4, 32, &buf);
+    if (request == NULL)
+        return lini_no_memory(receipt);
+    lin_u64(&buf, commit->seq);
+    lin_u64(&buf, wait_ms);
+    request->tail_size = buf.used;
+    pthread_mutex_lock(&client->lock);
+    if (!lini_ask(client, request, &call, lini_until((int)wait_ms + ANSWER_MS), true, true)) {
+        result = lini_no_answer(client, "nobody says who signed: ", receipt);
+    } else {
+        result = lini_receive(&call, &body, receipt);
+        if (result == LIN_OK)
+            lini_signatures_of(body, found);
         free(call.reply);
     }
     pthread_mutex_unlock(&client->lock);

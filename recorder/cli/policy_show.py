@@ -24,6 +24,7 @@ from recorder.core.delegation import Moment
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
 from recorder.core.policy import ANY, Policy, PolicyBundle
+from recorder.core.policy_classes import WitnessRule
 from recorder.core.policy_issue import Issued, judge
 from recorder.core.retention import rules_in
 from recorder.core.sign1 import CREDENTIAL, MATRIX, POLICY
@@ -202,11 +203,15 @@ def _tables(policy: Policy) -> Iterator[Table]:
     classes: list[tuple[str, ...]] = [
         (
             name, _yes(row.gated), row.on_unavailable, row.retention, str(row.max_commits), f"{row.max_valid_ms} ms",
-            " ".join(row.verbs), _or(row.witnesses and row.witnesses.k), _or(row.confirmation),
+            " ".join(row.verbs), _or(row.witnesses and _asking(row.witnesses)), _or(row.confirmation),
         )
         for name, row in policy.classes.items()
     ]  # fmt: skip
     yield Table("Classes", columns, classes)
+
+
+def _asking(rule: WitnessRule) -> str:
+    return f"{rule.k} in {rule.within_ms} ms{', before it acts' if rule.before else ''}"
 
 
 def _yes(value: bool) -> str:  # noqa: FBT001 -- a cell

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from recorder.audit.asked import asked_of
 from recorder.audit.axis import Neighbours, neighbours
 from recorder.audit.brought import brought
 from recorder.audit.carried import BundleSource
@@ -19,12 +20,14 @@ from recorder.audit.rowview import row_of, rows_named
 from recorder.audit.source import Held, entry_at, entry_named
 from recorder.audit.state import StateSource
 from recorder.cli import output
+from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, opened, source_options
 from recorder.core.entry import Entry, decode
 from recorder.core.errors import FormatError
 from recorder.core.ids import EntryId, entry_id
 from recorder.core.kinds import Kind
 from recorder.core.tlogproof import TlogProof
+from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
 from recorder.store.errors import StoreError
 
 
@@ -33,14 +36,18 @@ from recorder.store.errors import StoreError
     epilog="Examples: lineage show 1205-4f09ab77 --state /var/lib/lineage; lineage show 1205.0.17-4f09ab77 (a row)",
 )
 @click.argument("wanted", metavar="ID")
+@click.option("--trust", type=click.Path(path_type=Path), metavar="FILE", help="Say which of its witnesses signed.")
 @source_options
 @json_option
-def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool) -> None:
+def command(
+    *, wanted: str, trust: Path | None, state: Path | None, bundle: Path | None, socket: Path | None, as_json: bool
+) -> None:
     """Print one entry, commit or row: its claims, its inclusion proof, its neighbours on the axes.
 
     ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; the numbers alone are taken too.
     JSON has all that leads from a row's bytes to the signed root, the entry's bytes as `raw` among it.
     """
+    trusted = None if trust is None else parse_trust(read_bounded(trust, TRUST_MAX_BYTES))
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
         names = dict(source.actuators())
@@ -56,6 +63,8 @@ def command(*, wanted: str, state: Path | None, bundle: Path | None, socket: Pat
                 shown["confirmed"] = told
             shown["decided"] = _decided(entry, held) or None
             found = brought(entry.header.kind, values_of(held.claims).get("body") or {})
+            if (asked := asked_of(source, entry.header, held, trusted)) is not None:
+                shown["witnesses"] |= asked
             shown["brings"] = None if found is None else found.words
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])

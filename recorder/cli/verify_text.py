@@ -111,6 +111,7 @@ def _remarks(report: Report) -> list[str]:
             f"{count:,} observation entries, the first of them {first}, hold heads of peers that no log of the trust "
             f"file signed"
         )
+    remarks += _asked(report)
     if report.unwitnessed.entries:
         tail = f"the last {report.unwitnessed.entries:,} entries ({report.unwitnessed.seconds:,.0f} s)"
         remarks.append(f"no witness vouches for {tail}: whoever holds the identity key could rewrite them")
@@ -120,6 +121,26 @@ def _remarks(report: Report) -> list[str]:
         remarks.append("the bundle is unsigned: no recorder logged that it was taken")
     if count := report.notes.get("refs_unchecked"):
         remarks.append(f"{count:,} references lead to other logs or too far back to be checked")
+    return remarks
+
+
+def _asked(report: Report) -> list[str]:
+    """How it went with the entries that asked for witnesses."""
+    notes = report.notes
+    asked = notes.get("witnesses_asked", 0)
+    if not asked:
+        return []
+    in_time, late, short = (notes[f"witnessed_{name}"] for name in ("in_time", "late", "short"))
+    remarks = [f"{asked:,} entries asked for witnesses: {in_time:,} had them in time, {late:,} later, {short:,} never"]
+    if count := notes["witnessed_unjudged"]:
+        remarks.append(
+            f"of {count:,} it is not known: the choice is not here, or the trust file does not name whom it asked"
+        )
+    for one in report.short[:PROBLEMS_SHOWN]:
+        fate = f"{one.in_time} of {one.wanted} signed within {one.within_ms} ms, {one.signed} in all"
+        remarks.append(f"entry {one.seq}: {fate}, {one.asked} were asked")
+    if (left := late + short - len(report.short[:PROBLEMS_SHOWN])) > 0:
+        remarks.append(f"and {left:,} more that had fewer in time than they asked for")
     return remarks
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from recorder.audit.anchors import anchors
+from recorder.audit.asked import asked_of
 from recorder.audit.confirmed import confirmations_of, frame_words, is_to_be_confirmed
 from recorder.audit.decisions import decided
 from recorder.audit.describe import described, line, plain
@@ -38,7 +39,12 @@ _FIRST = ("operator", "delegation", "task", "requested_by", "capability")  # of 
     "why", epilog="Examples: lineage why 1205.0-4f09ab77 --state /var/lib/lineage; lineage why 1205 --json | jq .holds"
 )
 @click.argument("wanted", metavar="ID")
-@click.option("--trust", type=click.Path(path_type=Path), metavar="FILE", help="Say whether a root in it stands above.")
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Say whether a root in it stands above, and which witnesses signed.",
+)
 @source_options
 @json_option
 def command(
@@ -49,12 +55,14 @@ def command(
     Each entry is held against its key and its claims, each link against the entry that it names; exit status 1 where
     one of them does not hold.
     """
-    roots = parse_trust(trust.read_bytes()).roots if trust is not None else None
+    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    roots = trusted.roots if trusted is not None else None
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
         index, asked = named.index, str(named)
         tree = why(source, held, index)
         root = tree.nodes[tree.root]
+        witnesses = None if root.entry is None else asked_of(source, root.entry.header, held, trusted)
         row = None
         if index is not None:
             count = 0 if root.entry is None else len(root.entry.header.commits or ())
@@ -69,6 +77,8 @@ def command(
         shown[tree.root]["row"] = row
     if said is not None:
         shown[tree.root]["confirmed"] = said
+    if witnesses is not None:
+        shown[tree.root]["witnesses"] |= witnesses
     for place, words in anchors(tree, roots) if roots is not None else ():
         shown[place]["anchor"] = words
     if as_json:
@@ -173,26 +183,33 @@ def _facts(node: Node, shown: dict[str, Any], gist: str, *, only_who: bool) -> I
     if "unreadable" in values:
         yield f"claims: {values['unreadable']}"
     if not only_who:
-        for commit in shown.get("commits", []):
-            yield f"{commit['id']} {commit['actuator']}{_counted(commit)}"
-            for family, claims in commit.get("claims", {}).items():
-                yield from (f"  {text}" for text in _family(family, claims))
-        if "row" in shown:
-            yield from _family("row", shown["row"].get("values") or {})
-        if "confirmed" in shown:
-            yield from _confirmations(shown["confirmed"])
-        if "frames" in shown:
-            yield from map(frame_words, shown["frames"][:ITEMS_MAX])
-            if len(shown["frames"]) > ITEMS_MAX:
-                yield f"and {len(shown['frames']) - ITEMS_MAX} frames more"
-        elif "commits" not in shown and gist:
-            yield gist
-        if "anchor" in shown:
-            yield shown["anchor"]
-        yield from _why(node)
+        yield from _acts(node, shown, gist)
     yield from _family("who", values.get("who") or {})
     if node.withheld:
         yield f"withheld: {', '.join(node.withheld)}"
+
+
+def _acts(node: Node, shown: dict[str, Any], gist: str) -> Iterator[str]:
+    """What was done, what became of it, who vouches for it, and why."""
+    for commit in shown.get("commits", []):
+        yield f"{commit['id']} {commit['actuator']}{_counted(commit)}"
+        for family, claims in commit.get("claims", {}).items():
+            yield from (f"  {text}" for text in _family(family, claims))
+    if "row" in shown:
+        yield from _family("row", shown["row"].get("values") or {})
+    if "confirmed" in shown:
+        yield from _confirmations(shown["confirmed"])
+    if "frames" in shown:
+        yield from map(frame_words, shown["frames"][:ITEMS_MAX])
+        if len(shown["frames"]) > ITEMS_MAX:
+            yield f"and {len(shown['frames']) - ITEMS_MAX} frames more"
+    elif "commits" not in shown and gist:
+        yield gist
+    if "anchor" in shown:
+        yield shown["anchor"]
+    if words := (shown.get("witnesses") or {}).get("words"):
+        yield f"witnesses: {words}"
+    yield from _why(node)
 
 
 def _confirmations(told: list[dict[str, Any]]) -> Iterator[str]:

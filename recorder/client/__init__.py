@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from recorder.client.answers import ActionClass, Hello, Page, Receipt
+from recorder.client.answers import ActionClass, Hello, Page, Receipt, Signed, Witnessed
 from recorder.client.counts import Counts, Lagging
 from recorder.client.cycle import Cycle
 from recorder.client.errors import NotRecorded, Refused, Unavailable
@@ -23,6 +23,8 @@ __all__ = [
     "Receipt",
     "Recorder",
     "Refused",
+    "Signed",
     "Stream",
     "Unavailable",
+    "Witnessed",
 ]

@@ -67,6 +67,28 @@ class Hello:
     mono_ns: int
 
 
+class Signed(NamedTuple):
+    """A witness that cosigned a head which covers the commit."""
+
+    name: str
+    after_ms: int  # from the durable commit to the durable evidence, by the recorder's clock
+    evidence: int  # seq of that entry
+
+
+class Witnessed(NamedTuple):
+    """What a commit asked of witnesses, and who has signed by now."""
+
+    wanted: int
+    within_ms: int
+    asked: tuple[str, ...]  # fewer than wanted where not as many could be asked
+    signed: tuple[Signed, ...]
+
+    @property
+    def is_met(self) -> bool:
+        """Whether as many signed as were wanted, and in time."""
+        return sum(one.after_ms <= self.within_ms for one in self.signed) >= self.wanted
+
+
 class Page(NamedTuple):
     """Stored entries as they are read: where to go on, and each entry's bytes with its claims."""
 

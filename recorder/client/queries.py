@@ -5,15 +5,15 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from recorder.client.answers import Page, Receipt
+from recorder.client.answers import Page, Receipt, Signed, Witnessed
 from recorder.client.commits import checked, receipt_from
 from recorder.client.connection import NS_PER_MS, boottime_ns
 from recorder.client.control import Control, Waiting
 from recorder.client.errors import Unavailable
 from recorder.client.session import Answer, Outgoing
 from recorder.client.statement import request
-from recorder.core import observation
-from recorder.core.errors import FormatError
+from recorder.core import messages, observation
+from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
 from recorder.core.messages import Verb
 from recorder.core.protocol import body_of
@@ -67,6 +67,26 @@ class Queries:
         """
         body = {"asked": asked, "in_control": in_control, "means": means}
         return self.append(Kind.CONTROL_TRANSITION, body=body | ({} if reason is None else {"reason": reason}))
+
+    def witnessed(self, receipt: Receipt, /, *, wait_ms: int = 0) -> Witnessed:
+        """Say who has signed of the witnesses that a commit asked; nothing but this call waits for them.
+
+        Args:
+            receipt: of a commit, durable.
+            wait_ms: how long to wait, at most, until as many have signed as it wanted, or all that it asked.
+
+        Raises:
+            Misuse: the act has no entry yet.
+            NotRecorded: not_asked: it asked nobody, or before the recorder's last start, or too long ago.
+
+        """
+        if receipt.seq is None:
+            raise Misuse("the act is not recorded yet, so nobody was asked")
+        deadline_ns = self.deadline_ns(self.timeout_ms + wait_ms)
+        answer = self.ask(request(Verb.WITNESSED, receipt.seq, wait_ms), deadline_ns)
+        found: messages.Witnessed = _body(answer, messages.Witnessed)
+        signed = tuple(Signed(*one) for one in found.signed)
+        return Witnessed(found.k, found.within_ms, tuple(found.asked), signed)
 
     def read(self, seq: int, max_bytes: int = READ_MAX_BYTES) -> Page:
         """Read stored entries from `seq` on, with their claims."""

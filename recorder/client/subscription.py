@@ -21,8 +21,8 @@ class Subscriber:
     """What goes over a subscriber's connection and what comes back, as messages; whoever uses it has the socket."""
 
     def __init__(self, client: str) -> None:
+        self.origin = ""  # of the log, once hello is answered
         self.refused: str | None = None  # why the recorder does not take our word for who can witness
-        self.origin: str | None = None  # of the log whose heads these are
         self._client = client
         self._counter = _SUBSCRIBE_COUNTER
 
@@ -52,7 +52,7 @@ class Subscriber:
             failed = body_of(body, Failed)
             raise NotRecorded(failed.error, failed.detail)
         if counter == HELLO_COUNTER and status is not Status.PUSH:
-            self.origin = str(body["origin"]) if isinstance(body, dict) and "origin" in body else None
+            self.origin = str(body["origin"]) if isinstance(body, dict) and "origin" in body else ""
             return None
         head: Head = body_of(body, Head)
         return head

@@ -17,6 +17,7 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid
 from recorder.core.kinds import Bytes16, Hash, Name
 from recorder.core.limits import KID_BYTES, SALT_BYTES
+from recorder.core.note import VerifierKey
 from recorder.core.trust import Trust
 
 INDEPENDENT = "independent"  # one witness of each operator before a second one of any, the recorder's own operator last
@@ -33,7 +34,7 @@ _LABEL = b"lineage/choice/1\n"
 class Candidate(NamedTuple):
     """A witness that may be asked."""
 
-    name: Name
+    name: Name  # of its key, as its cosignatures bear it
     public_key: Hash
     operator: Name  # who runs it
 
@@ -94,7 +95,21 @@ def candidates_of(trust: Trust, names: Collection[str]) -> list[Candidate]:
     """
     if unknown := set(names) - trust.witnesses.keys():
         raise Misuse(f"no witness is named {min(unknown)!r}")
-    return [Candidate(name, trust.witnesses[name].public_key, operator_of(trust, name)) for name in names]
+    keys = trust.witnesses
+    return [Candidate(keys[name].name, keys[name].public_key, operator_of(trust, name)) for name in names]
+
+
+def own_of(trust: Trust, key: VerifierKey) -> Own:
+    """The witness of this key on the recorder's own platform.
+
+    Raises:
+        Misuse: it is not in the trust file.
+
+    """
+    name = next((name for name, one in trust.witnesses.items() if one == key), None)
+    if name is None:
+        raise Misuse(f"no witness has the key of {key.name}")
+    return Own(key.name, operator_of(trust, name))
 
 
 def choose(

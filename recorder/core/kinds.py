@@ -170,6 +170,7 @@ class Witnesses(NamedTuple):
     within_ms: Uint
     rule: Name
     chosen: Hash
+    before: Annotated[int, Meta(ge=1, le=1)] = 0  # 1: nobody acts before k have signed; absent otherwise
 
 
 class Previous(NamedTuple):

@@ -26,6 +26,7 @@ SESSION = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Claims = dict[str, Any]
 WITNESSES_MAX = 64  # that one commit may ask for
 CANDIDATES_MAX = 256
+WAIT_MAX_MS = 600_000
 Wanted = tuple[Annotated[int, Meta(ge=1, le=WITNESSES_MAX)], Milliseconds]  # witnesses, and within what time
 
 
@@ -50,6 +51,7 @@ class Verb(IntEnum):
     SEAL = 16
     STATUS = 17
     WITNESSES = 18
+    WITNESSED = 19
     HEADS = 20
 
 
@@ -263,6 +265,15 @@ class Witnesses(NamedTuple):
     own: Own | None
 
 
+class WitnessedRequest(NamedTuple):
+    """Who has signed of those that an entry asked.  Reply: `Witnessed`, once it is settled or the wait is over."""
+
+    verb: Uint
+    counter: Uint
+    seq: Uint
+    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MAX_MS)]
+
+
 class Heads(NamedTuple):
     """Heads of this platform as peers hold them: who holds each, and the signed note.  Reply: `Compared`."""
 
@@ -309,6 +320,23 @@ class Failed(NamedTuple):
 
     error: str
     detail: str
+
+
+class Signed(NamedTuple):
+    """A witness that cosigned a head which covers the entry."""
+
+    name: Name
+    after_ms: Uint  # from the entry to the evidence, durable both
+    evidence: Uint  # seq of that
+
+
+class Witnessed(NamedTuple):
+    """What an entry asked, and who has signed by now."""
+
+    k: Positive
+    within_ms: Uint
+    asked: list[Name]
+    signed: list[Signed]
 
 
 class Asked(NamedTuple):
@@ -359,6 +387,7 @@ REQUESTS: dict[int, Any] = {
     Verb.SEAL: Plain,
     Verb.STATUS: Plain,
     Verb.WITNESSES: Witnesses,
+    Verb.WITNESSED: WitnessedRequest,
     Verb.HEADS: Heads,
 }
 

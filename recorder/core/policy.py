@@ -110,6 +110,8 @@ def faults(policy: Policy) -> Iterator[Fault]:
             name, gated=rules.gated, on_unavailable=rules.on_unavailable, on_full=rules.disk_full_action
         )
         yield from map(Fault, between)
+        if rules.witnesses is not None and rules.witnesses.before and not rules.gated:
+            yield Fault(f"[class.{name}] is not gated: what it does cannot wait for witnesses (before)")
         if len(set(rules.verbs)) < len(rules.verbs):
             yield Fault(f"[class.{name}] names a verb twice")
         if rules.gated and not any(one.effect != "forbid" and one.governs(name) for one in policy.clauses):

@@ -17,12 +17,13 @@ ClassName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 
 
-class WitnessRule(Struct, frozen=True, forbid_unknown_fields=True):
+class WitnessRule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How many witnesses are asked for, within what time, and by which rule they are chosen."""
 
     k: Positive
     within_ms: Milliseconds
     rule: Name
+    before: bool = False  # nobody acts on a commit before so many have signed; it is refused where they do not in time
 
 
 class ClassRules(Struct, frozen=True, forbid_unknown_fields=True):

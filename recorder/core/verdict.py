@@ -84,6 +84,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(8, "confirmation_frames", **_AUTHORITY),
     **_findings(9, "confirmation_signature", **_AUTHORITY),
     **_findings(8, "rows_malformed rows_root rows_time"),
+    **_findings(8, "witness_choice", verdicts=("witnessing",)),
     **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
     **_findings(9, "matrix_signature matrix_version observation_signature observation_entry", **_AUTHORITY),
     **_findings(9, "request_signature", **_AUTHORITY, **_APART),
@@ -173,6 +174,17 @@ class Deleted(NamedTuple):
     last: int
 
 
+class Unwitnessed(NamedTuple):
+    """An entry that asked for witnesses and did not have them in time."""
+
+    seq: int
+    wanted: int
+    within_ms: int
+    asked: int  # fewer than wanted where not as many could be
+    signed: int  # by the end of what was verified
+    in_time: int
+
+
 class Tail(NamedTuple):
     """What lies after the last witnessed size: the holder of the identity key can still rewrite it."""
 
@@ -199,6 +211,7 @@ class Report:
     notes: dict[str, int] = field(default_factory=dict)  # what could not be checked, by name, with counts
     deleted: list[Deleted] = field(default_factory=list)  # the first 1,000; notes["deletions"] counts all
     roots: list[str] = field(default_factory=list)  # keys by which credentials were judged, as a trust file names them
+    short: list[Unwitnessed] = field(default_factory=list)  # the first 100; notes count them all
     forks: list[ShownFork] = field(default_factory=list)  # brought by the verifier, then those of evidence entries
 
     def exit_status(self) -> int:
@@ -224,6 +237,7 @@ class Report:
             "notes": self.notes,
             "deleted": [item._asdict() for item in self.deleted],
             "roots": self.roots,
+            "short": [item._asdict() for item in self.short],
             "forks": [one.to_json() for one in self.forks],
         }
 
@@ -240,6 +254,7 @@ def make_report(
     notes: dict[str, int],
     deleted: Sequence[Deleted] = (),
     roots: Sequence[str] = (),
+    short: Sequence[Unwitnessed] = (),
     authority: Verdict = "nothing",
 ) -> Report:
     """Draw the verdicts out of what was found and how much was checked in each step.
@@ -277,6 +292,7 @@ def make_report(
         notes=notes,
         deleted=list(deleted),
         roots=list(roots),
+        short=list(short),
     )
 
 

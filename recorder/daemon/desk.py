@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from typing import Any
 
 from recorder.config import Config
@@ -18,6 +19,8 @@ from recorder.store import head as heads
 from recorder.store.errors import StoreError, SyncFailedError
 from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session
+
+ROOTS_MAX = 1024  # of the latest checkpoints: what witnesses sign is one of them
 
 
 class Desk:
@@ -41,6 +44,7 @@ class Desk:
         self.known_note = b""
         self.checkpointed_s = time.monotonic()
         self.checkpoint_failure: str | None = None
+        self._roots: OrderedDict[int, bytes] = OrderedDict()
         self._sessions_issued = 0
         self._writes = 0
         self._last_write_s = self._worst_write_s = 0.0
@@ -125,8 +129,15 @@ class Desk:
         except OSError as error:
             raise StoreError(f"the head file cannot be written: {error}") from error
         self.known, self.known_note, self.checkpointed_s = new, note, time.monotonic()
+        self._roots[new.size] = new.root
+        if len(self._roots) > ROOTS_MAX:
+            self._roots.popitem(last=False)
         self._context.uncovered.checkpointed(new.size, self._context.journal.now.utc_ns)
         return note
+
+    def root_of(self, size: int) -> bytes | None:
+        """Root of the checkpoint of that size, of those that left lately."""
+        return self._roots.get(size)
 
     def try_checkpoint(self) -> None:
         """Checkpoint by the interval; a head file that cannot be written shows in status and is tried again later."""

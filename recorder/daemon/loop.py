@@ -38,6 +38,8 @@ MESSAGES_MAX = 1024  # a transaction
 BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they are there five times before the sync
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
+TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
+ASIDE = READING | TELLING | {Verb.WITNESSED}
 _LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
 
 
@@ -72,7 +74,7 @@ class Loop:
         self._room = room
         self._writer = Writer(context)
         self._poller = Poller()
-        self._witnessing = Witnessing(context)
+        self._witnessing = Witnessing(context, desk.root_of, self._send)
         self._door = Door(listener, self._poller, config.controllers, own_uid, self._witnessing.gone)
         self._reads = Reads(self._journal.store, self._poller, self._send)
         self._seals = Seals(self._journal.store, desk, self._send)
@@ -115,10 +117,7 @@ class Loop:
     def _finish(self) -> None:
         self._context.refusals.settle(force=True)
         self._room.settle()
-        self._journal.draft(Kind.STOP, {15: [self.stopping or "stopped"]})
-        self._journal.move(Op.STOP)
-        self._journal.tick()
-        self._write()
+        self._witnessing.stop(self._write_stop)
         self._desk.try_checkpoint()
         self._hang_up()
 
@@ -135,6 +134,12 @@ class Loop:
             self._door.drop(connection)
         self._poller.close()
 
+    def _write_stop(self) -> None:
+        self._journal.draft(Kind.STOP, {15: [self.stopping or "stopped"]})
+        self._journal.move(Op.STOP)
+        self._journal.tick()
+        self._write()
+
     def _timeout_s(self) -> float:
         if self._reads.is_ready:
             return 0
@@ -142,6 +147,8 @@ class Loop:
         if self._flush_at_s is not None:
             until_s = min(until_s, self._flush_at_s)
         left_s = max(0.0, until_s - time.monotonic())
+        if (signing_s := self._witnessing.left_s()) is not None:
+            left_s = min(left_s, signing_s)
         return min(left_s, LOOK_S) if self._seals.is_waiting or self._peer_heads.is_waiting else left_s
 
     def _round(self, timeout_s: float) -> bool:
@@ -157,6 +164,8 @@ class Loop:
             self._write()
         if self._seals.is_waiting:
             self._seals.serve(self._settle)
+        if self._witnessing.is_due:
+            self._witnessing.serve(self._write)
         if self._peer_heads.is_waiting:
             self._peer_heads.serve(self._send)
         if not received:
@@ -217,17 +226,23 @@ class Loop:
             connection.mistakes += 1
             self._send(connection, 0, failed(error.error, error.detail))
             return connection.mistakes < MISTAKES_MAX and not connection.closed
-        if connection.session is not None and self._aside(connection, request):
+        if request.verb in ASIDE and connection.session is not None and self._aside(connection, request):
             return not connection.closed
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
-            self._send(connection, request.counter, answer)
+            if answer.holds:
+                self._witnessing.hold(connection, request.counter, answer.body, request.deadline_mono_ns)
+            else:
+                self._send(connection, request.counter, answer)
         elif answer.hash_of < self._journal.tail.size:  # a refusal that was recorded for an earlier request
             self._send(connection, request.counter, self._filled(answer, None, late=False))
         else:
+            verb = request.verb
+            if verb == Verb.ABANDON:
+                self._witnessing.forgo(request.requests)
             deadline = getattr(request, "deadline_mono_ns", None)
             self._waiting.append(Waiting(connection, request.counter, answer, deadline))
-            if request.verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
+            if verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
                 if self._flush_at_s is None:
                     self._flush_at_s = time.monotonic() + self._context.table.at_risk.rows_window_ms / 1000
             else:
@@ -240,7 +255,7 @@ class Loop:
         if verb in READING and not connection.permissions.read:
             refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
             self._send(connection, request.counter, refusal)
-        elif verb == Verb.HEADS and not connection.permissions.mesh:
+        elif verb in TELLING and not connection.permissions.mesh:
             refusal = failed("not_permitted", f"uid {connection.peer.uid} is not the mesh ([[controller]] mesh = true)")
             self._send(connection, request.counter, refusal)
         elif verb == Verb.READ:
@@ -249,6 +264,8 @@ class Loop:
             self._seals.add(connection, request.counter)
         elif verb == Verb.HEADS:
             self._peer_heads.add(connection, request, self._send)
+        elif verb == Verb.WITNESSED:
+            self._witnessing.report(connection, request)
         else:
             return False
         return True
@@ -300,12 +317,17 @@ class Loop:
         self._desk.note_write(time.monotonic() - began_s)
         self._flush_at_s = None
         self._drained_bytes = 0
+        self._witnessing.written(written)
         waiting, self._waiting = self._waiting, []
         now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         for connection, counter, answer, deadline in waiting:
             if not connection.closed:
                 late = deadline is not None and now_ns > deadline
-                self._send(connection, counter, self._filled(answer, written, late=late))
+                filled = self._filled(answer, written, late=late)
+                if answer.holds:
+                    self._witnessing.hold(connection, counter, filled.body, deadline)
+                else:
+                    self._send(connection, counter, filled)
         self._poller.answered()
         asks = tuple(one.told() for one in written.asks)
         for connection in self._door.all():

@@ -33,6 +33,7 @@ class Wish(NamedTuple):
     k: int
     within_ms: int
     rule: str
+    is_before: bool = False  # nobody acts before so many have signed
 
 
 class Ask(NamedTuple):
@@ -52,8 +53,8 @@ def wish_of(rule: WitnessRule | None, asked: Wanted | None) -> Wish | None:
     if rule is None:
         return None if asked is None else Wish(*asked, INDEPENDENT)
     if asked is None:
-        return Wish(rule.k, rule.within_ms, rule.rule)
-    return Wish(max(rule.k, asked[0]), min(rule.within_ms, asked[1]), rule.rule)
+        return Wish(rule.k, rule.within_ms, rule.rule, rule.before)
+    return Wish(max(rule.k, asked[0]), min(rule.within_ms, asked[1]), rule.rule, rule.before)
 
 
 def made(
@@ -66,5 +67,5 @@ def made(
     salt = randomness(SALT_BYTES)
     chosen = choose(known.candidates, wish.k, wish.rule, salt, known.own)
     choice = choice_of(chosen, salt)
-    key = Witnesses(wish.k, wish.within_ms, wish.rule, choice.digest())
+    key = Witnesses(wish.k, wish.within_ms, wish.rule, choice.digest(), int(wish.is_before))
     return Ask(seq, wish, tuple(chosen)), with_witnesses(fields, key), {CHOICE_KEY: choice.encode()}

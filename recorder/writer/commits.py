@@ -55,7 +55,8 @@ def commit(context: Context, session: Session, asked: CommitRequest, size: int) 
     drafted.settle(session.id)
     index = journal.add_commit(drafted, act)
     journal.count(cycle.carrier, cycle.made + 1)
-    return receipt(drafted.seq, index, cycle.decision)
+    answer = receipt(drafted.seq, index, cycle.decision)
+    return answer if wish is None or not wish.is_before else answer._replace(holds=True)
 
 
 def _act(actuator: int, what: Family, where: Family, at_mono_ns: int, request: bytes, size: int) -> Act:

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import ValidationError, convert
 
 from recorder.core import cbor, claims, observation, peerheads, rows
+from recorder.core.cosignature import CLAIM as COSIGNED
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
@@ -126,6 +127,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     if kind == Kind.OBSERVATION and asked.body is not None:
         context.readings.note(seq, sum(map(len, held.values())), asked.body)
     context.uncovered.appended(seq, kind, asked.body or {})
+    if kind == Kind.EVIDENCE and isinstance(note := _opened(asked.body).get(COSIGNED), bytes):
+        context.brought.append((seq, note))
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)

@@ -49,7 +49,11 @@ def fields_of_commits(
 
 def with_witnesses(fields: Fields, asked: Witnesses) -> Fields:
     """Fields with key 18, which stands behind all others."""
-    return Fields(fields.number + 1, fields.before, fields.after + b"\x12" + cbor.pack(list(asked)))
+    return Fields(
+        fields.number + 1,
+        fields.before,
+        fields.after + b"\x12" + cbor.pack(list(asked) if asked.before else list(asked[:4])),
+    )
 
 
 def pack_commit(commit: Commit) -> bytes:

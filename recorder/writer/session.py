@@ -56,6 +56,7 @@ class Answer(NamedTuple):
     status: Status
     body: Any
     hash_of: int | None = None
+    holds: bool = False  # a durable commit's, which leaves once as many witnesses have signed as it asked for
 
 
 def receipt(seq: int, index: int = 0, decision: int | None = None, flags: int = 0) -> Answer:

@@ -116,7 +116,8 @@ def _from_entry(context: Context, raw: bytes, request: bytes) -> Answer:
         bundle = header.policy_axis.bundle or b""
         return cycles.opened_before(context, header.seq, read.hash, header.bounds, bundle, flags)
     index = _index_of(request, header.commits or [])
-    return Answer(Status.OK, Receipt(header.seq, index, read.hash, header.decision, flags))
+    holds = header.witnesses is not None and bool(header.witnesses.before)
+    return Answer(Status.OK, Receipt(header.seq, index, read.hash, header.decision, flags), holds=holds)
 
 
 def _index_of(request: bytes, commits: Sequence[Commit | Rows]) -> int:

@@ -284,12 +284,13 @@ static int scripted(void)
     lin_cycle cycle;
     lin_stream *stream = NULL;
     lin_lane *lane = NULL;
-    lin_receipt receipt;
+    lin_receipt receipt, asked;
     lin_result result;
     lin_counts counts;
     unsigned char room[256];
     uint32_t tick = 0;
     memset(&cycle, 0, sizeof cycle);
+    memset(&asked, 0, sizeof asked);
     while (fgets(line, sizeof line, stdin) != NULL) {
         char word[64] = "", argument[256] = "";
         int number = 0;
@@ -325,6 +326,24 @@ static int scripted(void)
             if (result == LIN_OK)
                 lin_receipt_id(&receipt, receipt.detail);
             say("commit", result, &receipt);
+        } else if (strcmp(word, "ask") == 0) { /* MAGNITUDE TIMEOUT_MS: a commit that two are to witness */
+            lin_act act;
+            memset(&act, 0, sizeof act);
+            act.actuator = "arm";
+            act.what = what_of(room, sizeof room, atof(argument));
+            act.witnesses = 2;
+            act.within_ms = 60000;
+            result = lin_commit(client, &cycle, &act, number, &asked);
+            if (result == LIN_OK)
+                lin_receipt_id(&asked, asked.detail);
+            say("ask", result, &asked);
+        } else if (strcmp(word, "witnessed") == 0) { /* - WAIT_MS: of the last that asked */
+            lin_signatures found;
+            result = lin_witnessed(client, &asked, (unsigned)number, &found, &receipt);
+            if (result == LIN_OK)
+                snprintf(receipt.detail, sizeof receipt.detail, "%d of %d, %d asked, %d in time: %s",
+                    (int)found.signed_count, (int)found.wanted, (int)found.asked, (int)found.in_time, found.names[0]);
+            say("witnessed", result, &receipt);
         } else if (strcmp(word, "bare") == 0) { /* a commit that lacks claims: - TIMEOUT_MS */
             lin_act act;
             lin_buf buf;

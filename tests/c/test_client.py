@@ -16,6 +16,7 @@ import pytest
 from recorder.core.messages import Verb
 from tests.c.building import C99, HERE, SANITIZERS, Program, compiled, needs_gcc
 from tests.c.recorded import recorded_in
+from tests.daemon.cosigners import Mesh
 from tests.daemon.raw import Raw
 from tests.running import Running, kinds_of, make_state, verified, wait_until
 
@@ -335,3 +336,17 @@ def test_a_full_disk_stalls_and_loses_nothing(driver: Path, small_disk: Path) ->
         _ended(script, recorder)
         found = recorded_in(recorder.state)
         assert list(found.ticks.values()) == [list(range(pushed + 100))]
+
+
+def test_a_commit_that_two_are_to_witness(driver: Path, tmp_path: Path) -> None:
+    """It is durable without them; the report waits for both, and tells who they were; a commit that asked nobody has none."""
+    state = make_state(tmp_path / "s", append='["mark", "evidence"]', more="mesh = true")
+    with Running(state) as recorder, Program(driver, recorder.socket, "script") as script:
+        with Mesh(recorder.socket, ["arm-8", "arm-9"]) as mesh:
+            script.do("open motion 60000")
+            assert script.do("ask 0.5 60000").startswith("ask ok")
+            assert script.do("witnessed - 0").endswith("0 of 2, 2 asked, 0 in time:")
+            mesh.sign("arm-8")
+            mesh.sign("arm-9")
+            assert script.do("witnessed - 60000").endswith("2 of 2, 2 asked, 2 in time: arm-8")
+        _ended(script, recorder)

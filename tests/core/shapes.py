@@ -95,7 +95,9 @@ axis = st.none() | st.tuples(uints, hashes).map(list)
 shared = st.tuples(hashes, uints).map(list)
 facts = st.tuples(hashes).map(list)
 ranges = st.tuples(uints, uints).map(list)
-witnesses = st.tuples(st.integers(1, UINT64_MAX), uints, names, hashes).map(list)
+witnesses = st.tuples(st.integers(1, UINT64_MAX), uints, names, hashes, st.lists(st.just(1), max_size=1)).map(
+    lambda parts: [*parts[:4], *parts[4]]
+)
 bounds = st.tuples(
     uints,
     st.integers(1, UINT64_MAX),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.core import cbor
-from recorder.core.chosen import ANY, INDEPENDENT, Choice, Own, candidates_of, choice_of, operator_of, read_choice
+from recorder.core.chosen import ANY, INDEPENDENT, Choice, candidates_of, choice_of, operator_of, own_of, read_choice
 from recorder.core.chosen import choose as choose_of
 from recorder.core.cosignature import cosigner_key
 from recorder.core.errors import FormatError, Misuse
@@ -28,8 +28,9 @@ SALT = bytes(range(16))
 
 def choose(names: list[str], count: int, rule: str, salt: bytes, own: str | None = None) -> list[str]:
     """Names in, names out."""
-    oneself = None if own is None else Own(own, operator_of(TRUST, own))
-    return [one.name for one in choose_of(candidates_of(TRUST, names), count, rule, salt, oneself)]
+    oneself = None if own is None else own_of(TRUST, KEYS[own])
+    chosen = choose_of(candidates_of(TRUST, names), count, rule, salt, oneself)
+    return [one.name.removesuffix(".example") for one in chosen]
 
 
 salts = st.binary(min_size=16, max_size=16)

@@ -117,9 +117,12 @@ def test_a_fork_is_kept_and_shown(tmp_path: Path) -> None:
     assert witness.add_checkpoint(request(0, 9)).status == 200
     for _ in range(2):
         assert witness.add_checkpoint(request(9, 9, OTHER)).status == 422
+    (tmp_path / "forks" / "half.tmp").write_bytes(b"lineage/fork/1\n")  # as a write leaves it that is under way
     assert count_forks(tmp_path / "forks") == 1
     ((path, fork),) = forks_in(tmp_path / "forks", FLEET)
     assert fork.origin == ORIGIN
+    (path.parent / f"{'0' * 64}.tmp").write_bytes(b"half")  # of another that was being written as the power went
+    assert count_forks(path.parent) == len(list(forks_in(path.parent, FLEET))) == 1
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DamagedError, match=path.name):
         list(forks_in(tmp_path / "forks", FLEET))

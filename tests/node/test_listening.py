@@ -9,6 +9,7 @@ from mesh import digest
 from mesh.digest import Digest
 from mesh.node.budget import ADDRESSES_MAX, Bucket, Budget
 from mesh.node.listening import CHECKS_S, CLONE, OWN, READS_PER_ADDRESS_S, READS_S, TAKEN, UNCHECKED, UNREAD, Listening
+from mesh.node.peering import urls_in
 from mesh.node.present import STRANGERS_MAX, Present
 from recorder.core.keys import SeedSigner
 from tests.mesh.fleet import FLEET, ORIGIN, hashes, note_of, signer
@@ -38,7 +39,7 @@ class Receiver:
     """A receiver, with what it tells."""
 
     def __init__(self) -> None:
-        self.present = Present(FLEET, {}, (), OURS)
+        self.present = Present(urls_in(FLEET), (), OURS)
         self.archives = Taken()
         self.said: list[str] = []
         self.listening = Listening(FLEET, self.present, OURS, lambda: (7, 3), self.archives, self.said.append)

@@ -39,7 +39,7 @@ def test_entries_of_three_platforms(tmp_path: Path, capsys: pytest.CaptureFixtur
     with fleet(tmp_path, 3, needed=1) as (one, two, third):
         assert third.stop_mesh() == 0
         x = recorded(one)
-        assert one.round()["latest"]["cosigned"] == 1
+        assert one.round()["latest"]["cosigned"] == 1, one.status()["peers"]
         early = recorded(two)
         two.round()
         later = recorded(two)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mesh.digest import Digest, Held
 from mesh.fleetlist import FleetList
-from mesh.node.peering import platform_of, urls_in
+from mesh.node.config import Discovery
+from mesh.node.peering import ours_in, platform_of, present_of, urls_in
 from mesh.node.present import ADDRESS_S, ADDRESSES_MAX, HELD_MAX, NAME_MAX, STRANGER_S, STRANGERS_MAX, Present
 from mesh.window import Seen
 from recorder.core.cosignature import cosigner_key
@@ -21,7 +22,7 @@ def says(number: int, first: int = 9, run: int = 1, held: tuple[Held, ...] = ())
 
 
 def table(tried: tuple[str, ...] = ()) -> Present:
-    return Present(FLEET, urls_in(FLEET), tried, OURS)
+    return Present(urls_in(FLEET), tried, OURS)
 
 
 def test_a_peer_is_where_the_list_says_then_where_it_was_found() -> None:
@@ -119,3 +120,18 @@ def test_a_witness_belongs_to_the_platform_that_it_is_named_after_or_shares_its_
     assert platform_of(WITNESSES["arm-8"], fleet) == OTHER, "by its URL"
     assert platform_of(named, fleet) == PEER, "by its name"
     assert urls_in(fleet) == {PEER: [FLEET.platforms[PEER].url, "http://arm-7.elsewhere/"], OTHER: [url], OURS: []}
+
+
+def test_a_platform_without_a_mesh_line_may_still_be_asked() -> None:
+    """By its witness's URL; a witness of no platform is asked too, our own never."""
+    lines = [line for line in policy().splitlines() if not line.startswith("mesh ")]
+    named = cosigner_key("arm-7.acme", signer("named").public_key)
+    at = next(at for at, line in enumerate(lines) if line.startswith("group "))
+    fleet = listed("\n".join([*lines[:at], f"witness named {named} http://arm-7.elsewhere/", *lines[at:], ""]))
+    present = present_of(fleet, Discovery(peers=["http://192.0.2.9:7171"]), OURS, WITNESSES["cart-1"])
+    assert present.urls_of(PEER) == ["http://arm-7.elsewhere/"]
+    assert "http://port-1.example:7171/" in present.all_urls()
+    assert "http://192.0.2.9:7171" in present.all_urls()
+    assert "http://cart-1.example:7171/" not in present.all_urls()
+    assert ours_in(fleet, None, named) == PEER
+    assert ours_in(fleet, None, WITNESSES["cart-1"]) is ours_in(fleet, None, None) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recorder.core.chosen import Choice
 from recorder.core.kinds import Kind
 from tests.lineage_builder import MS, LineageBuilder
 from tests.vectors import observations
@@ -147,6 +148,14 @@ def rows_time() -> Broken:
     lineage, cycle = with_cycle()
     schema = lineage.schema()
     return Broken(lineage, lineage.breaking(inside(10, 0, 6, 0, to=0)).rows(cycle, schema))
+
+
+@vector
+def witness_choice() -> Broken:
+    """More witnesses were chosen than the entry wanted."""
+    lineage, cycle = with_cycle()
+    choice = Choice(lineage.octets("salt", 16), [lineage.octets("w1", 8), lineage.octets("w2", 8)])
+    return Broken(lineage, lineage.asking(cycle, choice, 1))
 
 
 # --- 10: boots, gaps, clocks

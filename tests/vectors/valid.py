@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from recorder.core.chosen import Choice
 from recorder.core.deviceframe import Event, Observation
 from recorder.core.kinds import Kind
 from recorder.core.matrix import Issuer, issue
@@ -87,6 +88,17 @@ def restarts() -> LineageBuilder:
     lineage.stop()
     lineage.boot(new_os_boot=True)
     lineage.commit(lineage.cycle())
+    return lineage
+
+
+def asked() -> LineageBuilder:
+    """Commits that ask for witnesses: as many as they want, fewer, and nobody, since nobody could be asked."""
+    lineage = LineageBuilder().setup(1)
+    cycle = lineage.cycle()
+    kids = [lineage.octets(name, 8) for name in ("w1", "w2", "w3")]
+    for count in (3, 1, 0):
+        lineage.asking(cycle, Choice(lineage.octets(f"salt {count}", 16), kids[:count]), 3)
+    lineage.end(cycle)
     return lineage
 
 
@@ -202,6 +214,7 @@ VALID = (
     rows_and_singles,
     restarts,
     events,
+    asked,
     transport,
     deleted,
     declared_loss,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from recorder.core.chosen import Candidate
 from recorder.core.entry import ZERO_HASH, Entry, Header, decode_in_order, entry_hash, external_aad
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
@@ -12,6 +13,7 @@ from recorder.core.limits import HASH_BYTES
 from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree
 from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verify.asked import Asked
 from recorder.core.verify.authority import Authority
 from recorder.core.verify.axes import Axes
 from recorder.core.verify.cycles import Cycles
@@ -44,6 +46,7 @@ class Verifier:
         witnessed_size: int = 0,
         previous: Sequence[Previous] = (),
         roots: Sequence[VerifierKey] = (),
+        witnesses: Collection[Candidate] = (),
     ) -> None:
         """Verify the log named `origin` from its first entry on.
 
@@ -55,6 +58,7 @@ class Verifier:
             witnessed_size: entries that a cosignature covers; what follows them is the unwitnessed tail.
             previous: what boot entries of later incarnations say of this one: what is missing below it is declared.
             roots: keys that credentials may chain to; without any, credentials and delegations are not judged.
+            witnesses: that are trusted; without any, who signed for entries that asked is not judged.
 
         Raises:
             Misuse: origin not allowed as a key name, or a trusted key that is not 32 bytes.
@@ -80,6 +84,7 @@ class Verifier:
         self._missing = MissingClaims(self._found)
         self._deletions = Deletions(self._found)
         self._authority = Authority(self._found, origin, roots)
+        self._asked = Asked(self._found, origin, witnesses)
         self._next_seq = 0
         self._prev = ZERO_HASH
         self._utc_ns = 0
@@ -120,6 +125,7 @@ class Verifier:
         self._append(seq, entry.hash)  # step 7
         claims = self._check_held(header, claims)  # step 8
         self._deletions.check(header, claims)
+        self._asked.check(header, claims, self._windows.identity or self._trusted)
         under = self._authority.check(entry, claims)  # step 9; a part of it, and 11, are the job's
         self._timeline.check(header)  # step 10
         self._count(entry)
@@ -146,6 +152,7 @@ class Verifier:
         size = self.entries
         self._heads.finish(self._windows.identity or self._trusted, size)
         self._timeline.finish()
+        self._asked.finish()
         self._authority.finish()
         self._report_missing()
         since_ns = self._utc_ns if self._witnessed_utc_ns is None else self._witnessed_utc_ns
@@ -172,9 +179,11 @@ class Verifier:
                 "deletions_before_term": self._deletions.before_term,
                 "deletions_unjudged": self._deletions.unjudged,
                 **self._authority.notes(),
+                **self._asked.notes(),
             },
             deleted=self._missing.deleted,
             roots=self._authority.roots,
+            short=self._asked.listed,
             authority=self._authority.verdict,
         )
 
