@@ -65,10 +65,15 @@ def read_known(checkpoints: Iterable[Path], forks: Iterable[Path]) -> Known:
         OSError: a file cannot be read.
 
     """
-    files = [file for path in forks for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    files = [file for path in forks for file in (_whole(path) if path.is_dir() else [path])]
     if len(files) > FORKS_MAX:
         raise Misuse(f"{len(files):,} fork proofs, at most {FORKS_MAX:,} at once; one is enough to convict a log")
     return Known([_head(path) for path in checkpoints], [_fork(path) for path in files])
+
+
+def _whole(directory: Path) -> list[Path]:
+    """The files of a directory, as a mesh keeps proofs: one that was being written is none yet."""
+    return sorted(path for path in directory.iterdir() if path.suffix != ".tmp")
 
 
 def _head(path: Path) -> KnownHead:

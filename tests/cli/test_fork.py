@@ -48,6 +48,7 @@ def test_a_directory_of_proofs(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "forks").mkdir()
     (tmp_path / "forks" / "a").write_bytes(others(SOUND))
     (tmp_path / "forks" / "b").write_bytes(others(SOUND, by="thief"))
+    (tmp_path / "forks" / "c.tmp").write_bytes(b"half")  # of one that is being written
     said = lineage("verify", bundle, "--trust", trust_file(tmp_path), "--fork", tmp_path / "forks")
     assert said.returncode == 0
     assert "forks/a is about another log; it says nothing against this lineage" in said.stdout

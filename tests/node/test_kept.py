@@ -121,6 +121,8 @@ def test_a_fork_is_kept_and_shown(tmp_path: Path) -> None:
     assert count_forks(tmp_path / "forks") == 1
     ((path, fork),) = forks_in(tmp_path / "forks", FLEET)
     assert fork.origin == ORIGIN
+    (path.parent / f"{'0' * 64}.tmp").write_bytes(b"half")  # of another that was being written as the power went
+    assert count_forks(path.parent) == len(list(forks_in(path.parent, FLEET))) == 1
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DamagedError, match=path.name):
         list(forks_in(tmp_path / "forks", FLEET))

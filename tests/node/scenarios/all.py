@@ -17,4 +17,5 @@ SCENARIOS = [
     Scenario(attacks.forged),
     Scenario(attacks.oversized),
     Scenario(attacks.besieged),
+    Scenario(attacks.noisy),
 ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from mesh.exchange import REQUEST_MAX_BYTES, AddCheckpoint
+from mesh.node.present import STRANGERS_MAX
 from recorder.client import Recorder
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
 from recorder.core.note import parse_note
-from tests.node.meshes import PORT, Platform
+from tests.node.meshes import PORT, Platform, rounds
 from tests.node.scenarios.world import Told, World, held_by_all, standings_of
 
 MEMORY_MAX_MIB = 64
@@ -87,6 +89,35 @@ def besieged(world: World) -> Told:
         f"{ADDRESSES + 1} addresses hold all connections of everybody and ask about ghosts; {turned_away} turned away"
     )
     return Told(done, held_by_all(world.platforms))
+
+
+def noisy(world: World) -> Told:
+    """Digests are sent again, mangled and in strangers' names, and thousands of platforms announced: nobody is misled."""
+    world.settle()
+    with world.under_attack("digests", "6") as replay, world.under_attack("names", "8") as flood:
+        for _ in range(3):
+            world.settle()
+        replayed, _ = replay.communicate(timeout=60)
+        announced, _ = flood.communicate(timeout=60)
+    digests, ghosts = json.loads(replayed), json.loads(announced)["sent"]
+    assert digests["heard"] >= len(world.platforms), digests
+    names = {f"acme/{one.name}" for one in world.platforms}
+    fates: Counter[str] = Counter()
+    for one, status in zip(world.platforms, rounds(world.platforms), strict=True):
+        assert {each["platform"] for each in status["present"]} == names - {f"acme/{one.name}"}, status["present"]
+        assert len(status["strangers"]) <= STRANGERS_MAX
+        urls = {each["platform"]: each["urls"] for each in status["present"]}
+        assert not any(world.outsider in url for listed in urls.values() for url in listed), urls
+        fates.update(status["digests"]["received"])
+    assert {"repeated", "digest_signature", "digest_version", "digest_stranger", "digest_malformed"} <= fates.keys(), (
+        fates
+    )
+    most = max(memory_mib(one) for one in world.platforms)
+    assert most < MEMORY_MAX_MIB
+    done = (
+        f"{digests['sent']} digests replayed, mangled, or of strangers, and {ghosts} platforms announced that are none"
+    )
+    return Told(done, f"{held_by_all(world.platforms)}; at most {most:.0f} MiB (RssAnon)")
 
 
 def memory_mib(platform: Platform) -> float:

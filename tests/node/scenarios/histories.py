@@ -38,16 +38,23 @@ def two_histories(world: World) -> Told:
     assert liar.status()["latest"]["origin"] == twin.status()["latest"]["origin"]
     world.record(honest)
     assert not any(forks_of(one) for one in honest), "nobody has seen both"
+    origin = liar.status()["latest"]["origin"]
     met = {one: one.status()["compared"] for one in honest}
     world.switch.heal()
-    origin = liar.status()["latest"]["origin"]
-    for one in honest:
-        wait_until(lambda one=one: forks_of(one) == [origin])
-    took = max(one.status()["compared"] - met[one] for one in honest)
+    took: dict[Platform, int] = {}
+
+    def all_found() -> bool:
+        for one in honest:
+            if one not in took and forks_of(one) == [origin]:
+                took[one] = one.status()["compared"] - met[one]
+        return len(took) == len(honest)
+
+    wait_until(all_found)
+    most = max(took.values())
+    assert most <= WITHIN + 1, f"{took.values()}; one may have been under way when they met"
     twin.stop()
-    assert took <= WITHIN + 1, "the one that was under way when they met is none after it"
     world.settle(honest)
-    done = f"{liar.name} shows one history to each half; they meet: proved everywhere after at most {took} comparisons"
+    done = f"{liar.name} shows one history to each half; they meet: proved everywhere within {WITHIN} comparisons"
     return Told(done, held_by_all(honest, forked=[origin]))
 
 
@@ -61,6 +68,7 @@ def double(world: World, platform: Platform) -> Platform:
     twin.state = platform.state.with_name(f"{platform.name}-twin")
     twin.mesh = platform.mesh.with_name(f"{platform.mesh.name}-twin")
     twin.process = twin.recorder = None
+    world.undo.callback(twin.stop)
     shutil.copytree(platform.state, twin.state, symlinks=True)
     shutil.copytree(platform.mesh, twin.mesh, symlinks=True)
     return twin

@@ -20,12 +20,20 @@ from itertools import count
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
+from zeroconf import const
+from zeroconf._dns import DNSAddress, DNSPointer, DNSService, DNSText
+from zeroconf._protocol.outgoing import DNSOutgoing
+
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
 
 SLOW_CONNECTIONS = 8  # to each host from each address: twice what one address has
 DRIP_S = 0.3
 FLOODERS = 4
+HEAR_S = 2.5  # for digests; each platform sends one a second
+PAUSE_S, BURST = 0.01, 20
+SERVICE = "_lineage._tcp.local."
+DIGEST_GROUP, DIGEST_PORT = "239.192.76.78", 7172
 
 
 def post(url: str, body: bytes) -> str:
@@ -114,6 +122,69 @@ def flood(url: str, seconds: float) -> None:
     print(json.dumps(said))
 
 
+def digests(seconds: float) -> None:
+    """Everything that was heard, again and again, and what looks like it."""
+    group = (DIGEST_GROUP, DIGEST_PORT)
+    with socket.socket(type=socket.SOCK_DGRAM) as air:
+        air.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        air.bind(("", DIGEST_PORT))
+        here = socket.inet_aton(addresses()[0])
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(DIGEST_GROUP) + here)
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, here)
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+        air.settimeout(HEAR_S)
+        heard: list[bytes] = []
+        end = time.monotonic() + HEAR_S
+        while time.monotonic() < end:
+            heard.append(air.recv(2000))
+        sent = 0
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for one in heard:
+                stranger = one.replace(b"acme/arm-", b"acme/ufo-")
+                for datagram in (one, _later(one), one[:4] + b"\x07" + one[5:], stranger, one[:40]):
+                    air.sendto(datagram, group)
+                    sent += 1
+            time.sleep(PAUSE_S)
+    print(json.dumps({"heard": len(heard), "sent": sent}))
+
+
+def _later(digest: bytes) -> bytes:
+    """The same, as if of a later run: the signature is no longer its own."""
+    at = digest.index(b"\x1b", digest.index(b"acme/")) + 8  # the last byte of `run`, a CBOR integer of 8 bytes
+    return digest[:at] + bytes(((digest[at] + 1) & 255,)) + digest[at + 1 :]
+
+
+def names(seconds: float) -> None:
+    """Instances of the service with addresses, each under a name of its own."""
+    numbers = count()
+    mine = addresses()[0]
+    with socket.socket(type=socket.SOCK_DGRAM) as air:
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(mine))
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+        air.bind((mine, 0))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for _ in range(BURST):
+                air.sendto(_announcement(next(numbers), mine), ("224.0.0.251", 5353))
+            time.sleep(PAUSE_S)
+    print(json.dumps({"sent": next(numbers)}))
+
+
+def _announcement(number: int, address: str) -> bytes:
+    name, host = f"lineage-{number:016x}.{SERVICE}", f"ghost-{number}.local."
+    said = DNSOutgoing(const._FLAGS_QR_RESPONSE | const._FLAGS_AA)
+    for record in (
+        DNSPointer(SERVICE, const._TYPE_PTR, const._CLASS_IN, 4500, name),
+        DNSService(name, const._TYPE_SRV, const._CLASS_IN, 120, 0, 0, 7171, host),
+        DNSText(name, const._TYPE_TXT, const._CLASS_IN, 4500, b"\x09version=1"),
+        DNSAddress(host, const._TYPE_A, const._CLASS_IN, 120, socket.inet_aton(address)),
+    ):
+        said.add_answer_at_time(record, 0)
+    (packet,) = said.packets()
+    return packet
+
+
 def main(verb: str, *arguments: str) -> None:
     """Do one thing."""
     if verb == "post":
@@ -123,6 +194,10 @@ def main(verb: str, *arguments: str) -> None:
         hold(int(arguments[0]), list(arguments[1:]))
     elif verb == "flood":
         flood(arguments[0], float(arguments[1]))
+    elif verb == "digests":
+        digests(float(arguments[0]))
+    elif verb == "names":
+        names(float(arguments[0]))
     else:
         raise SystemExit(f"no such verb: {verb}")
 

@@ -22,10 +22,12 @@ from recorder.core.verdict import Report
 from tests.faults.clocks import Offsets
 from tests.node.meshes import PORT, Platform, checked, rounds, start, write_list
 from tests.node.networks import DEVICE, SwitchProcess, address_of, switched
+from tests.running import wait_until
 
 OUTSIDER = "tests.node.scenarios.outsider"
 FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
 DECLARED = 3  # exit status of `lineage verify`: nothing failed, and what was lost is declared
+ARCHIVED_S = 90.0
 SETTLE_MAX = 3  # rounds
 TIMEOUT_S = 3.0  # for one witness and checkpoint: the scenarios wait for nobody longer
 LARGE, LARGE_TIMEOUT_S = 16, 6.0  # where so many share two cores, an answer takes its time
@@ -41,12 +43,13 @@ class Told(NamedTuple):
 class World:
     """Platforms at the ports 0 and up of a switch; behind them the outsider's port, and one that is free."""
 
-    def __init__(self, directory: Path, switch: SwitchProcess, platforms: list[Platform]) -> None:
+    def __init__(self, directory: Path, switch: SwitchProcess, platforms: list[Platform], undo: ExitStack) -> None:
         self.directory = directory
         self.switch = switch
         self.platforms = platforms
+        self.undo = undo  # what is done at the end, whatever happens
         self.outside, _ = switch.names[-2:]
-        self.last_address = address_of(len(switch.names) - 1)
+        self.outsider, self.last_address = (address_of(len(switch.names) - back) for back in (2, 1))
         self.clock: Offsets | None = None  # of the last platform, where the scenario asked for one
         self.halves = (platforms[: len(platforms) // 2], platforms[len(platforms) // 2 :])
 
@@ -159,10 +162,11 @@ def forks_of(platform: Platform) -> list[str]:
 def held_by_all(honest: Sequence[Platform], *, forked: Collection[str] = (), reborn: Collection[Platform] = ()) -> str:
     """Assert what every honest platform holds; a sentence that says it.
 
-    Of each log the head that this log had cosigned last, and it is a head of what the recorder truly has; proofs of the
+    Of each log the hashes of all entries, proved by a head, and the head that this log had cosigned last, and it is a head of what the recorder truly has; proofs of the
     forks named, and of none else; a lineage of its own that verifies, with every other one among the witnesses.
     """
     truth = {one: leaves_of(one) for one in honest}
+    await_archives(honest)
     for peer in honest:
         standings = standings_of(peer)
         for one, leaves in truth.items():
@@ -178,7 +182,31 @@ def held_by_all(honest: Sequence[Platform], *, forked: Collection[str] = (), reb
         report = verified(peer, has_lost=peer in reborn)
         assert report.notes["witnesses"] >= others, f"{peer.name}: {report.notes}"
     fork = f"the fork of {', '.join(forked)} and no other" if forked else "no fork"
-    return f"each of {len(honest)}: the latest head of every other one, {fork}; its lineage verifies, cosigned by all {others} of them"
+    return f"each of {len(honest)}: the latest head and all entry hashes of every other one, {fork}; its lineage verifies, cosigned by all {others} of them"
+
+
+def await_archives(honest: Sequence[Platform]) -> None:
+    """Wait until each holds the hashes of all entries of every other one, up to the head cosigned last."""
+    wanted = {one.name: one.status()["latest"] for one in honest}
+
+    def lacking() -> list[str]:
+        # A round without news costs little, and has the status written; in large fleets it does not, and comes in 10 s.
+        statuses = rounds(honest) if len(honest) < LARGE else [one.status() for one in honest]
+        return [
+            f"{peer.name} of {name}"
+            for peer, status in zip(honest, statuses, strict=True)
+            for name, latest in wanted.items()
+            if name != peer.name and not _has_all(status["archives"], latest)
+        ]
+
+    wait_until(lambda: not lacking(), timeout_s=ARCHIVED_S)
+
+
+def _has_all(archives: list[dict[str, Any]], latest: dict[str, Any]) -> bool:
+    return any(
+        one["origin"] == latest["origin"] and one["size"] >= latest["size"] and not one["missing_entries"]
+        for one in archives
+    )
 
 
 def verified(platform: Platform, *, has_lost: bool) -> Report:
@@ -219,7 +247,7 @@ def world(
         write_list(platforms, needed=max(1, count // 2))
         for one in platforms:
             one.configure("digest", interval_s=1.0 if count < LARGE else 5.0)
-        here = World(directory, switch, platforms)
+        here = World(directory, switch, platforms, undo)
         if prepare is not None:
             prepare(here)
         start(platforms)
