@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from firmware_bridge.line.messages import Receipt, Verdict
+from firmware_bridge.places import DamagedError
 from firmware_bridge.session import page_of, read_request
 from recorder.client.connection import Connection
 from recorder.client.session import Answer, outgoing
@@ -53,7 +54,11 @@ class Following:
                 self._is_behind = True
                 continue
             self._is_reading = False
-            page = page_of(answer)
+            try:
+                page = page_of(answer)
+            except DamagedError:
+                self.skip()  # on from the head: what it says of these commits nobody can read
+                continue
             if page is not None and answer.outgoing.token == self._next:  # else it was asked for another device's boot
                 self._next, entries = page
                 self._is_behind = bool(entries)

@@ -24,5 +24,9 @@ class BridgeError(LineageError):
     """The bridge cannot work as it is; the message says why and what to do."""
 
 
+class DamagedError(BridgeError):
+    """The recorder cannot read entries that were asked for."""
+
+
 class AnewError(LineageError):
     """What this process knows no longer holds (another log): it ends, and a service manager starts it again."""

@@ -10,6 +10,7 @@ from firmware_bridge.line.confirmations import Known, Signed
 from firmware_bridge.line.happenings import Happening
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.states import State
+from firmware_bridge.places import DamagedError
 from firmware_bridge.session import COMMITS, FOLLOWS, READS, RECORDS, Recorder, page_of, read_request
 from recorder.core import messages
 from recorder.core.deviceframe import PREV_BYTES
@@ -101,11 +102,14 @@ class Recording:
         reads = self.recorder.of(READS)
         for answer in reads.read(now_ns):
             self._reading = False
-            page = page_of(answer)
-            if page is None:
-                continue
             seq = answer.outgoing.token
             assert isinstance(seq, int), "what is read names where"
+            try:
+                page = page_of(answer)
+            except DamagedError:
+                page = seq, []  # then nobody can say what it confirms
+            if page is None:
+                continue
             self.desk.learn(seq, None)
             for place, (raw, _) in enumerate(page[1]):
                 self.desk.learn(seq + place, entry_hash(raw))

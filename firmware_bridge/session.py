@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.frontfile import read_sessions, write_sessions
-from firmware_bridge.places import AnewError, BridgeError
+from firmware_bridge.places import AnewError, BridgeError, DamagedError
 from recorder.client.answers import Hello
 from recorder.client.connection import Connection, boottime_ns, wait_for
 from recorder.client.session import Answer, Outgoing, Session, outgoing
@@ -168,7 +168,8 @@ def page_of(answer: Answer) -> Page | None:
     """Read a READ's answer: where to go on, and entries with their claims; None where it is to be asked again.
 
     Raises:
-        BridgeError: we may not, or the store is damaged there.
+        DamagedError: the store is damaged there.
+        BridgeError: we may not.
 
     """
     if answer.status is Status.OK:
@@ -177,6 +178,8 @@ def page_of(answer: Answer) -> Page | None:
     failed = body_of(answer.body, Failed)
     if failed.error in READ_AGAIN:
         return None
+    if failed.error == "store_damaged":
+        raise DamagedError(f"the recorder cannot read what is asked for: {failed.detail}")
     hint = "; recorder.toml: read = true for our uid" if failed.error == "not_permitted" else ""
     raise BridgeError(f"the recorder gives no entries: {failed.error}: {failed.detail}{hint}")
 

@@ -1,4 +1,4 @@
-"""Every rule of authority is broken twice by a test: before a recorder that refuses it, and in a lineage that verify judges.
+"""Every rule of authority is broken twice by a test: before a recorder or a bridge that refuses it, and in a lineage that verify judges.
 
 The table is the list of rules that must not be broken, with what breaks each.  A name that leads to no test, to a
 skipped one, or to one that does not speak of the error is a failure: a rule loses its test only by being taken out here.
@@ -19,6 +19,7 @@ from tests.vectors.make_vectors import HERE
 
 TESTS = Path(__file__).parent
 GATE, JUDGING, AUTHORITIES = "daemon/test_gate.py", "gate/test_judging.py", "gate/test_authorities.py"
+LINK, PROCESS, DEVICES = "bridge/test_link.py", "bridge/test_process.py", "core/test_verify_devices.py"
 TIME, VERIFY = "daemon/test_gate_time.py", "core/test_verify_authority.py"
 
 
@@ -123,8 +124,24 @@ RULES: dict[str, tuple[list[Broken], list[Broken]]] = {
         ],
         [case(VERIFY, "a_clock_set_back_revives_nothing", "credential_revoked")],
     ),
+    "a confirmation in a device's name": (
+        [case(LINK, "signatures_that_do_not_count", "SIGNATURE_BROKEN")],
+        [vector("confirmation_signature"), case(DEVICES, "a_thief_of_the_hosts_keys", "confirmation_signature")],
+    ),
+    "a confirmation by another actuator's device": (
+        [case(LINK, "a_device_that_is_not_believed", "ANOTHER_KEY")],
+        [case(DEVICES, "whose_word_it_is", "confirmation_signature")],
+    ),
+    "a confirmation of another commit": (
+        [case(PROCESS, "a_commit_that_is_not_there", "unknown_commit")],
+        [vector("confirmation_frames"), case(DEVICES, "key_12_names_what_the_frames_confirm", "confirmation_frames")],
+    ),
+    "frames of a device that are not there": (
+        [case(LINK, "gaps", "not_held")],
+        [vector("frames_unaccounted"), case(DEVICES, "frames_are_accounted_for", "frames_unaccounted")],
+    ),
 }
-ONLINE, OFFLINE = ("daemon/", "gate/"), ("core/", "audit/", "broken/")
+ONLINE, OFFLINE = ("daemon/", "gate/", "bridge/"), ("core/", "audit/", "broken/")
 ALL = [(rule, side, one) for rule, sides in RULES.items() for side, ones in enumerate(sides) for one in ones]
 
 

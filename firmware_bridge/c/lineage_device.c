@@ -6,6 +6,8 @@
 
 #define RESEND_AFTER_US 300000u
 #define BOOTED_EVERY_US 500000u
+#define TAKEN_AFTER_US 30000u /* one answer for several: at 115,200 baud one each would take a seventh of the line */
+#define TAKEN_AFTER 3u
 
 enum { DOWN, GREETED, UP };
 enum { HELLO = 1, HERE, ACK, BATCH, GRANT, RECEIPT, TAKEN, TIME, TIME_IS, BOOTED };
@@ -604,7 +606,7 @@ static void on_hello(lineage_device *d, reader *r)
     d->batch_us = (uint32_t)ms * 1000;
     begin_session(d);
     d->state = GREETED;
-    d->taken = 0;
+    d->taken = d->told_taken = 0;
     d->answer_taken = d->answer_time = false;
 }
 
@@ -635,6 +637,8 @@ static void on_ack(lineage_device *d, reader *r)
 
 static bool is_next(lineage_device *d, uint64_t number)
 {
+    if (!d->answer_taken)
+        d->taken_us = tick(d);
     d->answer_taken = true;
     if (number != d->taken)
         return false;
@@ -784,11 +788,14 @@ static void answer(lineage_device *d)
     }
     if (d->answer_hello)
         d->answer_hello = !send_here(d);
-    if (d->answer_taken) {
+    if (d->answer_taken && (d->taken - d->told_taken >= TAKEN_AFTER || now - d->taken_us >= TAKEN_AFTER_US)) {
         w = begin_message(room, TAKEN, 2);
         put_string(&w, BYTES, d->session, 4);
         put_head(&w, UINT, d->taken);
-        d->answer_taken = !send_written(d, room, &w);
+        if (send_written(d, room, &w)) {
+            d->answer_taken = false;
+            d->told_taken = d->taken;
+        }
     }
     if (d->answer_time) {
         w = begin_message(room, TIME_IS, 3);

@@ -88,7 +88,7 @@ typedef struct {
     uint8_t nonce[16], session[4], origin[LINEAGE_ORIGIN_MAX];
     uint8_t origin_size, batch_frames;
     uint32_t batch_us;
-    uint64_t taken; /* number of the next grant or receipt */
+    uint64_t taken, told_taken, taken_us; /* number of the next grant or receipt, what was said of it, since when not */
     uint64_t acked_received, acked_signed, progress_us, unsigned_since_us;
     bool answer_hello, answer_taken, answer_time, booted;
     uint64_t time_asked_us, booted_us;

@@ -25,6 +25,7 @@ FRAME_MAX_BYTES = 128
 VALUES_MAX = 8
 RESEND_AFTER_US = 300_000
 BOOTED_EVERY_US = 500_000
+TAKEN_AFTER, TAKEN_AFTER_US = 3, 30_000
 
 
 class _Held(NamedTuple):
@@ -45,7 +46,8 @@ class _Session:
     acked: tuple[int, int] = (0, 0)  # received and signed, by the host's last word
     progress_us: int = 0
     taken: int = 0  # number of the next grant or receipt
-    told_taken: int | None = 0  # what the host was told of it; None: it is to be told again
+    told_taken: int = 0  # what the host was told of it
+    took_us: int | None = None  # since when it waits to be told
     shows: bool = True  # a hello waits for its answer
     asked_us: int | None = None  # a question after the time waits for its answer
 
@@ -137,7 +139,8 @@ class Device:
                 if message.number == session.taken:
                     session.taken += 1
                     told.append(message)
-                session.told_taken = None  # also a repeat is answered: the last answer may be lost
+                if session.took_us is None:  # a repeat is answered too: the last answer may be lost
+                    session.took_us = self._tick_us
         return told
 
     def sends(self, tick_us: int, room: int = 2**31) -> list[bytes]:
@@ -174,10 +177,15 @@ class Device:
             return
         if session.shows and out.put(self._here(session)):
             session.shows = False
-        if session.told_taken != session.taken and out.put(messages.make(7, session.mark, session.taken)):
-            session.told_taken = session.taken
+        if self._is_taken_due(session) and out.put(messages.make(7, session.mark, session.taken)):
+            session.told_taken, session.took_us = session.taken, None
         if session.asked_us is not None and out.put(messages.make(9, session.mark, session.asked_us, self._tick_us)):
             session.asked_us = None
+
+    def _is_taken_due(self, session: _Session) -> bool:
+        if session.took_us is None:
+            return False
+        return session.taken - session.told_taken >= TAKEN_AFTER or self._tick_us - session.took_us >= TAKEN_AFTER_US
 
     def _here(self, session: _Session) -> bytes:
         numbers = [self._next - len(self._ring), self._next, self._tick_us]

@@ -101,8 +101,10 @@ class Simulator:
                 self.plug()
             else:
                 time.sleep(LOOP_S)
+        chunk = self._read()
+        now_ns = time.monotonic_ns()  # behind the reading: what is answered with it lies after the question
         tick_us = self._tick_us(now_ns)
-        for message in self.device.received(self._read(), tick_us):
+        for message in self.device.received(chunk, tick_us):
             self.motor.take(self.device, message, tick_us)
         self.motor.run(self.device, tick_us)
         self._write(tick_us, now_ns)

@@ -17,7 +17,7 @@ from mesh.node.archives import Archives
 from mesh.node.forkbook import ForkBook
 from mesh.node.peers import Conduct, Peers
 from mesh.node.places import DamagedError, NotKeptError
-from mesh.node.post import Unreachable, below
+from mesh.node.post import OtherVersion, Unreachable, below
 from mesh.node.pulling import Pulling
 from mesh.node.sources import Source
 from recorder.core.errors import FormatError
@@ -137,6 +137,8 @@ class Gossip:
                 if notes <= 0:
                     self.counts["put_off"] += 1
                     break
+        except OtherVersion as error:
+            self._conduct.wrong(url, str(error))  # it is told, and left alone longer each time
         except Unreachable:
             self.counts["unreachable"] += 1
         except FormatError as error:

@@ -21,10 +21,11 @@ from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
+from mesh.node.forklog import ForkLog
 from mesh.node.logpaths import LogPaths
 from mesh.node.ownlog import OwnLog
 from mesh.node.peering import ours_in, present_of
-from mesh.node.places import FORKS, LOGS, STANDINGS, StoreFailedError
+from mesh.node.places import FORKS, FORKS_LOGGED, LOGS, STANDINGS, StoreFailedError
 from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
@@ -130,6 +131,9 @@ class Node:
         self._server = HttpServer(self._config.limits, table.respond)
         await self._server.listen(self._config.witness.listen)
         self.ask_now = self._ask_all_now
+        rounds.beside.append(
+            ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, self._origin, rounds.aside).log
+        )
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         works = [rounds.run(self._after_round), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
@@ -189,15 +193,12 @@ class Node:
         async def contradiction(told: Told) -> ForkProof | None:
             return None if rounds.head is None else await rounds.aside(own.contradiction, rounds.head, told)
 
-        def origin() -> str | None:
-            return None if rounds.head is None else rounds.head.head.origin
-
         self._following = Following(
             self._state,
             self._fleet,
             self._forks,
             self._present,
-            (origin, contradiction),
+            (self._origin, contradiction),
             self._config.archive,
             self._say,
         )
@@ -206,6 +207,10 @@ class Node:
         loop = asyncio.get_running_loop()
         self._desk.offered = lambda note: loop.call_soon_threadsafe(archives.offer, note)
         return self._following
+
+    def _origin(self) -> str | None:
+        """The own log, as far as it is known."""
+        return None if self._rounds.head is None else self._rounds.head.head.origin
 
     async def _cosigned(self, origin: str) -> Answer:
         return await self._witnessing(self._desk.checkpoint, origin)

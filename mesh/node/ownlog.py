@@ -19,6 +19,7 @@ from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_at
@@ -184,6 +185,12 @@ class OwnLog:
         since = 0 if self._cosigned is None else self._cosigned.size
         self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= since}
         return receipt.seq
+
+    def log_fork(self, text: bytes) -> None:
+        """Have a proof about another log recorded as evidence, which is no news of this platform."""
+        receipt = self._recorder.append(Kind.EVIDENCE, body={FORK_CLAIM: text})
+        assert receipt.seq is not None, "an appended entry is durable"
+        self._brought.add(receipt.seq)
 
     def log_heads(self, notes: list[bytes]) -> None:
         """Have heads of peers recorded as an observation, which is no news of this platform."""

@@ -11,6 +11,7 @@ STATE/standings/HASH     what this witness holds of one platform or foreign log
 STATE/logs/ORIGIN/       tree of the own log: tiles, and a file `tree` with what is partial
 STATE/archives/HASH/     what is kept of a peer's log: tiles, and a file `state` that counts them
 STATE/forks/HASH         proofs that a log has two histories
+STATE/forks.logged       logs of which a proof was recorded in our own
 STATE/status.json        how the process does
 STATE/lock               held (flock) by the one process that may write
 """
@@ -30,6 +31,7 @@ STANDINGS = "standings"
 LOGS = "logs"
 ARCHIVES = "archives"
 FORKS = "forks"
+FORKS_LOGGED = "forks.logged"
 STATUS = "status.json"
 
 

@@ -80,6 +80,7 @@ class Rounds:
         self.head: Head | None = None  # the own head as last read, cosigned or not
         self.witnessed: int | None = None  # entries of the own head that a quorum last cosigned
         self.trouble: str | None = None
+        self.beside: list[Callable[[], Awaitable[None]]] = []  # what else is recorded after each round
         self.own = own
         self.post = Post(submit.timeout_s)
         self._ours = ours
@@ -105,6 +106,8 @@ class Rounds:
             try:
                 await self._round()
                 await self._cross.log()
+                for one in self.beside:
+                    await one()
                 trouble = None
             except TROUBLES as error:
                 trouble = str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -12,7 +12,7 @@ from recorder.core.deviceframe import Confirmation, Frame, quantity_of
 from recorder.core.entry import Header, decode_in_order, entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Commit, Decision, Kind, RefType
+from recorder.core.kinds import Abandon, Commit, Decision, Kind, RefType
 
 _BODY = 11
 _DONE = frozenset({int(one) for one in (Decision.ADMITTED, Decision.DEVIATED, Decision.EXTERNAL)})
@@ -71,6 +71,39 @@ def confirmations_of(source: LineageSource, seq: int, index: int | None) -> list
                 ]
                 found += said or [{"entry": printed}]  # what it says is withheld
     return found
+
+
+def unconfirmed_in(source: LineageSource) -> Callable[[Header], bool]:
+    """Tell of an entry whether it has a commit that no confirmation names and that nobody gave up.
+
+    Goes through all of the source first, and keeps a number of each commit that is settled.
+    """
+    named: set[int] = set()
+    given_up: set[bytes] = set()
+    with closing(source.read(0)) as entries:
+        for held in entries:
+            if kind_of(held.raw) not in {Kind.CONFIRMATION, Kind.ABANDON}:
+                continue
+            try:
+                header = decode_in_order(held.raw).header
+            except FormatError:
+                continue
+            if isinstance(header.control, Abandon):
+                given_up.update(header.control.requests)
+            refs = (header.refs or {}).get(int(RefType.CONFIRMS), ())
+            named.update(_number(ref.seq, ref.index) for ref in refs if ref.origin is None)
+
+    def is_open(header: Header) -> bool:
+        return header.kind == Kind.ACTUATION and any(
+            isinstance(commit, Commit) and commit.request not in given_up and _number(header.seq, place) not in named
+            for place, commit in enumerate(header.commits or ())
+        )
+
+    return is_open
+
+
+def _number(seq: int, place: int) -> int:
+    return seq << 16 | place  # an entry has at most 65,535 bytes, and a commit more than one
 
 
 def _has_singles(header: Header) -> bool:

@@ -53,13 +53,20 @@ class Counted(NamedTuple):
 class Query:
     """Filters that all hold, and what was counted while matches went by."""
 
-    def __init__(self, wanted: dict[str, str], actuator: int | None, count_by: str | None) -> None:
+    def __init__(
+        self,
+        wanted: dict[str, str],
+        actuator: int | None,
+        count_by: str | None,
+        only: Callable[[Header], bool] | None = None,
+    ) -> None:
         """Ask for entries.
 
         Args:
             wanted: text by name out of FIELDS, or under `entity`, all of which an entry must have.
             actuator: number of the actuator in `wanted`.
             count_by: one of FIELDS.
+            only: what else has to hold of an entry.
 
         """
         self.total = Counted()
@@ -69,6 +76,7 @@ class Query:
         self._wanted = wanted
         self._actuator = actuator
         self._count_by = count_by
+        self._only = only
         self._carriers: OrderedDict[int, dict[str, str]] = OrderedDict()
 
     def run(self, source: LineageSource, span: Span, name_of: Callable[[int], str]) -> Iterator[Match]:
@@ -115,6 +123,8 @@ class Query:
         if "decision" in wanted and _decision(header) != wanted["decision"]:
             return False
         if "stage" in wanted and _stage(header) != wanted["stage"]:
+            return False
+        if self._only is not None and not self._only(header):
             return False
         return self._actuator is None or self._actuator in _actuators(header)
 

@@ -10,6 +10,7 @@ import click
 
 from recorder.audit.axis import actuator_number, declared
 from recorder.audit.carried import BundleSource
+from recorder.audit.confirmed import unconfirmed_in
 from recorder.audit.describe import described, line
 from recorder.audit.linkcheck import Closed, Finding, check_links
 from recorder.audit.matching import FIELDS, Counted, Match, Query
@@ -46,6 +47,7 @@ Source = StateSource | BundleSource
 @span_options
 @click.option("--count-by", type=click.Choice(FIELDS), help="Count for each value of this.")
 @click.option("-n", "count", type=click.IntRange(min=0), default=50, show_default=True, help="Entries to list.")
+@click.option("--unconfirmed", is_flag=True, help="With a commit that no confirmation names and nobody gave up.")
 @click.option("--links", is_flag=True, help="Check instead that commits, cycles and confirmations have each other.")
 @source_options
 @json_option
@@ -59,6 +61,7 @@ def command(
     count_by: str | None,
     count: int,
     links: bool,
+    unconfirmed: bool,
     as_json: bool,
     **filters: str | None,
 ) -> int:
@@ -68,7 +71,7 @@ def command(
     stage the one before it, which has ended; what does not close is listed, and the exit status is 1.
     """
     wanted = {name.replace("_", "-"): value for name, value in filters.items() if value is not None}
-    if links and (wanted or since or until or count_by):
+    if links and (wanted or unconfirmed or since or until or count_by):
         raise Misuse("--links looks at the whole lineage; leave out filters, --since, --until and --count-by")
     with opened(state, bundle, socket) as source:
         if links:
@@ -79,7 +82,7 @@ def command(
             output.note("no entries in that span")
             span = Span(0, -1)
         names = declared(source) if count_by == "actuator" else dict(source.actuators())
-        query = Query(wanted, actuator, count_by)
+        query = Query(wanted, actuator, count_by, unconfirmed_in(source) if unconfirmed else None)
         matches = query.run(source, span, lambda number: names.get(number, f"#{number}"))
         listed: list[dict[str, Any]] = []
         for match in islice(matches, count):

@@ -139,5 +139,5 @@ class AskedEntries:
         except FormatError:
             return
         if head.origin == self._origin and self._root_of(head.size) == head.root:
-            lines = (line for line in note.signatures if (line.name, line.key_id) in self._keys)
-            self._lines.extend(_Line(brought, head, line) for line in lines)
+            lines = {(line.name, line.key_id): line for line in reversed(note.signatures)}  # of each key the first one
+            self._lines.extend(_Line(brought, head, line) for place, line in lines.items() if place in self._keys)

@@ -20,6 +20,7 @@ from recorder.writer.session import Answer
 REASON = "unwitnessed"
 WAITING_MAX = 1024  # replies of each sort; beyond them who asks is told at once how it stands
 _NS_PER_MS = 1_000_000
+GRACE_NS = 50 * _NS_PER_MS  # for evidence on which nobody has looked when a time is over
 
 Send = Callable[[Connection, int, Answer], None]
 
@@ -142,10 +143,10 @@ class Witnessing:
         """Check one signature, answer whom it settles, and whose time is over; `write` makes drafts durable."""
         if any(entry.is_settled for entry in self._asked.check()):
             self._sweep(0)
-        if not self._asked.has_work:  # evidence that came in time counts, also where it was not looked at yet
-            now_ns = _now_ns()
-            if self._next_ns is not None and now_ns >= self._next_ns:
-                self._sweep(now_ns)
+        now_ns = _now_ns()
+        # Evidence that came in time counts, also where it was not looked at yet; but a flood of it holds nothing up.
+        if self._next_ns is not None and now_ns >= self._next_ns + GRACE_NS * self._asked.has_work:
+            self._sweep(now_ns)
         if self._given_up:
             given_up = self._draft_given_up()
             write()

@@ -77,6 +77,7 @@ def test_from_a_port_to_an_answer(place: Place) -> None:
                 wait_until(lambda: bool(firmware.device.receipts))
                 seq, index = firmware.device.receipts[-1][4:]
                 assert (seq, index) == (receipt.seq, receipt.index)
+                assert told("query", "--unconfirmed", "--state", place.state)["commits"] == 1
                 assert "not confirmed" in run("why", receipt.entry_id, "--state", place.state)
                 firmware.reached((seq, index, firmware.device.hashes[-1]), 0.5)
                 wait_until(lambda: firmware.do("held") == 0)
@@ -87,6 +88,7 @@ def test_from_a_port_to_an_answer(place: Place) -> None:
         assert recorder.stop() == 0
     said = run("why", receipt.entry_id, "--state", place.state)
     assert f"boot 1 frame 0: confirmation of {receipt.entry_id}, reached, angle 0.5 rad" in said
+    assert told("query", "--unconfirmed", "--state", place.state)["entries"] == 0
     shown = told("show", receipt.entry_id, "--state", place.state)["confirmed"]
     assert [(one["outcome"], one["reached"]) for one in shown] == [
         ("reached", [{"quantity": "angle", "unit": "rad", "value": 0.5}])
@@ -94,6 +96,9 @@ def test_from_a_port_to_an_answer(place: Place) -> None:
     report = told("verify", "--state", place.state, "--trust", place.path / "trust")
     assert (report["integrity"], report["completeness"], report["problems"]) == ("pass", "pass", [])
     assert (report["notes"]["confirmed"], report["notes"]["batches_judged"]) == (1, 1)
+    said = run("verify", "--state", place.state, "--trust", place.path / "trust")
+    assert "1 commits were confirmed by devices: 1 batches held against their credentials" in said
+    assert "not asked by whom" in run("verify", "--state", place.state)
 
 
 def status(place: Place) -> Any:

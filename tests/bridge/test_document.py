@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from struct import pack, unpack
 
 import firmware_bridge
 from firmware_bridge.line import messages, states
@@ -55,7 +56,7 @@ def test_sizes() -> None:
     def host(message: messages.Message) -> int:
         return len(frame(messages.make(message)))
 
-    value = (2, 0.1234567165374756)  # a single that no half holds
+    value = (2, unpack("<f", pack("<f", 0.1234567))[0])  # a single that no half holds
     ref = CommitRef(10**6, 0, bytes(range(16)))
     found = [device(Confirmation(ref, Outcome.REACHED, [value] * count)) for count in (1, 2, 4)]
     found.append(device(CommitRequest(5, 3, [value], 200, 500)))

@@ -165,3 +165,13 @@ def test_evidence_after_a_restart_counts_by_utc() -> None:
     lineage.boot()
     evident(lineage, chosen(lineage, 1)[0].name)
     assert counted(verified(lineage)) == (1, 0, 0, 0)
+
+
+def test_a_choice_that_names_one_twice() -> None:
+    """Or more than were wanted: that needs no trust file to be wrong."""
+    lineage, cycle = begun()
+    one = choice_of(chosen(lineage, 1), SALT).kids
+    twice = lineage.asking(cycle, Choice(SALT, one * 2), 2)
+    more = lineage.asking(cycle, choice_of(chosen(lineage, 2), SALT), 1)
+    found = [(problem.error, problem.seq) for problem in verified(lineage, []).problems]
+    assert found == [("witness_choice", twice), ("witness_choice", more)]

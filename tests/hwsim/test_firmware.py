@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.line.happenings import Clock
 from hwsim.firmware import faults
 from hwsim.firmware.device import Device
 from hwsim.firmware.faults import Faults, UnreadableFaults
@@ -63,6 +64,20 @@ def test_every_chance_at_once(tmp_path: Path) -> None:
         port.run(lambda: len(port.frames) >= 100)
         port.check()
         assert "noise" in port.troubles
+
+
+def test_a_clock_that_is_too_fast(tmp_path: Path) -> None:
+    """The host's questions after the time show by how much."""
+    with running(tmp_path, Faults(drift_ppm=500_000)) as (_, port):
+        port.run(lambda: len(clocks(port)) >= 3)
+        first, *_, last = clocks(port)
+        least_us, most_us = last.sent_us - first.answered_us, last.answered_us - first.sent_us
+        assert 1.5 * least_us <= last.tick_us - first.tick_us <= 1.5 * most_us + 2
+
+
+def clocks(port: Port) -> list[Clock]:
+    """The readings so far."""
+    return [happened for happened in port.happened if isinstance(happened, Clock)]
 
 
 def test_reboots(tmp_path: Path) -> None:

@@ -153,6 +153,17 @@ def _is_shown_to_an_authority(first: Platform, peer: Platform, size: int, capsys
     assert {"checkpoint_fork", "root_mismatch"} <= report["problem_counts"].keys()
     seen = {one["witness"] for fork in report["forks"] for head in fork["heads"] for one in head["witnessed"]}
     assert seen, "who had been shown which history"
+    peer.round()
+    told = checked(peer).forks
+    assert [(one.bearing, one.origin) for one in told] == [("another_log", report["forks"][0]["origin"])]
+    before = peer.size()
+    peer.round()
+    assert peer.size() == before, "it calls for no round"
+    assert peer.stop_mesh() == 0
+    peer.begin_mesh()
+    peer.await_mesh()
+    peer.round()
+    assert len(checked(peer).forks) == 1, "it is recorded once"
 
 
 def test_a_recorder_that_was_wiped_is_refused(four: list[Platform]) -> None:

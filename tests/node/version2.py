@@ -1,7 +1,7 @@
 """A witness of another version of the mesh protocol, as a process: `python -m tests.node.version2 STATE NAME PORT [VERSION]`.
 
-It cosigns whatever it is shown, as C2SP says, and states its version, or none.  One line of what it was asked goes to
-standard output for each request.
+It cosigns whatever it is shown, as C2SP says, and states its version, or none.  One line goes to standard output
+for each checkpoint that it was shown.
 """
 
 from __future__ import annotations
@@ -24,10 +24,19 @@ def serve(state: Path, name: str, port: int, version: str | None) -> None:
 
     class Witness(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            request = parse_request(self.rfile.read(int(self.headers["Content-Length"])))
-            line = cosign(parse_checkpoint(parse_note(request.note).text), name, signer, int(time.time()))
-            body = f"{line}\n".encode()
-            self.send_response(200)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path != "/add-checkpoint":
+                self._answer(404, b"")
+                return
+            line = cosign(parse_checkpoint(parse_note(parse_request(body).note).text), name, signer, int(time.time()))
+            self._answer(200, f"{line}\n".encode())
+            print(self.path, self.headers[VERSION_HEADER], flush=True)
+
+        def do_GET(self) -> None:
+            self._answer(404, b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             if version is not None:
                 self.send_header(VERSION_HEADER, version)
@@ -35,8 +44,7 @@ def serve(state: Path, name: str, port: int, version: str | None) -> None:
             self.wfile.write(body)
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            del size
-            print(code, self.path, self.headers[VERSION_HEADER], flush=True)
+            """Say nothing."""
 
     server = HTTPServer(("0.0.0.0", port), Witness)
     print("listening", flush=True)

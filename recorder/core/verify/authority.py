@@ -15,7 +15,7 @@ from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
 from recorder.core.verdict import AUTHORITY_STEP, LEFT_OPEN, Verdict
-from recorder.core.verify.acts import confirm_by_ms, contemplated
+from recorder.core.verify.acts import confirm_by_ms, contemplated, deviate_to
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
 from recorder.core.verify.devices import Devices
@@ -249,7 +249,7 @@ class Authority:
         acting = Acting(
             None if act is None else cbor.pack(act[0]),
             None if chain is None else cbor.encode(scope.to_value(chain.links[0].terms.scope)),
-            _deviate_to(header, why),
+            deviate_to(header, None if why is None else why.values),
             tuple((number, self._names[number]) for number in bounds.actuators if number in self._names),
             is_timed=False,
         )
@@ -297,10 +297,3 @@ class Authority:
         who = self._who(header)
         known = None if who is None or who.withheld else cbor.pack(who.values)
         return Deciding(bundle.signed.raw, known, names)
-
-
-def _deviate_to(header: Header, why: Family | None) -> str | None:
-    match None if why is None else why.values.get("deviation"):
-        case {"committed": str(mode)} if header.decision == Decision.DEVIATED:
-            return mode
-    return None
