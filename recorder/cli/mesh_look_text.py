@@ -29,7 +29,10 @@ def status_rows(found: Mapping[str, Any]) -> list[_Row]:
     rows += _kept(found)
     answers = _counts(found["answers"])
     rows.append(
-        ("answered", f"{answers or 'nothing yet'}; {found['connections']['turned_away']} connections turned away")
+        (
+            "answered",
+            f"{answers or 'nothing yet'}; {found['connections']['turned_away']} connections turned away, {found['connections']['malformed']} were no requests",
+        )
     )
     rows += [("trouble", found[name]) for name in _TROUBLES if found.get(name)]
     rows += [("other", f"{address} {said}") for address, said in found.get("other_versions", {}).items()]
