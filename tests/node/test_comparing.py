@@ -233,6 +233,20 @@ def test_a_head_below_ours_that_a_witness_refused_convicts_at_once(tmp_path: Pat
     together(story, nodes(tmp_path, 1))
 
 
+def test_our_own_heads_that_somebody_brings_are_not_archived(tmp_path: Path) -> None:
+    """They are no secret: whoever sends them to our own witness would have us keep our log a second time."""
+
+    async def story(peers: list[Node]) -> None:
+        (one,) = peers
+        one.archives.own = lambda: ORIGIN
+        one.archives.offer(note_of(ONE[:450]))
+        one.archives.offer(note_of(TWO[:450], NEXT_ORIGIN))
+        await until(one.archives.store.summaries)
+        assert [each.origin for each in one.archives.store.summaries()] == [NEXT_ORIGIN]
+
+    together(story, nodes(tmp_path, 1))
+
+
 def test_a_head_that_is_passed_before_it_is_followed_is_compared(tmp_path: Path) -> None:
     """What the log signed is held against the tree, however fast that grew."""
 
