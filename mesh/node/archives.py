@@ -82,7 +82,8 @@ class Archives:
             note: a platform's, verified, with the log's own signature first.
 
         """
-        self._put(None, note)
+        if told_of(note).head.origin != self.own():  # anyone can bring us our own heads
+            self._put(None, note)
 
     def _put(self, says: Digest | None, note: bytes | None) -> None:
         if len(self._queue) >= QUEUE_MAX:
