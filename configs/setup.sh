@@ -4,6 +4,8 @@
 #   sh configs/setup.sh        what `lineage` needs to run, with its demo and simulator
 #   sh configs/setup.sh dev    that, and everything that the tests, the linter and the type checker need
 #
+# Some tests of the microcontroller's part want more, and are skipped without it: `sh configs/firmware.sh` brings that.
+#
 # Starts from Debian bookworm or Raspberry Pi OS with Python 3.11 or later and git; other systems work where the commands that it
 # looks for exist.  Outside .venv it changes one thing: it installs Debian packages, those named below, when they are missing.
 # Every Python package is checked against its hash in requirements.lock.  A second run with nothing to do ends at once.

@@ -47,6 +47,7 @@ class Loop:
         self._wake, self._say = wake, say
         self._port: Port | None = None
         self._port_trouble: str | None = None  # told once, until the port is there again
+        self._tries = 0  # to open it, since it was there
         self._open_at_us = self._front_at_us = self._status_at_us = 0
         self._out = b""
         self._poll = select.poll()
@@ -106,12 +107,13 @@ class Loop:
         except PortGoneError as gone:
             self._lost(gone, now_us)
             return
-        self._port_trouble = None
+        self._port_trouble, self._tries = None, 0
         self._say(f"{self._path} is open at {self._baud} baud")
         self._link.opened(now_us)
 
     def _lost(self, gone: PortGoneError, now_us: int) -> None:
         self._hang_up()
+        self._tries += 1
         self._open_at_us = now_us + RETRY_PORT_US
         if self._port_trouble != gone.condition.value:
             self._port_trouble = gone.condition.value
@@ -183,6 +185,7 @@ class Loop:
             "port": self._path,
             "baud": self._baud,
             "kid": self._kid.hex(),
+            "tries": self._tries,
             "link": self._link.state.value,
             "boot": self._boot,
             "next": memory.front.next if memory.front is not None else 0,

@@ -6,12 +6,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from recorder.core import credential
 from recorder.core.entry import Header
 from recorder.core.kinds import IDENTITY_SIGNED, Kind
 from recorder.core.rows import schema_id
 
 DECLARING = frozenset({*IDENTITY_SIGNED, Kind.POLICY, Kind.ACTUATOR, Kind.SCHEMA, Kind.CREDENTIAL})
 _MATRIX = b"matrix"  # among credential entries, whose other names are digests
+_DEVICE = b"device"
 _KEY = b"key"  # all introductions are on one line: the nearest counts, whatever it introduced
 
 
@@ -36,10 +38,21 @@ class Declared:
             self._note(header.kind, control.digest, header.seq)
             if header.kind == Kind.CREDENTIAL and body is not None and _MATRIX.decode() in body:
                 self._note(header.kind, _MATRIX, header.seq)
+            if header.kind == Kind.CREDENTIAL and body is not None:
+                self.note_device(credential.device_kid_in(body.get("credential")), header.seq)
         elif header.kind == Kind.ACTUATOR:
             self._note(header.kind, control.number, header.seq)
         elif header.kind == Kind.SCHEMA:
             self._note(header.kind, schema_id(control.fields), header.seq)
+
+    def note_device(self, kid: bytes | None, seq: int) -> None:
+        """Remember an entry that brought the credential of an actuator's device with this key."""
+        if kid is not None:
+            self._note(Kind.CREDENTIAL, (_DEVICE, kid), seq)
+
+    def device(self, kid: bytes | None, seq: int) -> int | None:
+        """Seq of the nearest credential below `seq` of an actuator's device with this key."""
+        return self.nearest(Kind.CREDENTIAL, (_DEVICE, kid), seq)
 
     def introduction(self, seq: int) -> int | None:
         """Seq of the nearest boot or epoch entry below `seq`."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from recorder.audit.declared import Declared
-from recorder.core import credential, grant, ids
+from recorder.core import confirmation, credential, grant, ids
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
 from recorder.core.grant import Grant
@@ -23,6 +23,7 @@ INPUT = "input"
 SUPERSEDES = RefType.SUPERSEDES.name.lower()  # what replaces another entry does not stand on it: told, not followed
 # Relations to a credential entry.
 CREDENTIALS = frozenset({"delegation", "credential", "delegated_from", "deviated_under", "observer", "granted_by"})
+DEVICE = "device"  # to the credential of an actuator's device, by the kid in `of`
 MATRIX = "matrix"  # the recognition matrix in force, where somebody acted under a credential
 BY_DIGEST = CREDENTIALS | {"policy"}  # whose `of` is the digest that they name
 _HEX = 2 * HASH_BYTES
@@ -154,6 +155,17 @@ def _control(header: Header, values: Mapping[str, Any], declared: Declared) -> I
         named, relation = _parent(control.digest, body), "delegated_from"
     if named is not None:
         yield Link(relation, declared.nearest(Kind.CREDENTIAL, named, header.seq), named.hex())
+    if header.kind in (Kind.CONFIRMATION, Kind.OBSERVATION):
+        yield from _device(header.seq, body, declared)
+
+
+def _device(seq: int, body: Mapping[str, Any], declared: Declared) -> Iterator[Link]:
+    """The credential of the device that signed a batch, and what that is judged by."""
+    kid = confirmation.kid_in(body)
+    if (found := declared.device(kid, seq)) is not None and kid is not None:
+        yield Link(DEVICE, found, kid.hex())
+        if (matrix := declared.matrix(seq)) is not None:
+            yield Link(MATRIX, matrix)
 
 
 def _parent(digest: bytes, body: Mapping[str, Any]) -> bytes | None:

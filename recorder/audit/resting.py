@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from recorder.core import cbor, credential, grant, ids, observation, policy
+from recorder.core import cbor, confirmation, credential, grant, ids, observation, policy
 from recorder.core.claims import FAMILIES, disclosed
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
@@ -24,6 +24,8 @@ class Resting(NamedTuple):
     credentials: list[bytes]
     entries: list[int]
     is_list: bool  # it brings a matrix or a revocation list
+    enrols: bytes | None  # kid of the actuator's device whose credential it brings
+    device: bytes | None  # kid of the device that signed what it holds
 
 
 def resting(header: Header, claims: bytes) -> Resting:
@@ -48,7 +50,9 @@ def resting(header: Header, claims: bytes) -> Resting:
             credentials += _observer(item)
             entries += _entry(item.get("entry"))
     is_list = header.kind == Kind.CREDENTIAL and any(name in body for name in LISTS)
-    return Resting(credentials, entries, is_list)
+    enrols = credential.device_kid_in(body.get("credential")) if header.kind == Kind.CREDENTIAL else None
+    is_batch = header.kind in (Kind.CONFIRMATION, Kind.OBSERVATION)
+    return Resting(credentials, entries, is_list, enrols, confirmation.kid_in(body) if is_batch else None)
 
 
 def _families(claims: bytes) -> dict[int, Mapping[str, Any]]:

@@ -31,6 +31,7 @@ class Needs:
     def declare(self, header: Header, rests: Resting) -> None:
         """Remember an entry that later ones may need."""
         self._declared.note(header)
+        self._declared.note_device(rests.enrols, header.seq)
         if rests.is_list:
             self._lists.add(header.seq)
 
@@ -56,6 +57,9 @@ class Needs:
         for digest in rests.credentials:
             self._are_judged = True
             found.add(nearest(Kind.CREDENTIAL, digest, seq))
+        if (enrolled := self._declared.device(rests.device, seq)) is not None:
+            self._are_judged = True
+            found.add(enrolled)
         found |= {*rests.entries}
         new = {item for item in found if item is not None and item < seq} - self._needed
         self._needed |= new

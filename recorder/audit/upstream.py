@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.deleted import accounted
 from recorder.audit.describe import kind_name, values_of, withheld_of
-from recorder.audit.links import CREDENTIALS, KEY, MATRIX, SUPERSEDES, WHO, Link, links_of, who_links
+from recorder.audit.links import CREDENTIALS, DEVICE, KEY, MATRIX, SUPERSEDES, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, entry_at, identity_key, kind_of
 from recorder.core.entry import Entry, Header, decode, entry_hash, external_aad
 from recorder.core.errors import FormatError
@@ -25,7 +25,7 @@ from recorder.store.errors import StoreError
 NODES_MAX = 1_000  # entries that each use the one before may be as many as the lineage has
 _TARGETS = {
     "cycle": Kind.CYCLE, "policy": Kind.POLICY, "actuator": Kind.ACTUATOR, "schema": Kind.SCHEMA,
-    "confirms": Kind.ACTUATION, "ends": Kind.CYCLE, **dict.fromkeys((*CREDENTIALS, MATRIX), Kind.CREDENTIAL),
+    "confirms": Kind.ACTUATION, "ends": Kind.CYCLE, **dict.fromkeys((*CREDENTIALS, DEVICE, MATRIX), Kind.CREDENTIAL),
 }  # fmt: skip
 
 Place = tuple[int, bool]  # seq, and whether only its claims of who are meant

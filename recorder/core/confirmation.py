@@ -124,6 +124,15 @@ def named_by(digest: bytes, body: Mapping[str, cbor.Value]) -> bool:
     return isinstance(raw, bytes) and sha256(raw).digest() == digest
 
 
+def kid_in(body: Mapping[str, cbor.Value]) -> bytes | None:
+    """The kid under which the batch among these body claims is signed; None where there is none to be read."""
+    raw = body.get(SIGNATURE_CLAIM)
+    try:
+        return read(raw).signed.kid if isinstance(raw, bytes) else None
+    except FormatError:
+        return None
+
+
 def commits(frames: Sequence[Frame]) -> list[Confirmation]:
     """The confirmations among the frames, in order: key 12 of the entry names their commits in this order."""
     return [frame.body for frame in frames if isinstance(frame.body, Confirmation)]

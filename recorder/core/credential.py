@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, ValidationError, convert
 
 from recorder.core import cbor, scope, sign1
 from recorder.core.errors import FormatError
-from recorder.core.keys import Signer
+from recorder.core.keys import Signer, kid
 from recorder.core.kinds import Bytes16, Hash, Name, Uint
 from recorder.core.scope import Role, Scope
 from recorder.core.sign1 import CREDENTIAL, Sign1
@@ -87,6 +87,15 @@ def read(raw: bytes) -> Credential:
     """
     signed = sign1.read(raw, CREDENTIAL)
     return Credential(signed, signed.hash, _read_payload(signed.payload))
+
+
+def device_kid_in(raw: object) -> bytes | None:
+    """The kid that a credential of role actuator speaks for; None for anything else."""
+    try:
+        terms = read(raw).terms if isinstance(raw, bytes) else None
+    except FormatError:
+        return None
+    return kid(terms.key) if terms is not None and terms.role == "actuator" else None
 
 
 def _payload(terms: Terms) -> bytes:

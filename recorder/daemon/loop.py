@@ -39,7 +39,7 @@ BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they ar
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
 TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
-ASIDE = READING | TELLING | {Verb.WITNESSED}
+ASIDE = READING | TELLING | {Verb.WITNESSED}  # all that `_aside` begins or refuses
 _LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
 
 

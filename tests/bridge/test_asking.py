@@ -74,6 +74,7 @@ def test_a_request_is_admitted(scene: Scene) -> None:
     assert (asked, verdict, has_commit) == (1, ADMITTED, 1)
     assert scene.firmware.reached((seq, place, scene.firmware.device.hashes[-1]), 0.5)
     account = scene.finish()
+    assert len(scene.firmware.device.receipts) == 1, "it hears of its own commits once"
     ((_, what),) = acts(scene)
     assert (what["magnitude"], what["unit"], what["asked"]) == (0.5, "rad", [["angle", -0.5, "rad"]])
     assert what["device"] == [KID, 1, 0]

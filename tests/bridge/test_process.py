@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ def test_the_bridge_is_killed(scene: Scene) -> None:
     for turn in range(3):
         for commit in commits[turn * 20 : turn * 20 + 20]:
             scene.firmware.reached(commit, turn)
+        if turn == 0:
+            wait_until(lambda: scene.held() == 0)  # what is recorded, the device has forgotten
         scene.bridge.kill()
         scene.bridge.restart()
     account = scene.finish()
@@ -63,6 +66,7 @@ def test_the_cable_is_pulled(scene: Scene) -> None:
     for commit in commits[1:]:
         scene.firmware.reached(commit, 2)
     assert scene.firmware.refused > 0, "the ring is smaller than that"
+    wait_until(lambda: json.loads((scene.bridge_state / "status.json").read_text())["tries"] > 1)
     scene.firmware.plug()
     account = scene.finish()
     assert [condition for condition, _ in account.faults] == ["unplugged"]

@@ -255,3 +255,17 @@ def test_hashes_of_nobody_are_not_kept(tmp_path: Path) -> None:
     kept.learn("acme/cart-9/0123456789abcdef", 0, LEAVES[:300], [note_of(LEAVES[:300], "acme/cart-9/0123456789abcdef")])
     assert kept.summaries() == []
     assert list((tmp_path / "archives").iterdir()) == []
+
+
+def test_a_tile_that_comes_again_before_it_went_stays(tmp_path: Path) -> None:
+    """What was let go is deleted after the next state; not what that state counts."""
+    kept = store(tmp_path)
+    kept.learn(ORIGIN, 0, LEAVES[:1_500], [NOTES[1_500]])
+    kept.keep()
+    log = kept.get(ORIGIN)
+    log.shed(0)
+    log.fill(0, 2, tile(0, 2))
+    kept.keep()
+    again = store(tmp_path).get(ORIGIN)
+    assert again.archive.missing == [(0, 512), (768, 1_280)]
+    assert again.tile(0, 2) == b"".join(tile(0, 2))
