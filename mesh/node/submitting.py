@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mesh.exchange import OK, VERSION_ERROR, Answer
 from mesh.node.heldsizes import PATH as HELD
@@ -93,14 +93,24 @@ class Witness:
             self.sizes[head.origin] = max(size, self.sizes.get(head.origin, 0))
 
 
-class Submission(NamedTuple):
-    """A checkpoint that is to be cosigned."""
+@dataclass(slots=True, eq=False)
+class Submission:
+    """A checkpoint that is to be cosigned, by however many witnesses at the same time."""
 
     head: Checkpoint
     proofs: Proofs
     send: Sender
     aside: Callable[..., Awaitable[bytes]]  # calls what waits, with its arguments, on the thread of the own log
     jitter: Callable[[], float]  # 0..1
+    _bodies: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)  # by the size that a proof leads from
+
+    async def body(self, attempt: Attempt) -> bytes:
+        """Body of `add-checkpoint`; witnesses that stand at one size are sent the same one."""
+        made = self._bodies.get(attempt.old)
+        if made is None:
+            made = asyncio.ensure_future(self.aside(self.proofs.add_checkpoint, attempt))
+            self._bodies[attempt.old] = made
+        return await asyncio.shield(made)  # time that is up for one witness is not for the others
 
 
 async def cosignature_by(witness: Witness, submission: Submission, until_s: float) -> Done | None:
@@ -158,7 +168,7 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 if forgot is not None:
                     witness.forgot = f"it held {forgot} of {head.origin}, then {attempt.old}"
                 witness.sizes[head.origin] = attempt.old
-                body = await submission.aside(submission.proofs.add_checkpoint, attempt)
+                body = await submission.body(attempt)
                 path, form = "add-checkpoint", TEXT
             case Show(attempt):
                 held = await _held(url, submission)

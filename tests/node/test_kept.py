@@ -62,12 +62,16 @@ def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
     for at in range(len(sound)):
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
         with pytest.raises(DamagedError, match=path.name):
-            store.held(LINE)
+            StandingFiles(tmp_path / "s").held(LINE)
     for cut in (b"", sound[:-1], sound + b"x"):
         path.write_bytes(cut)
         with pytest.raises(DamagedError):
-            store.swap(LINE, None, NEW)
-    assert store.all() == []
+            StandingFiles(tmp_path / "s").swap(LINE, None, NEW)
+    damaged = StandingFiles(tmp_path / "s")
+    assert damaged.all() == []
+    assert store.swap(LINE, OLD, NEW), "who holds it in memory writes over what went bad since"
+    assert damaged.held(LINE) == NEW, "what was restored is read"
+    assert damaged.all() == [(LINE, NEW)]
 
 
 def test_a_file_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
@@ -78,6 +82,8 @@ def test_a_file_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
     store.swap("acme/arm-8", None, NEW)
     (other,) = set((tmp_path / "s").iterdir()) - {path}
     path.replace(other)
+    store = StandingFiles(tmp_path / "s")
+    assert store.all() == []
     with pytest.raises(DamagedError, match="belongs to 'acme/arm-7'"):
         store.held("acme/arm-8")
 
@@ -193,10 +199,10 @@ def test_the_latest_head_is_given_cosigned_also_after_a_restart(tmp_path: Path) 
 
 def test_damage_stops_one_log_and_no_other(tmp_path: Path) -> None:
     """500 with a name; the path is not told."""
-    witness = desk(tmp_path)
-    witness.add_checkpoint(request(0, 9))
+    desk(tmp_path).add_checkpoint(request(0, 9))
     (path,) = (tmp_path / "s").iterdir()
     path.write_bytes(b"x")
+    witness = desk(tmp_path)
     for answer in (witness.add_checkpoint(request(9, 12)), witness.checkpoint(ORIGIN)):
         assert answer.status == 500
         assert answer.body.startswith(b"standing_malformed: ")
