@@ -288,6 +288,7 @@ class Node:
             "connections": {
                 "open": self._server.doors.open.total(),
                 "turned_away": self._server.doors.turned_away,
+                "malformed": self._server.doors.malformed,
             },
             "forks": len(self._forks.names()),
             "own_heads": rounds.own_heads.status(),

@@ -32,9 +32,9 @@ def status_rows(found: Mapping[str, Any]) -> list[_Row]:
     rows += _presence(found)
     rows += _kept(found)
     answers = _counts(found["answers"])
-    rows.append(
-        ("answered", f"{answers or 'nothing yet'}; {found['connections']['turned_away']} connections turned away")
-    )
+    doors = found["connections"]
+    refused = f"{doors['turned_away']} connections turned away, {doors['malformed']} were no requests"
+    rows.append(("answered", f"{answers or 'nothing yet'}; {refused}"))
     rows += [("trouble", found[name]) for name in _TROUBLES if found.get(name)]
     if at_once is not None and at_once["trouble"]:
         rows.append(("trouble", f"at once: {at_once['trouble']}"))

@@ -16,7 +16,12 @@ from typing import Any, Literal, NamedTuple
 from recorder.core.shownfork import ShownFork
 
 Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
-LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
+LEFT_OPEN = (
+    "authority_indeterminate",
+    "authority_unjudged",
+    "acts_unjudged",
+    "batches_unjudged",
+)  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
 
 PROBLEMS_MAX = 100  # kept in full; all are counted by name

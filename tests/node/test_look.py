@@ -38,7 +38,7 @@ STATUS: dict[str, Any] = {
     "held": [{"line": "acme/arm-8", "origin": "acme/arm-8/00112233445566ff", "size": 12, "retired": 2}],
     "answers": {"200": 5, "409": 1},
     "other_versions": {"10.0.0.9": "speaks version 2 of the mesh protocol, this is 1"},
-    "connections": {"open": 1, "turned_away": 4},
+    "connections": {"open": 1, "turned_away": 4, "malformed": 7},
     "forks": 1,
 }
 # What parts of the process add, where they are on.

@@ -223,6 +223,7 @@ class Scenario(NamedTuple):
     act: Callable[[World], Told]
     prepare: Callable[[World], None] | None = None
     dishonest: int = 0  # platforms beside those that are counted
+    short: tuple[int, ...] = (2, 8)  # platforms without --long
 
     def play(self, directory: Path, count: int) -> Told:
         """With so many honest platforms; what it tells."""
