@@ -7,7 +7,6 @@ the others nor the commits that follow.  What they sign is recorded as it comes,
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,9 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.node.ownlog import Head
-from mesh.node.proofs import OwnProofs
 from mesh.node.rounds import TROUBLES, Rounds
-from mesh.node.submitting import Submission, Witness
+from mesh.node.submitting import Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
 from recorder.core.messages import Head as Pushed
@@ -89,8 +87,7 @@ class AtOnce:
         """Send a witness what it is wanted for, until that is all."""
         while (waiting := self._waiting.pop(witness.name, None)) is not None:
             latest, cosigned = waiting
-            proofs = OwnProofs(self._rounds.own, latest)
-            submission = Submission(latest.head, proofs, self._rounds.post, self._rounds.aside, random.random)
+            submission = self._rounds.submission(latest)
             done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
             if done is not None:
                 self.cosigned += 1
