@@ -7,7 +7,6 @@ the others nor the commits that follow.  What they sign is recorded as it comes,
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.node.ownlog import Head
-from mesh.node.proofs import OwnProofs
 from mesh.node.rounds import TROUBLES, Rounds
 from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
@@ -80,8 +78,7 @@ class AtOnce:
         if latest is None:  # the round that comes first asks all witnesses, and these with them
             return
         self.count += 1
-        proofs = OwnProofs(self._rounds.own, latest)
-        submission = Submission(latest.head, proofs, self._rounds.post, self._rounds.aside, random.random)
+        submission = self._rounds.submission(latest)
         for witness, cosigned in zip(witnesses, before, strict=True):
             self._waiting[witness.name] = latest, submission, cosigned
             if witness.name not in self._busy:
