@@ -16,7 +16,7 @@ from typing import Any
 
 from mesh.node.ownlog import Head
 from mesh.node.proofs import OwnProofs
-from mesh.node.rounds import TROUBLES, Rounds
+from mesh.node.rounds import COSIGNATURES_MAX, TROUBLES, Rounds
 from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
@@ -116,7 +116,9 @@ class AtOnce:
                 lines[latest].append(line)
             for latest, found in lines.items():
                 try:
-                    await self._rounds.bring(latest, with_cosignatures(latest.note, found), is_whole=False)
+                    await self._rounds.bring(
+                        latest, with_cosignatures(latest.note, found[:COSIGNATURES_MAX]), is_whole=False
+                    )
                     self._note(None)
                 except TROUBLES as error:
                     self._note(str(error))  # the next round by interval has them sign it again
