@@ -171,6 +171,15 @@ class Rounds:
         self.head = latest
         return latest
 
+    def submission(self, latest: Head) -> Submission:
+        """What is sent of a head, and with what."""
+        line = latest.head.origin.rpartition("/")[0]
+
+        def urls() -> list[str]:
+            return [url for one in self._peers(line) for url in one.urls]
+
+        return Submission(latest.head, OwnProofs(self.own, latest), self.post, self.aside, random.random, urls)
+
     async def submit(self, witness: Witness, submission: Submission, until_s: float, cosigned: int) -> Done | None:
         """Have a witness cosign a head; None also where it has cosigned a later one since.
 
@@ -206,8 +215,7 @@ class Rounds:
         if not self.own.is_news(head):
             return
         begun_s = time.monotonic()
-        proofs = OwnProofs(self.own, latest)
-        submission = Submission(head, proofs, self.post, self.aside, random.random)
+        submission = self.submission(latest)
         for one in self.witnesses:
             one.urls = self._urls_of(one)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]

@@ -67,6 +67,7 @@ PARTS: dict[str, Any] = {
     "archives": [
         {"origin": NEXT_ORIGIN, "size": 900, "missing": [[0, 256]], "missing_entries": 256, "heads": 9, "forked": True}
     ],
+    "at_once": {"rounds": 1200, "cosigned": 2399, "trouble": "no connection"},
     "compared": 4,
     "answered_wrongly": [{"url": "http://10.0.0.66:7171/", "count": 3, "last": "heads_malformed"}],
     "suspicions": [{"origin": NEXT_ORIGIN, "held": 10, "offered": 20, "peer": "acme/arm-8", "reason": "no answer"}],
@@ -78,6 +79,8 @@ SAID = {
         "discovery    announced as acme arm-7, on eth0",
         "trouble      discovery: eth1: no multicast",
         "trouble      no trusted clock",
+        "trouble      at once: no connection",
+        "at once      2,399 x cosigned, in 1,200 rounds of commits that ask",
         "digests      sent: 90 x multicast; received: 80 x new, 3 x digest signature",
         "archives     hashes of 900 entries of 1 logs, 256 of them missing",
         "compared     4 times with all peers",

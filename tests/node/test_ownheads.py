@@ -163,6 +163,37 @@ def test_an_emptied_platform_without_its_mesh_state(three: list[Platform], tmp_p
     went_on(platform, peers, lost)
 
 
+def test_a_proof_that_is_lost_here_is_found_with_a_peer(three: list[Platform]) -> None:
+    """One witness was away and stands at a head that nobody named; a peer's archive leads from there to what is named."""
+    platform, away, keeps = three
+    before = cosigned(platform)
+    assert away.stop_mesh() == 0
+    platform.mark(300)  # so that no tile at hand is the whole tree
+    lost = cosigned(platform, by=1)
+    wait_until(
+        lambda: {one["origin"]: one["size"] for one in keeps.round()["archives"]}.get(lost["origin"], 0) >= lost["size"]
+    )
+    platform.stop_recorder()
+    assert platform.stop_mesh() == 0
+    empty(platform)
+    shutil.rmtree(platform.mesh / "logs")
+    platform.start_recorder()
+    platform.begin_mesh()
+    platform.await_mesh()
+    cosigned(platform, by=1)
+    assert [one[1] for one in boot_of(platform).previous if one[0] == lost["origin"]] == [lost["size"]]
+    away.begin_mesh()
+    away.await_mesh()
+    assert held_by(away, platform)["size"] == before["size"]
+    wait_until(lambda: is_cosigned(platform, 2))
+    went_on(platform, [away, keeps], lost)
+
+
+def is_cosigned(platform: Platform, by: int) -> bool:
+    platform.mark()
+    return bool(platform.round()["latest"]["cosigned"] == by)
+
+
 def test_peers_that_follow_different_incarnations(three: list[Platform]) -> None:
     """One holds the old log, one was given another: both are named by the next, and each witness goes on from its own."""
     platform, holds, forgot = three
