@@ -15,7 +15,7 @@ from typing import Any
 
 from mesh.node.ownlog import Head
 from mesh.node.rounds import TROUBLES, Rounds
-from mesh.node.submitting import Witness
+from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
 from recorder.core.messages import Head as Pushed
@@ -44,7 +44,8 @@ class AtOnce:
         self._say = say
         self._witnesses = {kid(one.key.public_key): one for one in rounds.witnesses}
         self._wanted: dict[bytes, None] = {}  # kids; no more than there are witnesses
-        self._waiting: dict[str, tuple[Head, int]] = {}  # by witness: the head to send next, and its `cosigned` before
+        # By witness: the head to send next, and its `cosigned` before.
+        self._waiting: dict[str, tuple[Head, Submission, int]] = {}
         self._busy: set[str] = set()
         self._signed: list[tuple[Head, NoteSignature]] = []
         self._is_reporting = False
@@ -77,8 +78,9 @@ class AtOnce:
         if latest is None:  # the round that comes first asks all witnesses, and these with them
             return
         self.count += 1
+        submission = self._rounds.submission(latest)
         for witness, cosigned in zip(witnesses, before, strict=True):
-            self._waiting[witness.name] = latest, cosigned
+            self._waiting[witness.name] = latest, submission, cosigned
             if witness.name not in self._busy:
                 self._busy.add(witness.name)
                 group.create_task(self._serve(witness, group))
@@ -86,9 +88,12 @@ class AtOnce:
     async def _serve(self, witness: Witness, group: asyncio.TaskGroup) -> None:
         """Send a witness what it is wanted for, until that is all."""
         while (waiting := self._waiting.pop(witness.name, None)) is not None:
-            latest, cosigned = waiting
-            submission = self._rounds.submission(latest)
-            done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
+            latest, submission, cosigned = waiting
+            done = None
+            try:
+                done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
+            except TROUBLES as error:  # of our own tree
+                self._note(str(error))
             if done is not None:
                 self.cosigned += 1
                 self._signed.append((latest, done.line))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 from mesh.exchange import OK, VERSION_ERROR, Answer
 from mesh.node.elsewhere import proof_of
@@ -100,8 +100,9 @@ class Witness:
             self.sizes[head.origin] = max(size, self.sizes.get(head.origin, 0))
 
 
-class Submission(NamedTuple):
-    """A checkpoint that is to be cosigned."""
+@dataclass(slots=True, eq=False)
+class Submission:
+    """A checkpoint that is to be cosigned, by however many witnesses at the same time."""
 
     head: Checkpoint
     proofs: Proofs
@@ -109,6 +110,15 @@ class Submission(NamedTuple):
     aside: Callable[..., Awaitable[Any]]  # calls what waits, with its arguments, on the thread of the own log
     jitter: Callable[[], float]  # 0..1
     peers: Callable[[], Sequence[str]] = list  # URLs of who may keep the tree of an incarnation that is lost here
+    _bodies: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)  # by the size that a proof leads from
+
+    async def body(self, attempt: Attempt) -> bytes:
+        """Body of `add-checkpoint`; witnesses that stand at one size are sent the same one."""
+        made = self._bodies.get(attempt.old)
+        if made is None:
+            made = asyncio.ensure_future(self.aside(self.proofs.add_checkpoint, attempt))
+            self._bodies[attempt.old] = made
+        return await asyncio.shield(made)  # time that is up for one witness is not for the others
 
 
 async def cosignature_by(witness: Witness, submission: Submission, until_s: float) -> Done | None:
@@ -166,7 +176,7 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 if forgot is not None:
                     witness.forgot = f"it held {forgot} of {head.origin}, then {attempt.old}"
                 witness.sizes[head.origin] = attempt.old
-                body = await submission.aside(submission.proofs.add_checkpoint, attempt)
+                body = await submission.body(attempt)
                 path, form = "add-checkpoint", TEXT
             case Show(attempt):
                 held = await _held(url, submission)

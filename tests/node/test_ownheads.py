@@ -63,6 +63,7 @@ def went_on(platform: Platform, peers: list[Platform], lost: dict[str, Any]) -> 
     for peer in peers:
         held = held_by(peer, platform)
         assert held["origin"] == latest["origin"]
+    assert cosigned(platform)["size"] > latest["size"], "what was brought to the old one is no entry of this"
     assert platform.status()["trouble"] is None
 
 
