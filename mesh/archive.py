@@ -238,7 +238,7 @@ class Archive:
     def shed(self, hashes_max: int) -> list[int]:
         """Make the oldest tiles of hashes go until at most so many hashes are held; return their indexes on level 0.
 
-        Tiles above level 0 stay: they prove heads and whole tiles, and take a 255th of the room.
+        Tiles above level 0 stay: they prove heads and whole tiles.
         """
         over = -(-(self.holds - hashes_max) // TILE_WIDTH)  # tiles
         going: list[int] = []

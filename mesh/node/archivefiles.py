@@ -10,7 +10,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ class ArchiveFiles:
         self.directory = directory
         self._unsynced: set[Path] = set()
         self._going: set[int] = set()  # tiles of level 0 that the next state no longer counts
+        self.above = set(self._found_above())  # (level, index) of the tiles above level 0 that are there
 
     @property
     def unsynced(self) -> int:
@@ -85,6 +86,8 @@ class ArchiveFiles:
             self._unsynced.add(path)
             if tile.level == 0:
                 self._going.discard(tile.index)
+            else:
+                self.above.add((tile.level, tile.index))
 
     def keep(self, kept: Kept) -> None:
         """Make durable what is written, then the state that counts it; then delete what it no longer counts."""
@@ -124,20 +127,26 @@ class ArchiveFiles:
         return self._path(level, index).exists()
 
     def delete(self, level: int, index: int) -> None:
-        """Delete a tile that is damaged."""
+        """Delete a tile that is damaged, or above level 0; the state need not say so."""
         path = self._path(level, index)
         path.unlink(missing_ok=True)
         self._unsynced.discard(path)
+        self.above.discard((level, index))
 
     def indexes(self) -> list[int]:
         """Tiles of hashes that are there, in order, whatever the state says of them."""
-        found = []
-        for path in (self.directory / "tile" / "0").rglob("*"):
+        return sorted(index for _, index in self._found(self.directory / "tile" / "0"))
+
+    def _found_above(self) -> Iterator[tuple[int, int]]:
+        for path in (self.directory / "tile").glob("[1-9]"):
+            yield from self._found(path)
+
+    def _found(self, below: Path) -> Iterator[tuple[int, int]]:
+        for path in below.rglob("*"):
             try:
-                found.append(parse_tile_path(path.relative_to(self.directory).as_posix())[1])
+                yield parse_tile_path(path.relative_to(self.directory).as_posix())[:2]
             except FormatError:
                 continue  # a directory, or the temporary file of a write that a crash cut off
-        return sorted(found)
 
     def _path(self, level: int, index: int) -> Path:
         return self.directory / tile_path(level, index)

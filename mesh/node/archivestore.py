@@ -29,6 +29,7 @@ from recorder.core.merkle import empty_root
 MIB = 1 << 20
 OPEN_MAX = 64  # archives in memory, some 100 KB each; the others are read again when they are asked for
 CLAIMED_MAX = 32_768  # hashes that wait in all archives together, 4 MB of Python objects
+ABOVE_MIN, ABOVE_PART = 64, 8  # tiles above level 0 of one platform: an eighth as many as of hashes, at least so many
 GAPS_MAX = 256
 TOLD_MAX = 32  # incarnations of one platform of which the archives are told
 NOTHING = Learned(moved=False, unproved=[], forks=[])
@@ -45,6 +46,7 @@ class Summary(NamedTuple):
     missing: tuple[Range, ...]
     heads: int
     told: Told | None
+    above: int  # tiles above those of hashes
 
 
 class ArchiveStore:
@@ -178,8 +180,11 @@ class ArchiveStore:
 
         """
         log, taken = self.get(origin), 0
+        line = self._known[origin].line
         try:
             for level, index, hashes in tiles:
+                if level and not self._bound_above(line, 1):
+                    raise NotKeptError(f"there is no room for more tiles above the hashes of {line}")
                 log.fill(level, index, hashes)
                 taken += 1
         finally:
@@ -226,7 +231,7 @@ class ArchiveStore:
         log = None if kept is None else self._fleet.log_of(kept.origin)
         if kept is None or log is None or path != self._path(log):
             return  # of a list that is no longer in force; it stays for when it is again
-        self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None)
+        self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None, 0)
         self._opened(kept.origin)
 
     def _may_begin(self, origin: str) -> bool:
@@ -256,7 +261,15 @@ class ArchiveStore:
         archive = log.archive
         missing = tuple(archive.missing)
         self._known[log.origin] = Summary(
-            log.origin, line.line, log.ordinal, archive.size, archive.holds, missing, len(archive.heads), log.told()
+            log.origin,
+            line.line,
+            log.ordinal,
+            archive.size,
+            archive.holds,
+            missing,
+            len(archive.heads),
+            log.told(),
+            log.above,
         )
         if shed:
             self._bound_room(line.line)
@@ -264,6 +277,7 @@ class ArchiveStore:
     def _bound_room(self, line: str) -> None:
         """Shed what is too much of one platform, then of all."""
         ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
+        self._bound_above(line)
         over = sum(one.holds for one in ours) - self._per_line
         if over > 0:
             latest = ours[-1]
@@ -277,6 +291,21 @@ class ArchiveStore:
             if not gone:
                 break
             over -= gone
+
+    def _bound_above(self, line: str, room: int = 0) -> bool:
+        """Have room for so many more tiles above level 0; whether there is.
+
+        A log may say that it has any number of entries, and what leads to the newest of them is pulled after each jump.
+        """
+        most = max(ABOVE_MIN, self._per_line // TILE_WIDTH // ABOVE_PART)
+        ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
+        over = sum(one.above for one in ours) + room - most
+        for one in ours:
+            if over > 0 and one.above:
+                log = self._opened(one.origin)
+                over -= log.shed_above(over)
+                self._noted(log, shed=False)
+        return over <= 0
 
     def _shed(self, one: Summary, hashes_max: int) -> int:
         if one.holds <= hashes_max:

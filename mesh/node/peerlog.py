@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,8 +63,9 @@ class PeerLog:
         advance = self.archive.advance()
         self._files.put(advance.tiles)
         for note in advance.contradicted:
-            found = self.archive.contradiction(note, self.reader())
-            forks += [] if found is None else [found]
+            with suppress(NotKeptError):  # a tile that is damaged on the disk: a peer that holds it finds the fork
+                found = self.archive.contradiction(note, self.reader())
+                forks += [] if found is None else [found]
         self.is_changed |= bool(notes) or self.archive.size > before
         self._keep_if_much()
         return Learned(self.archive.size > before, advance.unproved, forks)
@@ -95,6 +97,22 @@ class PeerLog:
         going = self.archive.shed(hashes_max)
         self._files.drop(going)
         self.is_changed |= bool(going)
+        return len(going)
+
+    @property
+    def above(self) -> int:
+        """Tiles above level 0 that are there."""
+        return len(self._files.above)
+
+    def shed_above(self, most: int) -> int:
+        """Let at most so many tiles above level 0 go, the oldest, below which nothing is held; how many went."""
+        going: list[tuple[int, int]] = []
+        for level, index in sorted(self._files.above, key=lambda one: (one[1] + 1) << (TILE_BITS * one[0])):
+            width = TILE_WIDTH ** (level + 1)
+            if len(going) < most and self._is_all_missing(index * width, (index + 1) * width):
+                going.append((level, index))
+        for level, index in going:
+            self._files.delete(level, index)
         return len(going)
 
     def keep(self) -> None:
@@ -221,6 +239,9 @@ class PeerLog:
     def _is_missing(self, index: int) -> bool:
         first = index * TILE_WIDTH
         return any(low <= first < end for low, end in self.archive.missing)
+
+    def _is_all_missing(self, first: int, end: int) -> bool:
+        return any(low <= first and end <= high for low, high in self.archive.missing)
 
     def _sound(self, level: int, index: int) -> bytes | None:
         """A tile that leads to the node above it; one that does not is thrown away."""

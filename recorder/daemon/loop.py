@@ -145,7 +145,7 @@ class Loop:
         self._write()
 
     def _timeout_s(self) -> float:
-        if self._reads.is_ready:
+        if self._reads.is_ready or self._peer_heads.is_ready:
             return 0
         until_s = self._upkeep.tick_at_s
         if self._flush_at_s is not None:

@@ -27,6 +27,7 @@ from recorder.writer.context import failed
 from recorder.writer.session import Answer
 
 SIZES_MAX = 8  # of this origin, the greatest ones: where the greatest is ours, so are those below it but for a fork
+HEADS_A_TURN = 4  # of which the signatures are checked between two transactions, 100 µs each
 DETAIL_MAX = 300  # characters of an error that are worth an answer
 
 Send = Callable[[Connection, int, Answer], None]
@@ -43,6 +44,7 @@ class Brought(NamedTuple):
 class _Underway(NamedTuple):
     connection: Connection
     counter: int
+    unread: list[tuple[str, bytes]]  # whose signatures are still to be checked
     lacking: list[Brought]
     here: dict[int, list[Brought]]  # of this origin and not larger than the log, by size
     tiles: dict[Place, bytes]  # that are at hand
@@ -82,39 +84,37 @@ class PeerHeads:
         """Whether `serve` is to be called again soon."""
         return self._underway is not None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has something to do at once."""
+        return self._underway is not None and bool(self._underway.unread)
+
     def add(self, connection: Connection, request: Heads, send: Send) -> None:
-        """Take a request; it is answered here, or by `serve` where old tiles have to be read first."""
+        """Take a request; it is answered by `serve`, a few signatures at a time, so that commits do not wait for it."""
         if self._underway is not None:
             send(connection, request.counter, failed("busy", "other heads are being compared"))
             return
-        origin, size = self._store.tail.origin, self._store.tail.size
-        lacking: list[Brought] = []
-        here: dict[int, list[Brought]] = {}
-        ignored: list[str] = []
-        for holder, note in request.heads:
-            try:
-                one = Brought(holder, note, peerheads.opened(note, self._platform, self._identity_key))
-            except FormatError as error:
-                ignored.append(f"{holder}: {error}"[:DETAIL_MAX])
-                continue
-            if one.head.origin == origin and one.head.size <= size:
-                here.setdefault(one.head.size, []).append(one)
-            elif not peerheads.is_named(one.head, self._named):
-                lacking.append(one)
-        here = {at: here[at] for at in sorted(here)[-SIZES_MAX:]}
-        try:
-            tiles, sealed = self._tiles(here)
-            child = SealedTiles(self._store.lineage, self._store.segments - 1, sealed) if sealed else None
-        except (StoreError, OSError) as error:
-            send(connection, request.counter, failed("read_failed", str(error)))
-            return
-        self._underway = _Underway(connection, request.counter, lacking, here, tiles, ignored, child)
-        self.serve(send)
+        self._underway = _Underway(connection, request.counter, list(request.heads), [], {}, {}, [], None)
 
     def serve(self, send: Send) -> None:
         """Go on with what is under way, if anything more can be done now."""
         if (underway := self._underway) is None:
             return
+        if underway.unread:
+            for _ in range(min(len(underway.unread), HEADS_A_TURN)):
+                self._read(underway, *underway.unread.pop(0))
+            if underway.unread:
+                return
+            here = {at: underway.here[at] for at in sorted(underway.here)[-SIZES_MAX:]}
+            try:
+                tiles, sealed = self._tiles(here)
+                child = SealedTiles(self._store.lineage, self._store.segments - 1, sealed) if sealed else None
+            except (StoreError, OSError) as error:
+                self._underway = None
+                if not underway.connection.closed:
+                    send(underway.connection, underway.counter, failed("read_failed", str(error)))
+                return
+            underway = self._underway = underway._replace(here=here, tiles=tiles, child=child)
         if underway.child is not None:
             read = underway.child.take()
             if read is None:
@@ -131,6 +131,19 @@ class PeerHeads:
         if self._underway is not None and self._underway.child is not None:
             self._underway.child.close()
         self._underway = None
+
+    def _read(self, underway: _Underway, holder: str, note: bytes) -> None:
+        """Check one signature, and put the head where it belongs."""
+        try:
+            one = Brought(holder, note, peerheads.opened(note, self._platform, self._identity_key))
+        except FormatError as error:
+            underway.ignored.append(f"{holder}: {error}"[:DETAIL_MAX])
+            return
+        tail = self._store.tail
+        if one.head.origin == tail.origin and one.head.size <= tail.size:
+            underway.here.setdefault(one.head.size, []).append(one)
+        elif not peerheads.is_named(one.head, self._named):
+            underway.lacking.append(one)
 
     def _tiles(self, here: dict[int, list[Brought]]) -> tuple[dict[Place, bytes], list[Place]]:
         """Tiles with the right edges of the trees of these sizes: those at hand, and where others lie."""

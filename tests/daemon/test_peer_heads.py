@@ -18,7 +18,7 @@ from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoi
 from recorder.core.entry import decode
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import Boot, Kind, Previous
-from recorder.core.messages import Status, Verb
+from recorder.core.messages import HEADS_MAX, Status, Verb
 from recorder.core.note import parse_note
 from recorder.daemon import boot, identity
 from recorder.daemon.peerheads import SIZES_MAX
@@ -229,6 +229,22 @@ def test_only_the_mesh_may_bring_heads(tmp_path: Path) -> None:
     """Neither the recorder's own user nor root, unless recorder.toml says so."""
     with Running(make_state(tmp_path / "s")) as running, Raw(running.socket) as raw:
         assert raw.ask(Verb.HEADS, [])[1][0] == "not_permitted"
+
+
+def test_a_flood_of_heads_is_checked_a_few_at_a_time(tmp_path: Path) -> None:
+    """One request is under way and others are refused: their signatures would hold up everybody's commits."""
+    with Running(made(tmp_path)) as running, Raw(running.socket) as raw:
+        thief = SeedSigner(bytes(32))
+        note = sign_checkpoint(Checkpoint(origin_now(running), 1_000, bytes(32)), thief).encode()
+        for number in range(12):
+            raw.send([int(Verb.HEADS), 100 + number, [["peer", note]] * HEADS_MAX])
+        answers = [raw.receive() for _ in range(12)]
+        faults = [body[0] for status, _, body in answers if status == Status.ERROR]
+        assert "busy" in faults
+        assert set(faults) == {"busy"}
+        first = next(body for status, _, body in answers if status == Status.OK)
+        assert len(first[2]) == HEADS_MAX
+        assert running.stop() == 0
 
 
 def test_of_many_sizes_the_greatest_are_compared(tmp_path: Path) -> None:

@@ -217,12 +217,12 @@ class Alike:
     """A tree of any size whose leaves are all the same: every node is known without making the log."""
 
     def node(self, level: int, index: int) -> bytes:
-        return _alike(level)
+        return alike(level)
 
 
 @lru_cache(None)
-def _alike(level: int) -> bytes:
-    return node_hash(_alike(level - 1), _alike(level - 1)) if level else bytes(32)
+def alike(level: int) -> bytes:
+    return node_hash(alike(level - 1), alike(level - 1)) if level else bytes(32)
 
 
 def test_a_log_may_say_that_it_has_any_number_of_entries() -> None:
@@ -234,7 +234,7 @@ def test_a_log_may_say_that_it_has_any_number_of_entries() -> None:
         for head in heads[:2]:
             note = sign_checkpoint(head, IDENTITY).encode()
             archive.add_head(note)
-            partial = [_alike(8 * level) * width for level, width in enumerate(partial_widths(head.size))]
+            partial = [alike(8 * level) * width for level, width in enumerate(partial_widths(head.size))]
             archive.jump(note, prove_consistency(Alike(), archive.size, head.size), partial)
         archive.claim(archive.size, [bytes(32)] * 2_048)
         archive.add_head(sign_checkpoint(heads[2], IDENTITY).encode())

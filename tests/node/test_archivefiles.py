@@ -10,11 +10,13 @@ import pytest
 from mesh.node.archivestore import ArchiveStore
 from mesh.node.forkbook import ForkBook
 from mesh.node.places import NotKeptError
+from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
-from recorder.core.merkle import prove_consistency, root_of
+from recorder.core.merkle import prove_consistency, root_at, root_of
 from recorder.core.note import ED25519, VerifierKey
-from recorder.core.tiles import TileTree
+from recorder.core.tiles import TileTree, partial_widths
 from tests.mesh.fleet import FLEET, IDENTITY, NEXT_ORIGIN, ORIGIN, Leaves, hashes, listed, note_of, policy, signer
+from tests.mesh.test_archive import Alike, alike
 
 LEAVES = hashes(70_000)
 NOTES = {size: note_of(LEAVES[:size]) for size in (600, 1_500, 1_530, 2_900, 70_000)}
@@ -286,3 +288,26 @@ def test_what_a_replaced_key_signed_is_not_told_as_the_log(tmp_path: Path) -> No
     assert (learned.forks, other.size(ORIGIN)) == ([], 600)
     other.keep()
     assert store(tmp_path).note(ORIGIN) == NOTES[600]
+
+
+def test_tiles_above_the_hashes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that says to have ever more entries has peers pull what leads to the newest: the oldest of that goes."""
+    monkeypatch.setattr("mesh.node.archivestore.ABOVE_MIN", 8)
+    kept, size, seen, wanted = store(tmp_path), 0, set(), (0, 0)
+    for at in range(1, 7):
+        head = Checkpoint(ORIGIN, at << 40, root_at(Alike(), at << 40))
+        partial = [alike(8 * level) * width for level, width in enumerate(partial_widths(head.size))]
+        note = sign_checkpoint(head, IDENTITY).encode()
+        kept.jump(ORIGIN, size, note, prove_consistency(Alike(), size, head.size), partial)
+        size = head.size
+        while (wanted := max(kept.wanted(ORIGIN, 8)))[0]:
+            kept.fill(ORIGIN, [(*wanted, [alike(8 * wanted[0])] * TILE_WIDTH)])
+            seen.add(wanted)
+        assert kept.get(ORIGIN).above <= 8
+    assert len(seen) == 24
+    kept.fill(ORIGIN, [(*wanted, [alike(0)] * TILE_WIDTH)])
+    assert kept.get(ORIGIN).tile(*wanted) == alike(0) * TILE_WIDTH
+    kept.keep()
+    again = store(tmp_path)
+    assert again.get(ORIGIN).above == 8
+    assert again.get(ORIGIN).tile(*wanted) == alike(0) * TILE_WIDTH
