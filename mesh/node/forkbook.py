@@ -55,6 +55,11 @@ class ForkBook:
         with self._lock:
             return any(one.origin == origin for one in self._known.values())
 
+    def origins_of(self, line: str | None) -> list[str]:
+        """Logs of a platform of which two histories are proved."""
+        with self._lock:
+            return sorted({one.origin for one in self._known.values() if one.line == line})
+
     def names(self) -> list[str]:
         """Of the proofs that are kept."""
         with self._lock:

@@ -40,6 +40,7 @@ STATUS: dict[str, Any] = {
     "other_versions": {"10.0.0.9": "speaks version 2 of the mesh protocol, this is 1"},
     "connections": {"open": 1, "turned_away": 4, "malformed": 7},
     "forks": 1,
+    "own_forks": [ORIGIN],
 }
 # What parts of the process add, where they are on.
 PARTS: dict[str, Any] = {
@@ -109,6 +110,7 @@ ALWAYS = {
         "answered     5 x 200, 1 x 409; 4 connections turned away",
         "other        10.0.0.9 speaks version 2",
         "FORKS        1: ",
+        f"OWN FORK     {ORIGIN}: this platform's own key signed two histories",
     ],
     "peers": [
         "arm-8    7         version 1  cosigned 55 entries; it held 9 of x, then 0",
@@ -156,7 +158,16 @@ def test_all_is_said(verb: str, state: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_fresh_process(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before the first round nothing is invented."""
-    fresh = {**STATUS, "latest": None, "witnessed": None, "peers": [], "held": [], "answers": {}, "forks": 0}
+    fresh = {
+        **STATUS,
+        "latest": None,
+        "witnessed": None,
+        "peers": [],
+        "held": [],
+        "answers": {},
+        "forks": 0,
+        "own_forks": [],
+    }
     (state / "status.json").write_text(json.dumps(fresh))
     assert run(["mesh", "status", "--state", str(state)]) == 0
     said = capsys.readouterr().out

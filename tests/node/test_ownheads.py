@@ -67,7 +67,9 @@ def went_on(platform: Platform, peers: list[Platform], lost: dict[str, Any]) -> 
     assert platform.status()["trouble"] is None
 
 
-def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(three: list[Platform]) -> None:
+def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(
+    three: list[Platform], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The same identity key without its store: nothing that it recorded meanwhile is offered as its log."""
     platform, *peers = three
     lost = cosigned(platform)
@@ -79,6 +81,11 @@ def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(three: list[Platform
     with Recorder(platform.state / "recorder.sock") as client:
         assert client.status()["confirmed_by"] == [], "nobody holds a head of the new one at its start"
     assert run(["verify", "--state", str(platform.state)]) in {0, DECLARED}
+    begun = f"or an older copy was put back; it goes on after {lost['size']} entries of {lost['origin']}"
+    for command in ("show", "why"):
+        capsys.readouterr()
+        assert run([command, "0", "--state", str(platform.state)]) == 0
+        assert begun in capsys.readouterr().out
     again = cosigned(platform)
     assert again["origin"] == platform.status()["latest"]["origin"], "once"
 
