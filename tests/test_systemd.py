@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from recorder.cli.checks_services import BRIDGE as BRIDGE_SERVICE
+from recorder.cli.checks_services import MESH as MESH_SERVICE
+from recorder.cli.checks_services import Service
 
 UNITS = Path(__file__).resolve().parent.parent / "configs" / "systemd"
 SERVICE = UNITS / "lineage-recorder.service"
@@ -133,6 +138,19 @@ def test_a_bridge_has_its_port_and_the_recorders_socket() -> None:
     }  # fmt: skip
     assert _settings("Group")[0] in _settings("SupplementaryGroups", BRIDGE)[0].split()
     assert _settings("DevicePolicy", BRIDGE) == ["closed"], "and DeviceAllow names what is let through"
+
+
+@pytest.mark.parametrize(("unit", "service"), [(MESH, MESH_SERVICE), (BRIDGE, BRIDGE_SERVICE)])
+def test_what_a_unit_says_that_recorder_toml_needs_is_what_doctor_looks_for(unit: Path, service: Service) -> None:
+    """The table in its comment has all kinds; the user is the one whom sysusers.d makes, in the socket's group."""
+    comment = "".join(line for line in unit.read_text().splitlines(keepends=True) if line.startswith("#"))
+    assert f"append = {json.dumps(list(service.append))}" in comment
+    assert "read = true" in comment
+    assert ("mesh = true" in comment) is service.is_mesh
+    assert _settings("User", unit) == [service.user]
+    users = (UNITS / "sysusers.d" / "lineage.conf").read_text()
+    assert f"\nu {service.user} " in users
+    assert f"\nm {service.user} lineage\n" in users
 
 
 # Runs argv[3:] under the unit's seccomp rules, built with the library that systemd uses.  Two filters, the stricter one wins:

@@ -15,6 +15,7 @@ from recorder.audit.source import entry_at, utc_ns_of
 from recorder.audit.state import SOCKET, StateSource, open_state
 from recorder.cli import checks_machine as machine
 from recorder.cli.checks_machine import FAIL, OK, WARN, Finding
+from recorder.cli.checks_services import services
 from recorder.cli.identity import read_bounded
 from recorder.cli.status import status, unwitnessed_warning
 from recorder.core.errors import FormatError, LineageError
@@ -43,6 +44,7 @@ def examine(state: Path, socket: Path | None = None) -> list[Finding]:
         configuration(state),
         identity_key(state),
         trust_file(state),
+        *services(state),
         directories(state),
         machine.file_system(state.resolve(), MOUNTS.read_text("utf-8", errors="replace")),
         machine.sync_time(state),

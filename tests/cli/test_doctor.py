@@ -12,6 +12,7 @@ import pytest
 
 from recorder.cli import checks, checks_machine
 from recorder.cli.checks_machine import FAIL, OK, WARN
+from recorder.cli.checks_services import services
 from recorder.clock import SystemClock
 from recorder.daemon import identity
 from recorder.daemon.growth import Rate
@@ -186,3 +187,33 @@ def test_page_sizes_and_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks_machine.clock().verdict == WARN
     reading[0] = 0
     assert checks_machine.clock().verdict == FAIL
+
+
+def test_the_processes_beside_the_recorder(state: Path) -> None:
+    """Where mesh or bridge have a user here, it is said what recorder.toml does not give them; else nothing."""
+    config = state / "recorder.toml"
+    before = config.read_text()
+    users: dict[str, int] = {"lineage-mesh": 990, "lineage-bridge": 991}
+
+    def named(user: str) -> int | None:
+        return users.get(user)
+
+    assert services(state, lambda _: None) == []
+    for found, says in zip(
+        services(state, named),
+        (
+            'uid 990 is not given append "evidence", append "observation", read = true, mesh = true',
+            'uid 991 is not given append "confirmation", append "fault", append "observation", read = true, actuators',
+        ),
+        strict=True,
+    ):
+        assert (found.verdict, found.fact) == (WARN, says)
+        assert f"in {config}" in found.advice
+    table = '\n[[controller]]\nuids = [990]\nappend = ["evidence", "observation"]\nread = true\nmesh = true\n'
+    config.write_text(before + table)
+    assert [one.verdict for one in services(state, named)] == [OK, WARN]
+    config.write_text(before + table.replace("read = true", "read = false"))
+    (found,) = services(state, lambda _: None)
+    assert found.fact == "uid 990 is not given read = true", "who is named to be the mesh, whatever its user is called"
+    config.write_text("nonsense")
+    assert services(state, named) == []

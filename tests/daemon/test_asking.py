@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -154,6 +155,7 @@ def test_only_the_mesh_says_who_may_be_asked(tmp_path: Path) -> None:
     with Running(make_state(tmp_path / "s")) as running, Raw(running.socket) as client:
         status, failed = client.ask(Verb.WITNESSES, [list(CANDIDATES[0])], None)
         assert (status, failed[0]) == (Status.ERROR, "not_permitted")
+        assert f"recorder.toml needs a [[controller]] with uids = [{os.getuid()}]" in failed[1], "and what it needs"
         commit(client, opened(client), [1, 50])
         assert running.stop() == 0
         ((_, choice),) = asked_of(running.state).values()
