@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -31,7 +29,7 @@ from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
-from mesh.node.status import write_status
+from mesh.node.statuspage import StatusPage, Witnessing
 from mesh.standing import Standing
 from mesh.witness import Cosigner
 from recorder.core.forks import ForkProof
@@ -39,8 +37,6 @@ from recorder.core.keys import SeedSigner
 from recorder.core.note import VerifierKey
 
 EXIT_OK, EXIT_FAILED = 0, 1
-STATUS_EVERY_S = 1.0
-LIVE_EVERY_S = 10.0
 
 
 class Part(Protocol):
@@ -115,7 +111,6 @@ class Node:
         self._ours = ours_in(fleet, self._mesh_key, self._key)
         self._present = present_of(fleet, config.discovery, self._ours, self._key)
         self._stop = asyncio.Event()
-        self._changed = asyncio.Event()
         self._failed: StoreFailedError | None = None
         self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
 
@@ -126,10 +121,15 @@ class Node:
         )
         table = Answering(self._fail)
         add_witness(table, self._desk, self._witnessing, self._fleet)
-        parts = self._parts = self._make_parts(table)
+        parts = self._make_parts(table)
         archived = self._following.archives.account
         add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
+        witnessing = Witnessing(
+            *(self._config.witness.listen, self._fleet, self._key, self._mesh_key, self._ours, self._clock),
+            *(rounds, self._desk, self._server, self._forks),
+        )
+        self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings)
         await self._server.listen(self._config.witness.listen)
         self.ask_now = self._ask_all_now
         rounds.beside.append(ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, rounds.aside).log)
@@ -138,7 +138,7 @@ class Node:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        works = [rounds.run(self._after_round), self._write_often(), *(part.run() for part in parts)]
+        works = [rounds.run(self._after_round), self._page.run(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
         await rounds.close()
         self._witnessing.close()
@@ -175,7 +175,7 @@ class Node:
 
     def _after_round(self) -> None:
         self._name()
-        self._changed.set()
+        self._page.change()
 
     def _digests(self, takers: list[Take]) -> Part:
         rounds, desk = self._rounds, self._desk
@@ -236,67 +236,6 @@ class Node:
 
     async def _standings(self) -> list[tuple[str, Standing]]:
         return await self._witnessing(self._desk.standings)
-
-    async def _write_often(self) -> None:
-        """Keep the status file: where anything changed, and what is live every 10 s.  A card wears by writing."""
-        written: dict[str, Any] | None = None
-        live_at_s = 0.0
-        while True:
-            status = self._status(await self._standings())
-            for part in self._parts:
-                status |= part.status()
-            now_s = time.monotonic()
-            self._present.age(now_s)
-            if status != written or now_s >= live_at_s:
-                live = self._present.status(now_s)
-                for part in self._parts:
-                    live |= part.live()
-                write_status(self._state, {**status, **live, "utc_s": int(time.time())})
-                written, live_at_s = status, now_s + LIVE_EVERY_S
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STATUS_EVERY_S):
-                    await self._changed.wait()
-
-    def _status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
-        rounds = self._rounds
-        return {
-            "listen": self._config.witness.listen,
-            "fleet": {"name": self._fleet.fleet, "version": self._fleet.version},
-            "witness": None if self._key is None else self._key.name,
-            "platform": None if self._mesh_key is None else self._mesh_key.name,
-            "clock_trusted": self._clock() is not None,
-            "trouble": rounds.trouble,
-            "rounds": rounds.count,
-            "witnessed": rounds.witnessed,
-            "latest": None if rounds.latest is None else rounds.latest._asdict(),
-            "peers": [
-                {
-                    "name": one.name,
-                    "url": one.url,
-                    "last": one.last,
-                    "cosigned": one.cosigned,
-                    "failures": one.failures,
-                    "forgot": one.forgot,
-                    "version": one.version,
-                }
-                for one in rounds.witnesses
-            ],
-            "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
-                for line, one in standings
-            ],
-            "answers": {str(status): count for status, count in sorted(self._desk.answers.items())},
-            "other_versions": self._server.versions.seen,
-            "connections": {
-                "open": self._server.doors.open.total(),
-                "turned_away": self._server.doors.turned_away,
-                "malformed": self._server.doors.malformed,
-            },
-            "forks": len(self._forks.names()),
-            "own_forks": self._forks.origins_of(self._ours),
-            "own_heads": rounds.own_heads.status(),
-        }
 
 
 def _listed(signer: SeedSigner | None, keys: Iterable[VerifierKey]) -> VerifierKey | None:

@@ -7,20 +7,21 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from recorder.config import Config
-from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Kind
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import Asked, Flag, Head, Receipt, Status, Verb
-from recorder.core.protocol import decode_request, encode_reply
+from recorder.core.messages import Status, Verb
+from recorder.core.protocol import decode_request
+from recorder.daemon.aside import ASIDE, Aside
 from recorder.daemon.connection import MISTAKES_MAX, Connection
 from recorder.daemon.desk import Desk
 from recorder.daemon.door import Door
 from recorder.daemon.poller import Poller
 from recorder.daemon.reads import Reads
+from recorder.daemon.replies import Replies, Waiting
 from recorder.daemon.room import Room
 from recorder.daemon.seals import LOOK_S, Seals
 from recorder.daemon.upkeep import Upkeep
@@ -29,7 +30,6 @@ from recorder.daemon.witnessing import Witnessing
 from recorder.store.tail import Op
 from recorder.writer.context import Context, failed
 from recorder.writer.full import WRITING
-from recorder.writer.journal import Written
 from recorder.writer.session import Answer
 from recorder.writer.writer import VERBS, Writer
 
@@ -37,23 +37,6 @@ STOP_WITHIN_S = 5.0  # a flood does not keep the recorder from stopping
 MESSAGES_MAX = 1024  # a transaction
 BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they are there five times before the sync
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
-READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
-_NOT_THE_MESH = (
-    "uid {uid} is not the mesh: recorder.toml needs a "
-    '[[controller]] with uids = [{uid}], append = ["evidence", "observation"], read = true, mesh = true'
-)
-TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
-ASIDE = READING | TELLING | {Verb.WITNESSED}  # all that `_aside` begins or refuses
-_LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
-
-
-class Waiting(NamedTuple):
-    """A reply that leaves once its entry is durable."""
-
-    connection: Connection
-    counter: int
-    answer: Answer
-    deadline_mono_ns: int | None
 
 
 class Loop:
@@ -78,13 +61,15 @@ class Loop:
         self._room = room
         self._writer = Writer(context)
         self._poller = Poller()
+        self._replies = Replies(context.journal.store, self._poller, self._drop)
+        self._send = self._replies.send
         self._witnessing = Witnessing(context, desk.root_of, self._send)
         self._door = Door(listener, self._poller, config.controllers, own_uid, self._witnessing.gone)
         self._reads = Reads(self._journal.store, self._poller, self._send)
         self._seals = Seals(self._journal.store, desk, self._send)
         self._peer_heads = desk.peer_heads
+        self._aside = Aside(self._reads, self._seals, self._peer_heads, self._witnessing, self._send)
         self._upkeep = Upkeep(context, desk, vitals, room, randomness, config.recorder.epoch_hours)
-        self._waiting: list[Waiting] = []
         self._flush_at_s: float | None = None
         self._batch_bytes = min(BATCH_MAX_BYTES, context.journal.store.record_max_bytes // 4)
         self._drained_bytes = 0
@@ -130,6 +115,9 @@ class Loop:
         self._hang_up()
         gc.unfreeze()
         gc.enable()
+
+    def _drop(self, connection: Connection) -> None:
+        self._door.drop(connection)
 
     def _hang_up(self) -> None:
         self._reads.close()
@@ -217,7 +205,7 @@ class Loop:
 
     def _is_full(self) -> bool:
         """Whether the transaction has taken as much as one may."""
-        return self._drained_bytes >= self._batch_bytes or len(self._waiting) >= MESSAGES_MAX
+        return self._drained_bytes >= self._batch_bytes or len(self._replies.waiting) >= MESSAGES_MAX
 
     def _handle(self, connection: Connection, message: bytes) -> bool:
         """Answer one message now or after the transaction; returns whether the connection stays."""
@@ -230,7 +218,7 @@ class Loop:
             connection.mistakes += 1
             self._send(connection, 0, failed(error.error, error.detail))
             return connection.mistakes < MISTAKES_MAX and not connection.closed
-        if request.verb in ASIDE and connection.session is not None and self._aside(connection, request):
+        if request.verb in ASIDE and connection.session is not None and self._aside.begin(connection, request):
             return not connection.closed
         answer = self._answer(connection, request, message)
         if answer.hash_of is None:
@@ -239,40 +227,19 @@ class Loop:
             else:
                 self._send(connection, request.counter, answer)
         elif answer.hash_of < self._journal.tail.size:  # a refusal that was recorded for an earlier request
-            self._send(connection, request.counter, self._filled(answer, None, late=False))
+            self._replies.send_stored(connection, request.counter, answer)
         else:
             verb = request.verb
             if verb == Verb.ABANDON:
                 self._witnessing.forgo(request.requests)
             deadline = getattr(request, "deadline_mono_ns", None)
-            self._waiting.append(Waiting(connection, request.counter, answer, deadline))
+            self._replies.waiting.append(Waiting(connection, request.counter, answer, deadline))
             if verb == Verb.ROWS and self._context.table.at_risk.rows_window_ms:
                 if self._flush_at_s is None:
                     self._flush_at_s = time.monotonic() + self._context.table.at_risk.rows_window_ms / 1000
             else:
                 self._flush_at_s = 0.0
         return not connection.closed
-
-    def _aside(self, connection: Connection, request: Any) -> bool:  # noqa: ANN401 -- messages.REQUESTS
-        """Refuse what the peer may not ask for, and begin what takes its time; returns whether that is all."""
-        verb = request.verb
-        if verb in READING and not connection.permissions.read:
-            refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
-            self._send(connection, request.counter, refusal)
-        elif verb in TELLING and not connection.permissions.mesh:
-            refusal = failed("not_permitted", _NOT_THE_MESH.format(uid=connection.peer.uid))
-            self._send(connection, request.counter, refusal)
-        elif verb == Verb.READ:
-            self._reads.add(connection, request)
-        elif verb == Verb.SEAL:
-            self._seals.add(connection, request.counter)
-        elif verb == Verb.HEADS:
-            self._peer_heads.add(connection, request, self._send)
-        elif verb == Verb.WITNESSED:
-            self._witnessing.report(connection, request)
-        else:
-            return False
-        return True
 
     def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- messages.REQUESTS
         verb = request.verb
@@ -306,12 +273,8 @@ class Loop:
             self._flush_at_s = None
             self._drained_bytes = 0
             return False
-        return (
-            self._flush_at_s is None
-            or time.monotonic() >= self._flush_at_s
-            or self._is_full()
-            or self.stopping is not None
-        )
+        is_waiting = self._flush_at_s is not None and time.monotonic() < self._flush_at_s
+        return not is_waiting or self._is_full() or self.stopping is not None
 
     def _write(self) -> None:
         """One synchronous transaction, then the replies that waited for it."""
@@ -322,52 +285,12 @@ class Loop:
         self._flush_at_s = None
         self._drained_bytes = 0
         self._witnessing.written(written)
-        waiting, self._waiting = self._waiting, []
-        now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        for connection, counter, answer, deadline in waiting:
-            if not connection.closed:
-                late = deadline is not None and now_ns > deadline
-                filled = self._filled(answer, written, late=late)
-                if answer.holds:
-                    self._witnessing.hold(connection, counter, filled.body, deadline)
-                else:
-                    self._send(connection, counter, filled)
-        self._poller.answered()
-        asks = tuple(one.told() for one in written.asks)
-        for connection in self._door.all():
-            if connection.subscribed:
-                self._push(connection, written, asks)
+        self._replies.leave(written, self._witnessing.hold)
+        self._replies.push(self._door.all(), written)
         if self._context.table is not self._table:
             self._table = self._context.table
             for connection in self._door.all():  # what hello said of the classes is no longer so: they say it again
                 self._door.drop(connection)
-
-    def _filled(self, answer: Answer, written: Written | None, *, late: bool) -> Answer:
-        """The answer with its entry's hash, out of the transaction just written or of the store."""
-        body = answer.body
-        if answer.hash_of is None or not hasattr(body, "entry_hash"):
-            return answer
-        if written is not None and answer.hash_of >= written.first:
-            found = written.hashes[answer.hash_of - written.first]
-        else:
-            found = entry_hash(self._journal.store.entry(answer.hash_of))
-        flags = body.flags | _LATE if late else body.flags
-        if type(body) is Receipt:  # nearly all are; `_replace` takes four times as long
-            return Answer(answer.status, Receipt(body.seq, body.index, found, body.decision, flags))
-        return Answer(answer.status, body._replace(entry_hash=found, flags=flags))
-
-    def _push(self, connection: Connection, written: Written, asks: tuple[Asked, ...]) -> None:
-        head = Head(written.first, written.hashes, connection.pushes_dropped, asks)
-        connection.push(encode_reply(Status.PUSH, 0, head.sent()))
-
-    def _send(self, connection: Connection, counter: int, answer: Answer) -> None:
-        if connection.closed:
-            return
-        had_unsent = connection.wants_to_send
-        if not connection.send(encode_reply(answer.status, counter, answer.body)):
-            self._door.drop(connection)
-        elif connection.wants_to_send and not had_unsent:
-            self._poller.change(connection.fd, writable=True)
 
     def _idle(self) -> None:
         """What only runs while no commit waits."""
