@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.node.ownlog import Head
-from mesh.node.rounds import TROUBLES, Rounds
+from mesh.node.rounds import COSIGNATURES_MAX, TROUBLES, Rounds
 from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
@@ -89,11 +89,7 @@ class AtOnce:
         """Send a witness what it is wanted for, until that is all."""
         while (waiting := self._waiting.pop(witness.name, None)) is not None:
             latest, submission, cosigned = waiting
-            done = None
-            try:
-                done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
-            except TROUBLES as error:  # of our own tree
-                self._note(str(error))
+            done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
             if done is not None:
                 self.cosigned += 1
                 self._signed.append((latest, done.line))
@@ -118,7 +114,9 @@ class AtOnce:
                 lines[latest].append(line)
             for latest, found in lines.items():
                 try:
-                    await self._rounds.bring(latest, with_cosignatures(latest.note, found), is_whole=False)
+                    await self._rounds.bring(
+                        latest, with_cosignatures(latest.note, found[:COSIGNATURES_MAX]), is_whole=False
+                    )
                     self._note(None)
                 except TROUBLES as error:
                     self._note(str(error))  # the next round by interval has them sign it again

@@ -140,7 +140,6 @@ class Node:
         gc.freeze()
         works = [rounds.run(self._after_round), self._write_often(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
-        await self._server.close()
         await rounds.close()
         self._witnessing.close()
         for one in ended:
@@ -230,6 +229,7 @@ class Node:
         """Wait for the stop, or for a task that ends; then end them all, and return how they ended."""
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await self._server.close()  # before the parts that answer for it
         for task in (*tasks, stopped):
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)

@@ -133,6 +133,9 @@ class OwnLog:
             raise MeshError(f"the fleet list names no log {origin.rpartition('/')[0]}: nobody would cosign it")
         head = open_checkpoint(note, log.key).checkpoint
         tree = self.tree(origin)
+        if tree.is_damaged:
+            self._say(f"a tile kept of {origin} is damaged; reading all entries again")
+            tree.forget()
         if not self._reach(tree, head, is_kept=is_kept):
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
@@ -157,7 +160,8 @@ class OwnLog:
         """
         tree = self.tree(latest.head.origin)
         if (
-            told.head.size > min(tree.size, latest.head.size)
+            told.head.size > latest.head.size
+            or latest.head.size > tree.size  # it is being made again
             or root_at(tree.reader(), told.head.size) == told.head.root
         ):
             return None

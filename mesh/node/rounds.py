@@ -26,11 +26,15 @@ from mesh.submission import Done, with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.chosen import Candidate, Own, candidates_of, own_of
 from recorder.core.errors import FormatError
+from recorder.core.limits import NOTE_MAX_SIGNATURES
 from recorder.core.note import VerifierKey
 
 _Got = TypeVar("_Got")
 # Of the recorder, or of our own disk: said once, and tried again.
 TROUBLES = (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError)
+
+
+COSIGNATURES_MAX = NOTE_MAX_SIGNATURES - 1  # of one evidence entry, beside the log's own line
 
 
 class Round(NamedTuple):
@@ -226,7 +230,7 @@ class Rounds:
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
         evidence = None
         if done:
-            note = with_cosignatures(latest.note, [result.line for _, result in done])
+            note = with_cosignatures(latest.note, [result.line for _, result in done][:COSIGNATURES_MAX])
             evidence = await self.bring(latest, note, is_whole=True)
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
         if quorum:

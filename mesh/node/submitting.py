@@ -12,6 +12,7 @@ from mesh.exchange import OK, VERSION_ERROR, Answer
 from mesh.node.elsewhere import proof_of
 from mesh.node.heldsizes import PATH as HELD
 from mesh.node.heldsizes import parse_held
+from mesh.node.places import MeshError
 from mesh.node.post import OtherVersion, Unreachable, below
 from mesh.submission import (
     Again,
@@ -25,6 +26,7 @@ from mesh.submission import (
     after,
     delay_s,
 )
+from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Previous
@@ -32,6 +34,8 @@ from recorder.core.note import VerifierKey
 
 OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date
 TRIES_MAX = 3  # for one checkpoint, where a witness cannot be reached or says that it cannot now
+OWN_LOG = "own_log"  # a proof could not be made here: a damaged tile, or the recorder has just gone
+OWN_TROUBLES = (MeshError, Unavailable, NotRecorded, Refused, OSError)
 TEXT, CBOR = "text/plain; charset=utf-8", "application/cbor"
 
 
@@ -39,7 +43,7 @@ class Proofs(Protocol):
     """What the own log proves; each call may wait."""
 
     def add_checkpoint(self, attempt: Attempt) -> bytes:
-        """Body of the request."""
+        """Body of the request; what it may raise is in OWN_TROUBLES."""
         ...
 
     def add_incarnation(self, held: dict[str, int], consistency: tuple[bytes, ...] | None = None) -> bytes:
@@ -176,7 +180,10 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 if forgot is not None:
                     witness.forgot = f"it held {forgot} of {head.origin}, then {attempt.old}"
                 witness.sizes[head.origin] = attempt.old
-                body = await submission.body(attempt)
+                try:
+                    body = await submission.body(attempt)
+                except OWN_TROUBLES as error:
+                    return Failed(0, OWN_LOG, str(error))  # of ours: it holds up no other witness
                 path, form = "add-checkpoint", TEXT
             case Show(attempt):
                 held = await _held(url, submission)
@@ -184,6 +191,8 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                     body = await _shown(submission, held)
                 except FormatError as error:
                     return Failed(0, error.error, error.detail)
+                except OWN_TROUBLES as error:
+                    return Failed(0, OWN_LOG, str(error))
                 path, form = "add-incarnation", CBOR
             case Behind(size):
                 witness.sizes[head.origin] = size

@@ -20,7 +20,12 @@ def status_rows(found: Mapping[str, Any]) -> list[_Row]:
         ("running" if found["running"] else "not running", f"as of {age_s} s ago, on {', '.join(found['listen'])}"),
         ("platform", f"{found.get('platform') or 'not named by the fleet list: it sends no digests'}"),
         ("fleet", f"{found['fleet']['name']}, list {found['fleet']['version']}; witness {found['witness'] or 'none'}"),
-        ("clock", "trusted" if found["clock_trusted"] else "not trusted: nothing is cosigned here"),
+        (
+            "clock",
+            "trusted"
+            if found["clock_trusted"]
+            else 'not trusted: nothing is cosigned here until NTP has set it, or mesh.toml says clock = "operator"',
+        ),
         ("round", _round(latest)),
     ]
     if latest is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from recorder.core import cbor, claims, observation, peerheads, rows
+from recorder.core import cbor, claims, devicegap, observation, peerheads, rows
 from recorder.core.cosignature import CLAIM as COSIGNED
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
@@ -79,6 +79,9 @@ def gap(context: Context, session: Session, asked: GapRequest) -> Answer:
     strangers = [name for name in asked.actuators if name not in session.permissions.actuators]
     if strangers:
         return failed("not_permitted", f"uid {session.peer.uid} may not act for {', '.join(strangers)}")
+    # A device forgets what a gap says is gone: only who brings its confirmations may say so.
+    if Kind.CONFIRMATION not in session.permissions.append and devicegap.read(asked.reason) is not None:
+        return failed("not_permitted", f"uid {session.peer.uid} may not speak of a device's frames")
     numbers = [context.number(name) for name in asked.actuators]
     span = None if asked.at_mono_ns is None else list(asked.at_mono_ns)
     seq = context.journal.next_seq
