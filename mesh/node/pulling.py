@@ -182,9 +182,7 @@ class Pulling:
             shown = await source.proof(head.origin, held.size, head.size)
             verify_consistency(held.size, shown.root, head.size, head.root, shown.hashes)
             if shown.root != held.root:
-                held_note = await self._archives.call(self._archives.store.note_held, head.origin, held.size)
-                proof = ForkProof(held_note, note, shown.root, shown.hashes)
-                await self._archives.prove([proof], f"by comparing with {source.url}")
+                await self._convict(source, held, note, shown, is_larger=True)
                 return True
         if is_near:
             raise FormatError("hashes_unproved", f"its hashes do not lead to the head of {head.size} entries")
@@ -201,9 +199,14 @@ class Pulling:
         shown = await source.proof(head.origin, head.size, held.size)
         verify_consistency(head.size, shown.root, held.size, held.root, shown.hashes)
         if shown.root != head.root:
-            held_note = await self._archives.call(self._archives.store.note_held, head.origin, held.size)
-            proof = ForkProof(note, held_note, shown.root, shown.hashes)
-            await self._archives.prove([proof], f"by comparing with {source.url}")
+            await self._convict(source, held, note, shown, is_larger=False)
+
+    async def _convict(self, source: Source, held: Checkpoint, note: bytes, shown: Shown, *, is_larger: bool) -> None:
+        """Prove that a head and the one that is held are of two histories; `shown` leads from one to the other."""
+        held_note = await self._archives.call(self._archives.store.note_held, held.origin, held.size)
+        first, second = (held_note, note) if is_larger else (note, held_note)
+        proof = ForkProof(first, second, shown.root, shown.hashes)
+        await self._archives.prove([proof], f"by comparing with {source.url}")
 
     async def _near(self, source: Source, head: Checkpoint, note: bytes) -> bool:
         """Pull the hashes that are wanting; whether they lead to the head.

@@ -82,16 +82,19 @@ def check_source(
     notes = list(dict.fromkeys([*source.checkpoints, *known, *evidence.notes]))
     seen = witnessed(origin, identity, notes, trust)
     found += seen.problems
+    witnesses = () if trust is None else candidates_of(trust, trust.witnesses)
     verifier: Verifier | SelectionVerifier
     if source.is_whole:
         verifier = Verifier(
             origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous,
-            roots=roots, witnesses=() if trust is None else candidates_of(trust, trust.witnesses),
+            roots=roots, witnesses=witnesses,
             tail_max=tail_max,
         )  # fmt: skip
         _check_whole(source, verifier, found, progress, workers, damage)
     else:
-        verifier = SelectionVerifier(origin, source.checkpoints[-1], trusted_identity=trusted, roots=roots)
+        verifier = SelectionVerifier(
+            origin, source.checkpoints[-1], trusted_identity=trusted, roots=roots, witnesses=witnesses
+        )
         _check_selection(source, verifier, found, progress, workers)
         found += _against_known(origin, source.checkpoints[-1], known, identity)
     if isinstance(source, BundleSource):

@@ -22,6 +22,7 @@ from recorder.writer.context import Context, failed
 from recorder.writer.session import Answer, Session, Stream, receipt
 
 STREAMS_MAX = 256  # a connection
+FORK_PROOFS_MAX = 16  # that are looked at in a second; the log has all of them, for `verify`
 REPORTED = frozenset({"bridge"})  # faults that others may append; all other names are the recorder's own words
 SCHEMA_MAX_BYTES = 16 * 1024
 SCHEMAS_MAX = 4096  # an origin: each stays in memory and in every snapshot
@@ -134,7 +135,7 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     if kind == Kind.EVIDENCE and isinstance(note := _opened(asked.body).get(COSIGNED), bytes):
         context.brought.append((seq, note))
     if kind == Kind.EVIDENCE and isinstance(proof := _opened(asked.body).get(FORK_PROOF), bytes):
-        context.fork_proofs.append((seq, proof))
+        context.fork_proofs = [*context.fork_proofs, (seq, proof)][:FORK_PROOFS_MAX]
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)

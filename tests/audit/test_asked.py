@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from recorder.audit.asked import asked_of
+from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.audit.source import entry_at
-from recorder.core.chosen import Choice
+from recorder.core.chosen import INDEPENDENT, Choice, candidates_of, choice_of, choose
 from recorder.core.cosignature import cosigner_key
 from recorder.core.entry import decode
 from recorder.core.keys import kid
@@ -56,3 +57,24 @@ def test_who_signed_and_after_how_long(tmp_path: Path) -> None:
     lineage.records[seq] = lineage.records[seq]._replace(claims=None)
     gone = said(write_state(tmp_path / "gone", lineage), seq, trust)
     assert gone["words"] == "3 wanted within 100 ms; whom it asked is not here"
+
+
+def test_a_selection_holds_a_choice_against_its_rule(tmp_path: Path) -> None:
+    """Whom an entry asked is known from it alone, where the trust file names witnesses; who signed is not."""
+    lineage = LineageBuilder().setup(1)
+    cycle = lineage.cycle()
+    keys = {name: lineage.signer(name).public_key for name in NAMES}
+    listed = [f"witness {name} {cosigner_key(name, key)}" for name, key in keys.items()]
+    trust = trusting(lineage, *listed, "quorum none")
+    right = choice_of(choose(candidates_of(trust, NAMES), 3, INDEPENDENT, bytes(16)), bytes(16))
+    lineage.asking(cycle, right, 3)
+    wrong = lineage.asking(cycle, right._replace(kids=right.kids[::-1]), 3)
+    lineage.commit(cycle)
+    state = write_state(tmp_path / "s", lineage)
+    to_bundle(state, tmp_path / "some.lineage", since="1", until=str(lineage.seq - 2))
+    for known, expected in ((trust, {"witness_choice": 1}), (trusting(lineage, "quorum none"), {})):
+        with closing(open_source(tmp_path / "some.lineage")) as source:
+            assert not source.is_whole
+            report = check_source(source, trust=known)
+        assert {name: count for name, count in report.problem_counts.items() if name != "selection_partial"} == expected
+        assert [one.seq for one in report.problems if one.error == "witness_choice"] == [wrong] * len(expected)

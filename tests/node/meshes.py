@@ -42,9 +42,14 @@ needs_namespaces = pytest.mark.skipif(
 
 
 class Platform:
-    """A recorder and its mesh; rounds are made when a test asks for one, never by themselves."""
+    """A recorder and its mesh; rounds are made when a test asks for one, never by themselves.
 
-    def __init__(self, directory: Path, at: int, network: str, timeout_s: float = 5.0, listen: str = "0.0.0.0") -> None:
+    A witness has 20 s for its answer: on a machine with other work 5 are too few, and who is not there refuses at once.
+    """
+
+    def __init__(
+        self, directory: Path, at: int, network: str, timeout_s: float = 20.0, listen: str = "0.0.0.0"
+    ) -> None:
         self.at = at
         self.name = f"arm-{at}"
         self.address = address_of(at)

@@ -7,7 +7,7 @@ What cannot be is a choice that its rule does not lead to.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from recorder.core import cbor
@@ -73,7 +73,7 @@ class Asked:
         """
         self._found = found
         self._origin = origin
-        self._known = {kid(one.public_key): one for one in witnesses}
+        self._known = by_kid(witnesses)
         self._keys = {place: cosigner_key(one.name, one.public_key) for place, one in self._known.items()}
         self._pending: OrderedDict[int, Pending] = OrderedDict()
         self.asked = self.in_time = self.late = self.short = self.unjudged = 0
@@ -120,7 +120,7 @@ class Asked:
         if choice is None:
             self.unjudged += 1  # withheld or deleted; what does not lead to its digest is found beside
             return
-        if wrong := self._wrong_choice(asked, choice):
+        if wrong := choice_fault(asked, choice, self._known):
             self._found(ERROR, seq, wrong)
         pending = Pending(seq, time, asked, choice.kids)
         if not self._known or not self._known.keys() & pending.kids.keys():
@@ -132,23 +132,6 @@ class Asked:
         self._pending[seq] = pending
         if len(self._pending) > PENDING_MAX:
             self._judge(self._pending.popitem(last=False)[1])
-
-    def _wrong_choice(self, asked: Witnesses, choice: Choice) -> str | None:
-        """Why a choice is none that its rule leads to; None where it is, or where that cannot be told."""
-        kids = choice.kids
-        if len(kids) > asked.k or len(set(kids)) < len(kids):
-            return f"{len(kids)} witnesses stand in a choice of {asked.k}, or one twice"
-        if asked.rule not in RULES or any(one not in self._known for one in kids):
-            return None
-        chosen = [self._known[one] for one in kids]
-        # Of a choice, its rule makes the same choice again.  Which operator is the recorder's own, the log does not
-        # say: at most one is, and its witnesses come last.
-        owns: list[Own | None] = [None]
-        if asked.rule == INDEPENDENT:
-            owns += [Own("", operator) for operator in dict.fromkeys(one.operator for one in chosen)]
-        if any(choose(chosen, asked.k, asked.rule, choice.salt, own) == chosen for own in owns):
-            return None
-        return f"the rule {asked.rule} leads from this salt to another choice among these witnesses, or another order"
 
     def _evidence(self, header: Header, claims: bytes | None, identity: bytes) -> None:
         body = body_of(header, claims)
@@ -188,6 +171,36 @@ class Asked:
         if len(self.listed) < LISTED_MAX:
             chosen = signed + len(pending.kids)
             self.listed.append(Unwitnessed(pending.seq, k, pending.asked.within_ms, chosen, signed, pending.in_time))
+
+
+def choice_fault(asked: Witnesses, choice: Choice, known: Mapping[bytes, Candidate]) -> str | None:
+    """Why a choice is none that its rule leads to; None where it is, or where that cannot be told.
+
+    Args:
+        asked: key 18 of the entry.
+        choice: which it binds.
+        known: witnesses that the verifier trusts, by kid.
+
+    """
+    kids = choice.kids
+    if len(kids) > asked.k or len(set(kids)) < len(kids):
+        return f"{len(kids)} witnesses stand in a choice of {asked.k}, or one twice"
+    if asked.rule not in RULES or any(one not in known for one in kids):
+        return None
+    chosen = [known[one] for one in kids]
+    # Of a choice, its rule makes the same choice again.  Which operator is the recorder's own, the log does not
+    # say: at most one is, and its witnesses come last.
+    owns: list[Own | None] = [None]
+    if asked.rule == INDEPENDENT:
+        owns += [Own("", operator) for operator in dict.fromkeys(one.operator for one in chosen)]
+    if any(choose(chosen, asked.k, asked.rule, choice.salt, own) == chosen for own in owns):
+        return None
+    return f"the rule {asked.rule} leads from this salt to another choice among these witnesses, or another order"
+
+
+def by_kid(witnesses: Collection[Candidate]) -> dict[bytes, Candidate]:
+    """Witnesses as entries name them."""
+    return {kid(one.public_key): one for one in witnesses}
 
 
 def choice_beside(asked: Witnesses, claims: bytes | None) -> Choice | None:

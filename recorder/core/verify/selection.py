@@ -7,10 +7,11 @@ bounds and completeness need the entries between: the report says that they were
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from recorder.core.checkpoint import parse_checkpoint
-from recorder.core.entry import Entry, decode_in_order, external_aad
+from recorder.core.chosen import Candidate
+from recorder.core.entry import Entry, Header, decode_in_order, external_aad
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.keys import kid
@@ -19,6 +20,8 @@ from recorder.core.merkle import verify_inclusion
 from recorder.core.note import VerifierKey, is_key_name, parse_note
 from recorder.core.rows import schema_id, size_of, struct_format
 from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verify.asked import ERROR as WITNESS_CHOICE
+from recorder.core.verify.asked import by_kid, choice_beside, choice_fault
 from recorder.core.verify.authority import Authority
 from recorder.core.verify.heads import signature_fault
 from recorder.core.verify.job import Checked, Job
@@ -34,6 +37,7 @@ class SelectionVerifier:
         *,
         trusted_identity: bytes | None = None,
         roots: Sequence[VerifierKey] = (),
+        witnesses: Collection[Candidate] = (),
     ) -> None:
         """Verify entries against one checkpoint note.
 
@@ -43,6 +47,7 @@ class SelectionVerifier:
                 key that the first boot entry names, or the trusted one.
             trusted_identity: the 32-byte key that the log must be of, if known.
             roots: keys that credentials may chain to; without any, credentials and delegations are not judged.
+            witnesses: that are trusted: whom entries asked is held against its rule, not who signed.
 
         Raises:
             Misuse: origin not allowed as a key name.
@@ -57,6 +62,7 @@ class SelectionVerifier:
         self._identity = trusted_identity
         self._log = ProblemLog()
         self._authority = Authority(self._found, origin, roots, whole=False)
+        self._witnesses = by_kid(witnesses)
         self._introduced: list[tuple[int, bytes]] = []  # seq and epoch key, rising
         self._schemas: dict[bytes, int] = {}
         self._entries = self._commits = self._included = 0
@@ -87,6 +93,7 @@ class SelectionVerifier:
                 self._found(error.error, header.seq, error.detail)
         key = self._key_of(entry)
         row_bytes = self._collect(entry)
+        self._check_choice(header, claims)
         under = self._authority.check(entry, claims)
         self._last = entry
         self._jobs += 1
@@ -132,6 +139,13 @@ class SelectionVerifier:
             roots=self._authority.roots,
             authority=self._authority.verdict,
         )
+
+    def _check_choice(self, header: Header, claims: bytes | None) -> None:
+        """Step 8, as far as one entry tells."""
+        if header.witnesses is None or (choice := choice_beside(header.witnesses, claims)) is None:
+            return
+        if wrong := choice_fault(header.witnesses, choice, self._witnesses):
+            self._found(WITNESS_CHOICE, header.seq, wrong)
 
     def _found(self, error: str, seq: int | None, detail: str) -> None:
         self._log.add(problem(error, seq, detail))
