@@ -10,6 +10,7 @@ from recorder.core import cbor, claims, devicegap, observation, peerheads, rows
 from recorder.core.cosignature import CLAIM as COSIGNED
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.forks import CLAIM as FORK_PROOF
 from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
 from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
@@ -132,6 +133,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     context.uncovered.appended(seq, kind, asked.body or {})
     if kind == Kind.EVIDENCE and isinstance(note := _opened(asked.body).get(COSIGNED), bytes):
         context.brought.append((seq, note))
+    if kind == Kind.EVIDENCE and isinstance(proof := _opened(asked.body).get(FORK_PROOF), bytes):
+        context.fork_proofs.append((seq, proof))
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)

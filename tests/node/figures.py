@@ -134,7 +134,9 @@ def attacked(seconds: float) -> None:
         ghosts = f"http://{hosts[0]}:7171/add-checkpoint"
         here.add_outside(20)
         each = str(seconds + SETTLING_S)
-        with _attacks(here, [("slow", "7171", *hosts), ("flood", ghosts, each), ("digests", each), ("names", each)]):
+        with _attacks(
+            here, [("slow", "7171", *hosts), ("flood", ghosts, each), ("digests", each, "4"), ("names", each)]
+        ):
             time.sleep(SETTLING_S)  # the digests are heard first
             loud = _committed(here.platforms[0], seconds)
         time.sleep(SETTLING_S)

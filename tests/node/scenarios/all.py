@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from tests.node.scenarios import attacks, clocks, histories, losses, networks
-from tests.node.scenarios.world import Scenario
+from tests.node.scenarios.world import IMPATIENT_S, Scenario
 
 PLATFORMS = (2, 8, 32)
 SCENARIOS = [
-    Scenario(networks.rough),
-    Scenario(networks.parted),
-    Scenario(networks.flapping),
-    Scenario(clocks.day_off, clocks.own_clock, short=(2,)),
+    Scenario(networks.rough, timeout_s=IMPATIENT_S),
+    Scenario(networks.parted, short=(2, 8), timeout_s=IMPATIENT_S),
+    Scenario(networks.flapping, timeout_s=IMPATIENT_S),
+    Scenario(clocks.day_off, clocks.own_clock),
     Scenario(clocks.untrusted, clocks.own_clock),
     Scenario(losses.wiped),
-    Scenario(losses.restored, short=(2,)),
-    Scenario(histories.two_histories, histories.compare_often, dishonest=1),
-    Scenario(attacks.forged, short=(2,)),
-    Scenario(attacks.oversized, short=(2,)),
+    Scenario(losses.restored),
+    Scenario(histories.two_histories, histories.compare_often, dishonest=1, short=(2, 8), timeout_s=IMPATIENT_S),
+    Scenario(attacks.forged),
+    Scenario(attacks.oversized),
     Scenario(attacks.besieged),
     Scenario(attacks.noisy),
 ]
