@@ -27,6 +27,7 @@ NS_PER_US, NS_PER_MS, US_PER_MS = 1_000, 1_000_000, 1_000
 RENEW_AT = 0.75  # of a cycle's time or commits
 RETRY_US = 5_000_000  # after a refused opening
 ABANDON_MAX = 1024
+GRANT_SETTLES_US = 1_000_000  # until a device asks under the grant that it was told, and no older one
 GRANTED_KEPT = 64  # cycles that a device may still know of
 DEADLINE_PASSED = ["deadline_passed"]
 
@@ -58,6 +59,8 @@ class Asking:
         self._settings, self._kid, self._actuators = settings, device_kid, list(actuators)
         self._memory, self._link, self._session = memory, link, session
         self._cycle: Opened | None = None
+        self._up_tick_us = 0  # of the device
+        self._granted_us: int | None = None  # since when it has been told of a grant, in this session
         self._granted: deque[int] = deque(maxlen=GRANTED_KEPT)  # cycles
         self._numbers: frozenset[int] = frozenset()  # of the actuators
         self._opened_us = 0
@@ -76,9 +79,9 @@ class Asking:
         """When `at` has to be called next for a request's sake."""
         return min((_waiting(one).until_us for one in self._commits.values()), default=None)
 
-    def up(self, now_us: int) -> list[Happening]:
-        """A session with the device has begun: it hears of the cycle that is open."""
-        self._is_up = True
+    def up(self, now_us: int, tick_us: int) -> list[Happening]:
+        """A session with the device has begun, whose clock was at `tick_us`: it hears of the cycle that is open."""
+        self._is_up, self._up_tick_us, self._granted_us = True, tick_us, None
         return self._grant(now_us)
 
     def down(self) -> None:
@@ -98,6 +101,8 @@ class Asking:
             return self._tell(place, body.actuator, Verdict.LATE if known.commit else Verdict.REFUSED, known.commit)
         if body.grant not in self._granted or body.actuator not in self._numbers:
             # The recorder admits under whatever cycle is open, for all actuators that our uid may act for.
+            if self._is_stale(frame, now_us):
+                return self._tell(place, body.actuator, Verdict.UNAVAILABLE, None)
             asks = f"frame {frame.seq} asks for actuator {body.actuator} under {body.grant}"
             said = Trouble(Condition.NOT_GRANTED, f"{asks}, which it was not granted")
             return [said, *self._tell(place, body.actuator, Verdict.REFUSED, None)]
@@ -150,6 +155,14 @@ class Asking:
             self._session.give(outgoing(Verb.CLOSE_CYCLE, self._cycle.seq, "the bridge stops"))
             self._cycle = None
 
+    def _is_stale(self, frame: Frame, now_us: int) -> bool:
+        """Whether a device may have asked under a grant of the process before this one, since it knew no other."""
+        return (
+            frame.tick_us <= self._up_tick_us
+            or self._granted_us is None
+            or now_us - self._granted_us < GRANT_SETTLES_US
+        )
+
     def _is_due(self, now_us: int) -> bool:
         cycle = self._cycle
         if cycle is None:
@@ -192,6 +205,8 @@ class Asking:
         commits = cycle.max_commits - self._used
         if valid_ms <= 0 or commits <= 0:
             return []
+        if self._granted_us is None:
+            self._granted_us = now_us
         found: list[Happening] = []
         for number in cycle.actuators.values():
             found += self._link.grant(cycle.seq, number, commits, valid_ms, irreversible=self._settings.irreversible)

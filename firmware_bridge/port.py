@@ -15,6 +15,14 @@ from firmware_bridge.line.happenings import Condition
 READ_MAX_BYTES = 65_536
 _NOT_THERE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
 
+_WHY = {
+    errno.EACCES: "our user may not open it; is it in the port's group (`ls -l` shows which)?",
+    errno.EAGAIN: "another process has it",
+    errno.EBUSY: "another process has it",
+    errno.EISDIR: "it is no serial port",
+    errno.ENOTTY: "it is no serial port",
+}
+
 
 class PortGoneError(Exception):
     """The port cannot be had, or was lost.
@@ -45,9 +53,10 @@ class Port:
             # Without handshakes: a device that holds a line down must not hold us.
             self._serial = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
         except serial.SerialException as error:
-            number = error.errno if error.errno is not None else 0
+            number = _errno_of(error)
             gone = number in _NOT_THERE
-            raise PortGoneError(Condition.UNPLUGGED if gone else Condition.PORT_REFUSED, str(error)) from None
+            why = _WHY.get(number) or (os.strerror(number) if number else str(error))
+            raise PortGoneError(Condition.UNPLUGGED if gone else Condition.PORT_REFUSED, f"{path}: {why}") from None
         except ValueError as error:
             raise PortGoneError(Condition.PORT_REFUSED, f"{path}: {error}") from None
         self._descriptor: int = self._serial.fileno()
@@ -88,3 +97,14 @@ class Port:
     def close(self) -> None:
         """Let it go."""
         self._serial.close()
+
+
+def _errno_of(error: serial.SerialException) -> int:
+    """Of an error that pyserial raised, or of the one that it put into words; 0 where there is none."""
+    found: BaseException | None = error
+    while found is not None:
+        number = found.args[0] if found.args else None
+        if isinstance(number, int):
+            return number
+        found = found.__context__
+    return 0

@@ -47,7 +47,7 @@ class Recording:
     def up(self, boot: int, now_us: int, tick_us: int) -> list[Happening]:
         """The device has shown its key, and its clock."""
         self.desk.began(boot, now_us, tick_us)
-        return [] if self.asking is None else self.asking.up(now_us)
+        return [] if self.asking is None else self.asking.up(now_us, tick_us)
 
     def down(self) -> None:
         """There is no device to tell anything."""

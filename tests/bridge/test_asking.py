@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from firmware_bridge.asking import GRANT_SETTLES_US
 from recorder.client import Recorder
 from recorder.core import cbor, claims
 from recorder.core.entry import decode
@@ -58,6 +60,26 @@ def request(scene: Scene, grant: int | None = None, actuator: int | None = None)
     return device.receipts[-1]
 
 
+def settled(scene: Scene) -> None:
+    """Until no request can be under a grant of an earlier process."""
+    since_s = time.monotonic()
+    wait_until(lambda: time.monotonic() > since_s + GRANT_SETTLES_US / 1e6 and bool(scene.firmware.device.granted))
+
+
+def test_what_was_asked_of_the_bridge_before(scene: Scene) -> None:
+    """A request that waited for a bridge is under a grant that the new one never gave: nobody answered, nothing is wrong."""
+    device = scene.firmware.device
+    held = device.granted[-1]
+    scene.bridge.kill()
+    for _ in range(3):
+        scene.firmware.do(f"request {held[0]} {held[1]} 2:-0.5")
+    scene.bridge.restart()
+    wait_until(lambda: len(device.receipts) == 3)
+    assert [receipt[2:4] for receipt in device.receipts] == [[UNAVAILABLE, 0]] * 3
+    account = scene.finish()
+    assert (acts(scene), [one for one in account.faults if one[0] == "not_granted"]) == ([], [])
+
+
 def acts(scene: Scene) -> list[tuple[int, dict[str, object]]]:
     """Decision and what of every commit in the lineage of a stopped recorder."""
     found = []
@@ -88,6 +110,7 @@ def test_a_request_is_admitted(scene: Scene) -> None:
 
 def test_a_request_is_refused(scene: Scene) -> None:
     """Under a cycle that there is not, or for an actuator that there is not: the device hears no."""
+    settled(scene)
     assert request(scene, grant=99_999)[2:4] == [REFUSED, 0]
     assert request(scene, actuator=9)[2:4] == [REFUSED, 0]
     account = scene.finish()
@@ -97,6 +120,7 @@ def test_a_request_is_refused(scene: Scene) -> None:
 
 def test_under_the_cycle_of_another_controller(scene: Scene) -> None:
     """Its reasons are not those of the device, although the recorder would admit it."""
+    settled(scene)
     with Recorder(scene.recorder.socket, who=WHO) as client:
         cycle = client.open_cycle(why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=9)
         assert request(scene, grant=cycle.seq)[2:4] == [REFUSED, 0]

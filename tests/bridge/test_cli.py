@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serial import Serial
 
 from recorder.client import Recorder
 from recorder.core import credential
@@ -132,6 +133,12 @@ def test_what_is_refused(place: Place) -> None:
     missing = ("bridge", "run", "--state", place.bridge, "--port", place.port, "--socket", place.path / "none")
     assert "enroll" in run(*missing, status=2)
     assert "unplugged" in run("bridge", "key", "--port", place.path / "nothing", status=2)
+    (place.path / "plain").touch()
+    for port, why in (("plain", "is no serial port"), (".", "is no serial port"), ("nothing", "No such file")):
+        assert f"{place.path / port}: " in (said := run("bridge", "key", "--port", place.path / port, status=2))
+        assert why in said
+    with Serial(str(place.port), exclusive=True):
+        assert "another process has it" in run("bridge", "key", "--port", place.port, status=2)
     assert "--credential" in run("bridge", "enroll", "--state", place.bridge, status=2)
     run(
         *("bridge", "enroll", "--port", place.port, "--authority", place.authority, "--name", "motor"),
