@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from recorder.core import cbor
@@ -14,14 +15,14 @@ ERROR = "standing_malformed"
 RETIRED_MAX = 256  # incarnations of one platform; whoever makes more needs a person to look
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `head` is read once
 class Standing:
     """The last head cosigned for a platform or a foreign log, and the incarnations that are over."""
 
     note: bytes  # the head with the log's own signature: with it another history can be proved, not only refused
     retired: tuple[Checkpoint, ...] = ()  # last heads of incarnations that are never cosigned again, oldest first
 
-    @property
+    @cached_property
     def head(self) -> Checkpoint:
         """The checkpoint in the note."""
         return parse_checkpoint(parse_note(self.note).text)

@@ -22,6 +22,9 @@ from recorder.core.errors import FormatError
 from recorder.core.forks import ForkProof
 
 QUEUE_MAX = 1_024  # digests that wait for the thread; more are dropped, and what they said is pulled
+# For what comes together: a head that is to be cosigned is here before the digest whose hashes lead to it, and what
+# waits on the answer to it comes first.
+GATHER_S = 0.1
 _Got = TypeVar("_Got")
 
 
@@ -82,7 +85,8 @@ class Archives:
             note: a platform's, verified, with the log's own signature first.
 
         """
-        self._put(None, note)
+        if told_of(note).head.origin != self.own():  # anyone can bring us our own heads
+            self._put(None, note)
 
     def _put(self, says: Digest | None, note: bytes | None) -> None:
         if len(self._queue) >= QUEUE_MAX:
@@ -98,6 +102,7 @@ class Archives:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, saved_s + self._save_s - time.monotonic())):
                     await self._wake.wait()
+                    await asyncio.sleep(GATHER_S)
             self._wake.clear()
             batch = [self._queue.popleft() for _ in range(len(self._queue))]
             try:

@@ -7,7 +7,6 @@ the others nor the commits that follow.  What they sign is recorded as it comes,
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,8 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.node.ownlog import Head
-from mesh.node.proofs import OwnProofs
-from mesh.node.rounds import TROUBLES, Rounds
+from mesh.node.rounds import COSIGNATURES_MAX, TROUBLES, Rounds
 from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
@@ -46,7 +44,8 @@ class AtOnce:
         self._say = say
         self._witnesses = {kid(one.key.public_key): one for one in rounds.witnesses}
         self._wanted: dict[bytes, None] = {}  # kids; no more than there are witnesses
-        self._waiting: dict[str, tuple[Head, int]] = {}  # by witness: the head to send next, and its `cosigned` before
+        # By witness: the head to send next, and its `cosigned` before.
+        self._waiting: dict[str, tuple[Head, Submission, int]] = {}
         self._busy: set[str] = set()
         self._signed: list[tuple[Head, NoteSignature]] = []
         self._is_reporting = False
@@ -79,8 +78,9 @@ class AtOnce:
         if latest is None:  # the round that comes first asks all witnesses, and these with them
             return
         self.count += 1
+        submission = self._rounds.submission(latest)
         for witness, cosigned in zip(witnesses, before, strict=True):
-            self._waiting[witness.name] = latest, cosigned
+            self._waiting[witness.name] = latest, submission, cosigned
             if witness.name not in self._busy:
                 self._busy.add(witness.name)
                 group.create_task(self._serve(witness, group))
@@ -88,9 +88,7 @@ class AtOnce:
     async def _serve(self, witness: Witness, group: asyncio.TaskGroup) -> None:
         """Send a witness what it is wanted for, until that is all."""
         while (waiting := self._waiting.pop(witness.name, None)) is not None:
-            latest, cosigned = waiting
-            proofs = OwnProofs(self._rounds.own, latest)
-            submission = Submission(latest.head, proofs, self._rounds.post, self._rounds.aside, random.random)
+            latest, submission, cosigned = waiting
             done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
             if done is not None:
                 self.cosigned += 1
@@ -116,7 +114,9 @@ class AtOnce:
                 lines[latest].append(line)
             for latest, found in lines.items():
                 try:
-                    await self._rounds.bring(latest, with_cosignatures(latest.note, found), is_whole=False)
+                    await self._rounds.bring(
+                        latest, with_cosignatures(latest.note, found[:COSIGNATURES_MAX]), is_whole=False
+                    )
                     self._note(None)
                 except TROUBLES as error:
                     self._note(str(error))  # the next round by interval has them sign it again

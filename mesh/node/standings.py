@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class StandingFiles:
 
     A file is the SHA-256 of what follows it and CBOR `[1, line, standing]`, so that neither a flipped bit nor a file
     in the place of another one is taken for what was held.  How many there are is bounded by the fleet list: a line is
-    one of its logs.
+    one of its logs.  What was read soundly once is in memory from then on, since this process alone writes it: a card
+    that goes bad later is found by the next start, or written over by the next head.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -30,6 +32,11 @@ class StandingFiles:
         sync_dir(directory)  # a rename that an earlier process could not sync counts from here on
         self._directory = directory
         self._failure: OSError | None = None
+        self._known: dict[str, Standing] = {}
+        for path in directory.iterdir():
+            with suppress(DamagedError):  # `held` says which
+                if not path.suffix and (found := self._read(path)) is not None and path == self._path(found[0]):
+                    self._known[found[0]] = found[1]
 
     def held(self, line: str) -> Standing | None:
         """Return what is held.
@@ -40,12 +47,15 @@ class StandingFiles:
 
         """
         self._check_sound()
+        if (known := self._known.get(line)) is not None:
+            return known
         found = self._read(self._path(line))
         if found is None:
             return None
         name, standing = found
         if name != line:
             raise DamagedError(f"{self._path(line)} holds what belongs to {name!r}, not to {line!r}; restore it")
+        self._known[line] = standing
         return standing
 
     def swap(self, line: str, old: Standing | None, new: Standing) -> bool:
@@ -69,19 +79,12 @@ class StandingFiles:
         except OSError as error:
             self._failure = error
             self._check_sound()
+        self._known[line] = new
         return True
 
     def all(self) -> list[tuple[str, Standing]]:
         """Lines and what is held of them, by line; what is damaged is left out here, `held` names it."""
-        found = []
-        for path in self._directory.iterdir():
-            try:
-                standing = self._read(path) if not path.suffix else None
-            except DamagedError:
-                continue
-            if standing is not None:
-                found.append(standing)
-        return sorted(found, key=lambda one: one[0])
+        return sorted(self._known.items())
 
     def _check_sound(self) -> None:
         if self._failure is not None:

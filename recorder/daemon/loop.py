@@ -38,6 +38,10 @@ MESSAGES_MAX = 1024  # a transaction
 BATCH_MAX_BYTES = 1024 * 1024  # of messages in a transaction: in memory they are there five times before the sync
 MESSAGES_PER_TURN = 16  # of one connection before the next one has its turn
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
+_NOT_THE_MESH = (
+    "uid {uid} is not the mesh: recorder.toml needs a "
+    '[[controller]] with uids = [{uid}], append = ["evidence", "observation"], read = true, mesh = true'
+)
 TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
 ASIDE = READING | TELLING | {Verb.WITNESSED}  # all that `_aside` begins or refuses
 _LATE = int(Flag.LATE)  # combining members of an IntFlag takes 2 µs
@@ -256,7 +260,7 @@ class Loop:
             refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
             self._send(connection, request.counter, refusal)
         elif verb in TELLING and not connection.permissions.mesh:
-            refusal = failed("not_permitted", f"uid {connection.peer.uid} is not the mesh ([[controller]] mesh = true)")
+            refusal = failed("not_permitted", _NOT_THE_MESH.format(uid=connection.peer.uid))
             self._send(connection, request.counter, refusal)
         elif verb == Verb.READ:
             self._reads.add(connection, request)

@@ -2,7 +2,8 @@
 
     python -m tests.node.latency [COMMITS] [PLATFORMS]
 
-Platforms on this machine, each with a recorder, a mesh process and a network of its own; needs root and ip(8).
+Platforms on this machine with the settings of a device, each with a recorder, a mesh process and a network of its own;
+needs root and ip(8).
 Nothing here is a test: the figures are the machine's, and want a machine with nothing else to do.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -24,10 +24,13 @@ from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.core.note import parse_note
 from tests.claims import WHAT, WHO, WHY
-from tests.node.meshes import Platform, fleet
+from tests.node.figures import running
+from tests.node.meshes import Platform
+from tests.node.networks import networks
 
 WITNESSES = 3
 WITHIN_MS = 1000
+ROUNDS_S = 3600.0  # none by interval
 PAUSE_S = 0.1  # between commits, give or take
 GIVE_UP_S = 10.0
 
@@ -72,7 +75,7 @@ def processes_of(platform: Platform) -> tuple[int, int]:
 
 
 def main(commits: int, platforms: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="lin") as directory, fleet(Path(directory), platforms, WITNESSES) as them:
+    with networks(platforms) as names, running(ROUNDS_S, names) as them:
         first: Platform = them[0]
         socket = first.state / "recorder.sock"
         with Recorder(socket) as recorder, Recorder(socket) as watch:
