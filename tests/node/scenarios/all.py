@@ -11,7 +11,7 @@ SCENARIOS = [
     Scenario(networks.parted, short=(2, 8), timeout_s=IMPATIENT_S),
     Scenario(networks.flapping, timeout_s=IMPATIENT_S),
     Scenario(clocks.day_off, clocks.own_clock),
-    Scenario(clocks.untrusted, clocks.own_clock),
+    Scenario(clocks.untrusted, clocks.own_clock, timeout_s=IMPATIENT_S),
     Scenario(losses.wiped),
     Scenario(losses.restored),
     Scenario(histories.two_histories, histories.compare_often, dishonest=1, short=(2, 8), timeout_s=IMPATIENT_S),
