@@ -51,9 +51,9 @@ grep -A 1 '^pymonocypher==' tests/firmware.lock >"$work/source"
 if .venv/bin/python -m venv "$work/venv" &&
     "$work/venv/bin/pip" --disable-pip-version-check --quiet install --require-hashes --only-binary :all: -r "$work/tools" &&
     "$work/venv/bin/pip" --disable-pip-version-check --quiet download --require-hashes --no-deps --no-binary :all: \
-        --no-build-isolation -d "$work" -r "$work/source"; then
+        --no-build-isolation -d "$work" -r "$work/source" &&
+    tar -xzf "$work"/pymonocypher-*.tar.gz -C "$work"; then
     mkdir -p build/monocypher
-    tar -xzf "$work"/pymonocypher-*.tar.gz -C "$work"
     cp "$work"/pymonocypher-*/monocypher.h "$work"/pymonocypher-*/LICENSE.txt build/monocypher/
     cp "$work"/pymonocypher-*/monocypher.c build/monocypher/monocypher.c # last: it says that the rest is there
     say "build/monocypher has the source of $(sed -n 's/ .*//; /^pymonocypher/p' "$work/source")"

@@ -7,13 +7,13 @@ the recorder does.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from firmware_bridge.config import Claims, Cycle
 from firmware_bridge.known import ANSWERED_KEPT, DEVICE_CLAIM, Admitted, Memory
-from firmware_bridge.line.happenings import Happening
+from firmware_bridge.line.happenings import Condition, Happening, Trouble
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.messages import Receipt, Verdict
 from recorder.client.session import STORE_FULL, Answer, Outgoing, Session, outgoing
@@ -27,6 +27,7 @@ NS_PER_US, NS_PER_MS, US_PER_MS = 1_000, 1_000_000, 1_000
 RENEW_AT = 0.75  # of a cycle's time or commits
 RETRY_US = 5_000_000  # after a refused opening
 ABANDON_MAX = 1024
+GRANTED_KEPT = 64  # cycles that a device may still know of
 DEADLINE_PASSED = ["deadline_passed"]
 
 
@@ -57,6 +58,8 @@ class Asking:
         self._settings, self._kid, self._actuators = settings, device_kid, list(actuators)
         self._memory, self._link, self._session = memory, link, session
         self._cycle: Opened | None = None
+        self._granted: deque[int] = deque(maxlen=GRANTED_KEPT)  # cycles
+        self._numbers: frozenset[int] = frozenset()  # of the actuators
         self._opened_us = 0
         self._used = 0  # requests under it
         self._opening: Outgoing | None = None
@@ -93,6 +96,11 @@ class Asking:
         if known is not None:
             # By the process before this one, which perhaps could not say so any more: whatever it was, it is late.
             return self._tell(place, body.actuator, Verdict.LATE if known.commit else Verdict.REFUSED, known.commit)
+        if body.grant not in self._granted or body.actuator not in self._numbers:
+            # The recorder admits under whatever cycle is open, for all actuators that our uid may act for.
+            asks = f"frame {frame.seq} asks for actuator {body.actuator} under {body.grant}"
+            said = Trouble(Condition.NOT_GRANTED, f"{asks}, which it was not granted")
+            return [said, *self._tell(place, body.actuator, Verdict.REFUSED, None)]
         until_us = now_us + self._settings.answer_ms * US_PER_MS
         what, where = self._act(frame, body)
         request = outgoing(
@@ -171,6 +179,8 @@ class Asking:
             return []
         self.trouble = None
         self._cycle = body_of(answer.body, Opened)
+        self._granted.append(self._cycle.seq)
+        self._numbers = frozenset(self._cycle.actuators.values())
         self._opened_us, self._used = now_us, 0
         return self._grant(now_us)
 

@@ -18,6 +18,7 @@ from recorder.client.session import Answer, Outgoing
 from recorder.core.deviceframe import Event
 from recorder.core.devicegap import Missing, Place
 from recorder.core.errors import Impossible
+from recorder.core.limits import UINT64_MAX
 from recorder.core.messages import Failed, Status
 from recorder.core.protocol import body_of
 
@@ -56,7 +57,7 @@ class Desk:
         self.conditions: dict[str, int] = {}
         self._kid, self._port, self._actuators = device_kid, port, list(actuators)
         self._platform, self._events, self._event_before = platform, events, event_before
-        self._offset_us: int | None = None  # CLOCK_BOOTTIME less the device's clock, of this boot
+        self._offset_us = 0  # CLOCK_BOOTTIME less the device's clock, of this boot
         self._waiting: deque[Told | Outgoing] = deque()
         self._hashes: OrderedDict[int, bytes | None] = OrderedDict()
         self._under_way = 0
@@ -74,10 +75,10 @@ class Desk:
         """All that was told is in the lineage."""
         return not self._waiting and not self._under_way
 
-    def began(self, boot: int, now_us: int) -> None:
-        """A session is up: its clock is recorded soon."""
+    def began(self, boot: int, now_us: int, tick_us: int) -> None:
+        """A session is up, and the device's clock was at `tick_us`: it is recorded soon."""
         self._boot, self._best, self._clock_due_us = boot, None, now_us
-        self._offset_us = None
+        self._offset_us = now_us - tick_us
 
     def put(self, told: Told) -> None:
         """Take what is to be recorded, behind all before it."""
@@ -91,8 +92,12 @@ class Desk:
                 self._best, self._clock_due_us = None, told.answered_us + CLOCK_EVERY_US
             return
         if isinstance(told, Trouble):
-            self.conditions[told.condition.value] = self.conditions.get(told.condition.value, 0) + 1
+            self.count(told.condition)
         self._waiting.append(told)
+
+    def count(self, condition: Condition) -> None:
+        """A condition began, whether it is told or not."""
+        self.conditions[condition.value] = self.conditions.get(condition.value, 0) + 1
 
     def wanted(self) -> int | None:
         """The seq of an entry whose hash has to be asked for before anything more is due."""
@@ -165,9 +170,9 @@ class Desk:
             if not isinstance(body, Event) or body.event not in self._events:
                 continue
             if self._event_before is None or place > self._event_before:
-                at_us = frame.tick_us + (self._offset_us or 0)
+                at_us = frame.tick_us + self._offset_us
                 act = EventAct(self._events[body.event], self._actuators, self._platform)
-                yield entries.event(frame, body, act, max(0, at_us) * entries.NS_PER_US)
+                yield entries.event(frame, body, act, min(max(0, at_us * entries.NS_PER_US), UINT64_MAX))
 
 
 def _advice(failed: Failed, request: Outgoing, actuators: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from firmware_bridge.line.states import State
 from firmware_bridge.port import Port, PortGoneError
 from firmware_bridge.recording import Recording
 from firmware_bridge.status import write_status
+from firmware_bridge.telling import Telling
 from recorder.client.connection import boottime_ns
 from recorder.client.wake import Wake
 
@@ -47,6 +48,7 @@ class Loop:
         self._wake, self._say = wake, say
         self._port: Port | None = None
         self._port_trouble: str | None = None  # told once, until the port is there again
+        self._telling = Telling()
         self._tries = 0  # to open it, since it was there
         self._open_at_us = self._front_at_us = self._status_at_us = 0
         self._out = b""
@@ -130,21 +132,28 @@ class Loop:
         recording = self._recording
         for happened in happenings:
             match happened:
-                case Up(boot, _):
+                case Up(boot, tick_us):
                     self._say(f"the device has shown its key: boot {boot}")
                     self._boot = boot
-                    self._take(recording.up(boot, now_us), now_us)
+                    self._take(recording.up(boot, now_us, tick_us), now_us)
                 case Arrived(frame):
                     if recording.asking is not None:
                         self._take(recording.asking.asked(frame, now_us), now_us)
-                case Trouble(condition, detail):
-                    self._say(f"{condition.value}: {detail}")
-                    recording.desk.put(happened)
+                case Trouble():
+                    self._trouble(happened, now_us)
                 case Signed() | Clock():
                     recording.desk.put(happened)
                 case _:
                     self._say(f"gap: {happened.reason}")
                     recording.desk.put(happened)
+
+    def _trouble(self, trouble: Trouble, now_us: int) -> None:
+        told = self._telling.take(trouble, now_us)
+        if told is None:
+            self._recording.desk.count(trouble.condition)
+            return
+        self._say(f"{told.condition.value}: {told.detail}")
+        self._recording.desk.put(told)
 
     def _write(self, now_us: int) -> None:
         if self._port is None:

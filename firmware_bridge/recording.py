@@ -44,9 +44,9 @@ class Recording:
         """Nothing is on its way."""
         return self.desk.is_idle and self.recorder.of(COMMITS).session.is_idle
 
-    def up(self, boot: int, now_us: int) -> list[Happening]:
-        """The device has shown its key."""
-        self.desk.began(boot, now_us)
+    def up(self, boot: int, now_us: int, tick_us: int) -> list[Happening]:
+        """The device has shown its key, and its clock."""
+        self.desk.began(boot, now_us, tick_us)
         return [] if self.asking is None else self.asking.up(now_us)
 
     def down(self) -> None:

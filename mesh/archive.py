@@ -8,11 +8,11 @@ each has to hash to a node that is proved already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from mesh.ladder import Ladder, Rung
-from mesh.ranges import Range, with_range, without_range
+from mesh.ranges import Range, joined, with_range, without_range
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import ForkProof, fork_of
@@ -195,8 +195,8 @@ class Archive:
             # Which hash is wrong, or whether the head is, cannot be told: all are pulled again, from another peer.
             end = failed[-1].head.size
             result = result._replace(unproved=[(self.size, end)])
-            self._forget(range(self.size, end))
-        self._forget(range(start, self.size))
+            self._forget(self.size, end)
+        self._forget(start, self.size)
         return result
 
     def jump(self, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> Range | None:
@@ -228,7 +228,7 @@ class Archive:
         if tree.root() != head.root:
             raise FormatError("tree_state", f"the partial tiles do not lead to the head of {head.size} entries")
         gap = (_tiles(self.size), _tiles(head.size))
-        self._forget(range(self.size, head.size))
+        self._forget(self.size, head.size)
         self._tree = tree
         if gap[0] == gap[1]:
             return None
@@ -240,16 +240,17 @@ class Archive:
 
         Tiles above level 0 stay: they prove heads and whole tiles, and take a 255th of the room.
         """
-        holds = self.holds
+        over = -(-(self.holds - hashes_max) // TILE_WIDTH)  # tiles
         going: list[int] = []
-        for index in range(self.size // TILE_WIDTH):
-            if holds <= hashes_max:
+        gone, at = list(self._missing), 0
+        for first, end in [*self._missing, (_tiles(self.size), 0)]:
+            if len(going) >= over:
                 break
-            first = index * TILE_WIDTH
-            if not any(low <= first < end for low, end in self._missing):
-                going.append(index)
-                self._missing = with_range(self._missing, (first, first + TILE_WIDTH))
-                holds -= TILE_WIDTH
+            last = min(first, at + (over - len(going)) * TILE_WIDTH)
+            going += range(at // TILE_WIDTH, last // TILE_WIDTH)
+            gone.append((at, last))
+            at = end
+        self._missing = joined(gone)
         return going
 
     def fill(self, level: int, index: int, hashes: Sequence[bytes], tree: NodeReader) -> Tile:
@@ -324,9 +325,9 @@ class Archive:
         sizes = (rung.head.size for rung in self._ladder.rungs)
         return [size for size in sizes if self.size < size <= self.size + AHEAD_MAX]
 
-    def _forget(self, seqs: Iterable[int]) -> None:
-        for seq in seqs:
-            self._ahead.pop(seq, None)
+    def _forget(self, first: int, end: int) -> None:
+        for seq in [one for one in self._ahead if first <= one < end]:  # a log may say that it has 2^62 entries
+            del self._ahead[seq]
 
 
 def _tiles(size: int) -> int:

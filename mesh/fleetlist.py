@@ -22,10 +22,11 @@ from recorder.core.note import ED25519, Note, VerifierKey, is_key_name, open_not
 from recorder.core.trust import Trust, parse_trust
 
 ERROR = "fleet_list_malformed"
+UNSIGNED = "fleet_list_signature"
 MAGIC = "lineage/fleet/1"
 LIST_MAX_BYTES = 262_144  # some 1,000 platforms
 
-_HEAD_LINES = 4  # magic, fleet, version, empty
+HEAD_LINES = 4  # magic, fleet, version, empty
 _PLATFORM = re.compile(r"[^/]+/[^/]+")
 
 
@@ -95,17 +96,17 @@ def open_fleet_list(note: bytes, roots: Collection[VerifierKey]) -> FleetList:
     try:
         text = open_note(note, roots).text
     except FormatError as error:
-        name = "fleet_list_signature" if error.error == "note_signature" else ERROR
+        name = UNSIGNED if error.error == "note_signature" else ERROR
         raise FormatError(name, error.detail) from None
     lines = text.split("\n")
-    if len(lines) <= _HEAD_LINES or lines[0] != MAGIC or lines[_HEAD_LINES - 1]:
+    if len(lines) <= HEAD_LINES or lines[0] != MAGIC or lines[HEAD_LINES - 1]:
         raise FormatError(ERROR, f"it does not begin with {MAGIC}, fleet, version and an empty line")
     fleet, version = lines[1], parse_decimal(lines[2], ERROR)
     if not is_key_name(fleet) or "/" in fleet:
         raise FormatError(ERROR, f"line 2: {fleet[:40]!r} is no name of a fleet")
     ours = _Ours()
     # Lines that are ours are emptied, not taken out: so the lines that parse_trust names are those of the note.
-    policy = [line if at >= _HEAD_LINES and not ours.take(at + 1, line) else "" for at, line in enumerate(lines)]
+    policy = [line if at >= HEAD_LINES and not ours.take(at + 1, line) else "" for at, line in enumerate(lines)]
     try:
         trust = parse_trust("\n".join(policy).encode())
     except FormatError as error:

@@ -8,15 +8,20 @@ from typing import TypeAlias
 Range: TypeAlias = tuple[int, int]
 
 
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """These in order, joined where they touch; empty ones count for nothing."""
+    several: list[Range] = []
+    for first, end in sorted(one for one in ranges if one[0] < one[1]):
+        if several and first <= several[-1][1]:
+            several[-1] = (several[-1][0], max(end, several[-1][1]))
+        else:
+            several.append((first, end))
+    return several
+
+
 def with_range(ranges: Iterable[Range], more: Range) -> list[Range]:
     """These and one more, joined where they touch."""
-    joined: list[Range] = []
-    for first, end in sorted([*ranges, more]):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((first, end))
-    return joined
+    return joined([*ranges, more])
 
 
 def without_range(ranges: Iterable[Range], less: Range) -> list[Range]:

@@ -53,6 +53,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
             *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+            *("recorder.cli.demo_mesh", "recorder.cli.demo_mesh_story", "recorder.cli.demo_platform"),
         ),
         ("recorder.", "mesh."),
     ),
@@ -77,6 +78,7 @@ PARTS = {
         (
             *("recorder.cli.mesh", "recorder.cli.mesh_ask", "recorder.cli.mesh_ask_text"),
             *("recorder.cli.mesh_look", "recorder.cli.mesh_look_text", "recorder.cli.mesh_options"),
+            *("recorder.cli.demo_mesh", "recorder.cli.demo_mesh_story", "recorder.cli.demo_platform"),
         ),
         "recorder.cli",
     ),

@@ -662,13 +662,13 @@ static void on_grant(lineage_device *d, reader *r)
 static void on_receipt(lineage_device *d, reader *r)
 {
     lineage_receipt receipt;
-    uint64_t number = take_head(r, UINT);
+    uint64_t number = take_head(r, UINT), verdict;
     memset(&receipt, 0, sizeof receipt);
     receipt.has_request = !take_simple(r, 0xf6);
     if (receipt.has_request)
         receipt.request = take_head(r, UINT);
     receipt.actuator = take_head(r, UINT);
-    receipt.verdict = (uint8_t)(take_head(r, UINT) & 0xff);
+    verdict = take_head(r, UINT);
     receipt.has_commit = !take_simple(r, 0xf6);
     if (receipt.has_commit) {
         size_t size = 0;
@@ -682,7 +682,11 @@ static void on_receipt(lineage_device *d, reader *r)
             memcpy(receipt.commit.hash, hash, 16);
     }
     receipt.irreversible = take_bool(r);
-    if (done(r) && receipt.verdict <= LINEAGE_UNAVAILABLE && is_next(d, number) && d->hooks.receipt != NULL)
+    if (!done(r) || verdict > LINEAGE_UNAVAILABLE ||
+        receipt.has_commit != (verdict == LINEAGE_ADMITTED || verdict == LINEAGE_LATE))
+        return;
+    receipt.verdict = (uint8_t)verdict;
+    if (is_next(d, number) && d->hooks.receipt != NULL)
         d->hooks.receipt(d->hooks.user, &receipt);
 }
 

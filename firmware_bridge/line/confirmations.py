@@ -16,6 +16,7 @@ from recorder.core.errors import FormatError
 from recorder.core.keys import kid
 from recorder.core.kinds import Kind
 
+SEQ_MAX = 2**64 - 1
 HELD_MAX_FRAMES = 1024  # received and not signed: a device that never signs ends here, and not our memory
 
 
@@ -94,6 +95,8 @@ class Chain:
             raise FormatError("confirmation_frames", f"a frame of {frame.kid.hex()}, boot {frame.boot}")
         if frame.seq != self.received or len(self._frames) >= HELD_MAX_FRAMES:
             return False
+        if frame.seq >= SEQ_MAX:
+            raise FormatError("confirmation_frames", f"frame {frame.seq}: no number is left for the one behind it")
         if self._prev not in {None, frame.prev}:
             raise FormatError("confirmation_frames", f"frame {frame.seq} does not name the one before it")
         if self._frames and frame.tick_us < self._frames[-1].tick_us:

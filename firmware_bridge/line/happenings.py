@@ -23,6 +23,7 @@ class Condition(Enum):
     SIGNATURE_BROKEN = "signature_broken"
     FLOODED = "flooded"  # more frames without a signature than are held
     BEHIND = "behind"  # it does not take what it is told, or too slowly
+    NOT_GRANTED = "not_granted"  # it asks under a grant, or for an actuator, that it was never told
     UNPLUGGED = "unplugged"  # the port is not there, or it went away: told by who holds it, as the next one
     PORT_REFUSED = "port_refused"  # the port is there and cannot be had
     UNKNOWN_COMMIT = "unknown_commit"  # it confirms what the lineage does not have: told by who records

@@ -6,9 +6,11 @@ order; and of each boot that was ever seen, every seq is in one `Signed`, in one
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from firmware_bridge.line import messages
+from firmware_bridge.line.calling import Calling
 from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Chain, Known, Signed
 from firmware_bridge.line.framing import Noise, Unframer, frame
 from firmware_bridge.line.gaps import gaps
@@ -34,9 +36,9 @@ from recorder.core.deviceframe import CommitRequest, Frame
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid
 
-HELLO_EVERY_US = 200_000
 TIME_EVERY_US = 250_000  # a question that every device answers: silence is silence
 SILENT_AFTER_US = 1_000_000
+QUESTIONS_KEPT = 8  # that may still be answered, on a slow line
 RESEND_EVERY_US = 20_000  # not twice for one hole: what was asked for is on its way
 ACK_EVERY_US = 100_000
 
@@ -55,17 +57,18 @@ class Link:
         batch_ms: int = 100,
     ) -> None:
         self.state = State.SHUT
-        self._key, self._origin, self._nonce = key, origin, nonce
+        self._key, self._origin = key, origin
         self._front = known  # all below it is signed and handed out
         self._recorded = (known.boot, known.next) if known is not None else (0, 0)
         self._unframer = Unframer()
         self._outbox = Outbox()
-        self._hello = Hello(bytes(16), origin, batch_frames, batch_ms)
+        self._calling = Calling(Hello(bytes(16), origin, batch_frames, batch_ms), nonce)
         self._chain: Chain | None = None
         self.session = bytes(SESSION_BYTES)  # what marks messages of this session
         self._out = bytearray()
         self._told: set[Condition] = set()
         self._heard_us = self._asked_us = self._acked_us = self._resend_us = 0
+        self._questions: deque[int] = deque(maxlen=QUESTIONS_KEPT)
         self._acked: tuple[int, int, int] | None = None
 
     def opened(self, now_us: int) -> None:
@@ -119,12 +122,12 @@ class Link:
             self._move(Move.SILENT)
             self._suspend()
             self._call(now_us)
-        elif self.state is State.CALLING and now_us - self._asked_us >= HELLO_EVERY_US:
-            self._send(self._hello)
-            self._asked_us = now_us
+        elif self.state is State.CALLING:
+            self._greet(now_us, is_asked=False)
         elif self.state is State.UP:
             if now_us - self._asked_us >= TIME_EVERY_US:
                 self._send(Time(self.session, now_us))
+                self._questions.append(now_us)
                 self._asked_us = now_us
                 self._acked = None  # the device may wait for the one that was lost
             self._acknowledge(now_us, Resend.NOTHING)
@@ -170,7 +173,7 @@ class Link:
         if isinstance(message, Taken):
             self._heard_us = now_us
             self._outbox.taken(message.number)
-        elif isinstance(message, TimeIs) and message.host_us <= now_us:
+        elif isinstance(message, TimeIs) and message.host_us in self._questions:
             self._heard_us = now_us
             return [Clock(message.host_us, now_us, message.tick_us)]
         return []  # the host's own messages, as a line that echoes gives them back
@@ -181,7 +184,7 @@ class Link:
             return []  # the answer to a hello that was sent twice
         if here.key != self._key:
             return self._wrong(now_us, Condition.ANOTHER_KEY, f"a device with the key {here.key.hex()} is here")
-        if not messages.here_holds(self._origin, self._hello.nonce, here):
+        if not messages.here_holds(self._origin, self._calling.hello.nonce, here):
             return self._wrong(now_us, Condition.KEY_NOT_SHOWN, "the signature is not of this session, or of this key")
         known = self._front
         if known is not None and (here.boot, here.next) < (known.boot, known.next if here.boot == known.boot else 0):
@@ -195,7 +198,7 @@ class Link:
         start = known if known is not None and same_boot and known.next >= here.oldest else None
         self._chain = Chain(self._key, start if start is not None else Known(here.boot, here.oldest, None))
         self._move(Move.SHOWN)
-        self.session = messages.session_of(self._hello.nonce, kid(self._key), here.boot)
+        self.session = messages.session_of(self._calling.hello.nonce, kid(self._key), here.boot)
         self._heard_us = now_us
         self._told.clear()
         self._outbox.begin(self.session, keep=same_boot)
@@ -212,8 +215,7 @@ class Link:
             self._suspend()
             self._call(now_us)
         elif self.state is State.CALLING:
-            self._send(self._hello)
-            self._asked_us = now_us
+            self._greet(now_us, is_asked=True)
         return []
 
     def _frame(self, frame_: Frame, now_us: int) -> list[Happening]:
@@ -233,7 +235,7 @@ class Link:
     def _signature(self, batch: Batch, now_us: int) -> list[Happening]:
         assert self._chain is not None
         try:
-            signed = self._chain.sign(self._origin, self._hello.nonce, batch.first, batch.last, batch.signature)
+            signed = self._chain.sign(self._origin, self._calling.hello.nonce, batch.first, batch.last, batch.signature)
         except FormatError as error:
             return self._broken(now_us, Condition.SIGNATURE_BROKEN, error.detail)
         if signed is None:
@@ -260,9 +262,13 @@ class Link:
 
     def _call(self, now_us: int) -> None:
         """Begin a session anew: what was signed for an earlier nonce counts no more."""
-        self._hello = self._hello._replace(nonce=self._nonce())
-        self._send(self._hello)
-        self._asked_us = now_us
+        self._calling.anew()
+        self._greet(now_us, is_asked=True)
+
+    def _greet(self, now_us: int, *, is_asked: bool) -> None:
+        if (hello := self._calling.due(now_us, is_asked=is_asked)) is not None:
+            self._send(hello)
+            self._asked_us = now_us
 
     def _suspend(self) -> None:
         """Forget what is not signed: the device has it still, or a gap will say so."""

@@ -85,7 +85,8 @@ class Archives:
             note: a platform's, verified, with the log's own signature first.
 
         """
-        self._put(None, note)
+        if told_of(note).head.origin != self.own():  # anyone can bring us our own heads
+            self._put(None, note)
 
     def _put(self, says: Digest | None, note: bytes | None) -> None:
         if len(self._queue) >= QUEUE_MAX:
@@ -144,6 +145,7 @@ class Archives:
     async def close(self) -> None:
         """Make all durable and end."""
         with suppress(OSError):  # said by `call`
+            await self.call(self._take_all, list(self._queue))
             await self.call(self._store.keep)
         self._aside.close()
 

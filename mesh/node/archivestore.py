@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh.account import Account
-from mesh.fleetlist import FleetList
+from mesh.fleetlist import FleetList, Log
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
 from mesh.node.forkbook import ForkBook
@@ -224,7 +224,7 @@ class ArchiveStore:
             self._say(f"{error}; that archive is pulled again")
             return
         log = None if kept is None else self._fleet.log_of(kept.origin)
-        if kept is None or log is None or path != self._path(kept.origin):
+        if kept is None or log is None or path != self._path(log):
             return  # of a list that is no longer in force; it stays for when it is again
         self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None)
         self._opened(kept.origin)
@@ -239,7 +239,9 @@ class ArchiveStore:
         log = self._open.get(origin)
         if log is None:
             ordinal = 1 + max((one.ordinal for one in self._known.values()), default=0)
-            log = self._open[origin] = PeerLog(self._path(origin), origin, ordinal, self._say)
+            listed = self._fleet.log_of(origin)
+            assert listed is not None, "only logs of the fleet list are opened"
+            log = self._open[origin] = PeerLog(self._path(listed), origin, ordinal, self._say)
             self._noted(log)
             while len(self._open) > OPEN_MAX:
                 _, last = next(iter(self._open.items()))
@@ -292,5 +294,6 @@ class ArchiveStore:
             max(others, key=lambda log: log.archive.waiting).archive.let_go()
             self.let_go += 1
 
-    def _path(self, origin: str) -> Path:
-        return self._directory / sha256(origin.encode()).hexdigest()
+    def _path(self, log: Log) -> Path:
+        """By key, so that what another key signed, which the list no longer names, is not taken for this log."""
+        return self._directory / sha256(str(log.key).encode()).hexdigest()

@@ -7,7 +7,6 @@ the others nor the commits that follow.  What they sign is recorded as it comes,
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,8 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.node.ownlog import Head
-from mesh.node.proofs import OwnProofs
-from mesh.node.rounds import TROUBLES, Rounds
+from mesh.node.rounds import COSIGNATURES_MAX, TROUBLES, Rounds
 from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
@@ -80,8 +78,7 @@ class AtOnce:
         if latest is None:  # the round that comes first asks all witnesses, and these with them
             return
         self.count += 1
-        proofs = OwnProofs(self._rounds.own, latest)
-        submission = Submission(latest.head, proofs, self._rounds.post, self._rounds.aside, random.random)
+        submission = self._rounds.submission(latest)
         for witness, cosigned in zip(witnesses, before, strict=True):
             self._waiting[witness.name] = latest, submission, cosigned
             if witness.name not in self._busy:
@@ -92,11 +89,7 @@ class AtOnce:
         """Send a witness what it is wanted for, until that is all."""
         while (waiting := self._waiting.pop(witness.name, None)) is not None:
             latest, submission, cosigned = waiting
-            done = None
-            try:
-                done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
-            except TROUBLES as error:  # of our own tree
-                self._note(str(error))
+            done = await self._rounds.submit(witness, submission, time.monotonic() + self._timeout_s, cosigned)
             if done is not None:
                 self.cosigned += 1
                 self._signed.append((latest, done.line))
@@ -121,7 +114,9 @@ class AtOnce:
                 lines[latest].append(line)
             for latest, found in lines.items():
                 try:
-                    await self._rounds.bring(latest, with_cosignatures(latest.note, found), is_whole=False)
+                    await self._rounds.bring(
+                        latest, with_cosignatures(latest.note, found[:COSIGNATURES_MAX]), is_whole=False
+                    )
                     self._note(None)
                 except TROUBLES as error:
                     self._note(str(error))  # the next round by interval has them sign it again

@@ -18,6 +18,7 @@ from mesh.node.standings import StandingFiles
 from mesh.standing import Standing, signed_by_log
 from mesh.submission import with_cosignatures
 from mesh.witness import Cosigner, Outcome
+from recorder.core.checkpoint import open_checkpoint
 from recorder.core.cosignature import cosign
 from recorder.core.errors import FormatError
 from recorder.core.note import NoteSignature
@@ -91,7 +92,7 @@ class WitnessDesk:
         except DamagedError as error:
             self._say(str(error))
             return _DAMAGED
-        if log is None or standing is None or standing.head.origin != origin:
+        if log is None or standing is None or standing.head.origin != origin or not self._is_listed(log.line, standing):
             return refused(404, FormatError("origin_unknown", f"nothing of {origin!r} was cosigned here"))
         note = self._cosigned_note(log.line, standing)
         if note is None:
@@ -112,10 +113,20 @@ class WitnessDesk:
         except DamagedError as error:
             self._say(str(error))
             standing = None
-        if standing is None:
+        if standing is None or not self._is_listed(platform, standing):
             return Account(platform, {}, [], [])
         note = self._cosigned_note(platform, standing)
         return Account(platform, {}, list(standing.retired), [standing.note if note is None else note])
+
+    def _is_listed(self, line: str, standing: Standing) -> bool:
+        """Whether the key that the fleet list has now signed what is held: a replaced one is vouched for no more."""
+        if (known := self._latest.get(line)) is not None and known.note == standing.note:
+            return True
+        log = self._fleet.log_of(standing.head.origin)
+        try:
+            return log is not None and bool(open_checkpoint(standing.note, log.key))
+        except FormatError:
+            return False
 
     def _cosigned_note(self, line: str, standing: Standing) -> bytes | None:
         """The head that is held, with our cosignature; None without a time to cosign at."""

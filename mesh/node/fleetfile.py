@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mesh.fleetlist import LIST_MAX_BYTES, FleetList, newer, open_fleet_list
+from mesh.fleetlist import LIST_MAX_BYTES, UNSIGNED, FleetList, newer, open_fleet_list
 from mesh.node.places import FLEET, FLEET_HELD, TRUST, MeshError
 from recorder.core.errors import FormatError
 from recorder.core.note import VerifierKey
@@ -28,7 +28,7 @@ def fleet_in_force(state: Path) -> FleetList:
                 replace_file(state / FLEET_HELD, brought.note)
                 return brought
         except FormatError as error:
-            raise MeshError(f"{state / FLEET}: {error}") from None
+            raise MeshError(f"{state / FLEET}: {error}; bring the newest list of this fleet") from None
     if held is None:
         raise MeshError(
             f"{state / FLEET} is missing: a fleet list that a root signed (`lineage mesh list`) belongs there"
@@ -52,6 +52,8 @@ def fleet_held(state: Path) -> FleetList:
 def _roots(state: Path) -> tuple[VerifierKey, ...]:
     try:
         return parse_trust((state / TRUST).read_bytes()).roots
+    except FileNotFoundError:
+        raise MeshError(f"{state / TRUST} is missing; `lineage mesh init --state {state}` makes it") from None
     except (OSError, FormatError) as error:
         raise MeshError(f"{state / TRUST}, whose roots sign fleet lists: {error}") from error
 
@@ -62,5 +64,8 @@ def _opened(path: Path, roots: tuple[VerifierKey, ...]) -> FleetList | None:
             return open_fleet_list(file.read(LIST_MAX_BYTES + 1), roots)
     except FileNotFoundError:
         return None
-    except (OSError, FormatError) as error:
+    except FormatError as error:
+        advice = f"; it has to be signed by a root of {path.with_name(TRUST)}" if error.error == UNSIGNED else ""
+        raise MeshError(f"{path}: {error}{advice}") from error
+    except OSError as error:
         raise MeshError(f"{path}: {error}") from error

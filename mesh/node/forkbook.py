@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
 from mesh.node.forkfiles import FORKS_MAX, fork_files, keep_fork
+from recorder.core.checkpoint import OpenedCheckpoint
 from recorder.core.errors import FormatError
-from recorder.core.forks import ForkProof, origin_of, parse_fork, verify_fork
+from recorder.core.forks import Fork, ForkProof, origin_of, parse_fork, verify_fork
+from recorder.core.note import Note
 
 PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
 PER_ORIGIN_MAX = 4
@@ -40,7 +42,7 @@ class ForkBook:
         self._tell: Callable[[], object] | None = None
         for path in fork_files(directory):
             try:
-                self._note(path.name, self._verified(parse_fork(path.read_bytes())))
+                self._note(path.name, self._verified(parse_fork(path.read_bytes())).origin)
             except FormatError as error:
                 say(f"{path} proves no fork: {error}")
 
@@ -52,6 +54,11 @@ class ForkBook:
         """Whether two histories of this log are proved."""
         with self._lock:
             return any(one.origin == origin for one in self._known.values())
+
+    def origins_of(self, line: str | None) -> list[str]:
+        """Logs of a platform of which two histories are proved."""
+        with self._lock:
+            return sorted({one.origin for one in self._known.values() if one.line == line})
 
     def names(self) -> list[str]:
         """Of the proofs that are kept."""
@@ -98,9 +105,10 @@ class ForkBook:
             return self._keep(proof, source)
 
     def _keep(self, proof: ForkProof, source: str) -> bool:
-        text = proof.encode()
-        name = sha256(text).hexdigest()
-        origin = self._verified(proof)
+        fork = self._verified(proof)
+        # With the lines of known keys and no other: else one fork would be as many proofs as anyone likes.
+        proof = ForkProof(_known(fork.first), _known(fork.second), proof.root, proof.hashes)
+        name, origin = sha256(proof.encode()).hexdigest(), fork.origin
         with self._lock:
             if name in self._known:
                 return False
@@ -117,10 +125,17 @@ class ForkBook:
             )
         return True
 
-    def _verified(self, proof: ForkProof) -> str:
-        return verify_fork(proof, self._fleet.trust, self._fleet.foreign).origin
+    def _verified(self, proof: ForkProof) -> Fork:
+        return verify_fork(proof, self._fleet.trust, self._fleet.foreign)
 
     def _note(self, name: str, origin: str) -> None:
         log = self._fleet.log_of(origin)
         with self._lock:
             self._known[name] = Known(name, origin, origin if log is None else log.line)
+
+
+def _known(opened: OpenedCheckpoint) -> bytes:
+    """The note with the verified lines alone, the log's own first, each key once."""
+    lines = dict(opened.note.verified)
+    first = sorted(lines, key=lambda key: (key.name != opened.checkpoint.origin, str(key)))
+    return Note(opened.note.text, tuple(lines[key] for key in first)).encode()

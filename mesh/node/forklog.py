@@ -1,4 +1,6 @@
-"""Proofs that peers' logs have two histories, recorded in our own lineage as evidence: one for each log, once.
+"""Proofs that a log has two histories, recorded in our own lineage as evidence: one for each log, once.
+
+Of our own logs too: another has our key, or an older copy of our store went on.  The recorder says so from then on.
 
 What is kept beside says of which logs that was done.  If we crash between the entry and that file, the entry is made
 twice, which says nothing more.
@@ -21,7 +23,7 @@ class ForkLog:
     """Works after a round, on the thread of the own log."""
 
     def __init__(
-        self, path: Path, forks: ForkBook, own: OwnLog, ours: Callable[[], str | None],
+        self, path: Path, forks: ForkBook, own: OwnLog,
         aside: Callable[[Callable[[], None]], Awaitable[None]],
     ) -> None:  # fmt: skip
         """Read of which logs a proof was recorded.
@@ -30,33 +32,28 @@ class ForkLog:
             path: where that is kept.
             forks: proofs that are known.
             own: takes evidence.
-            ours: the origin of the own log; of this platform others hold the proof.
             aside: calls on the thread of the own log.
 
         """
         self._path = path
         self._forks = forks
         self._own = own
-        self._ours = ours
         self._aside = aside
         self._logged = set(path.read_text("utf-8").split("\n")) if path.exists() else set()
         self._seen: set[str] = set()  # names of proofs that need not be looked at again
 
     async def log(self) -> None:
         """Record what is new; raises what the recorder's client raises, and OSError."""
-        if self._ours() is not None and not self._seen.issuperset(self._forks.names()):
+        if not self._seen.issuperset(self._forks.names()):
             await self._aside(self._log)
 
     def _log(self) -> None:
-        ours = self._ours()
-        assert ours is not None, "asked before"
         for name in self._forks.names():
             text = None if name in self._seen else self._forks.text(name)
             if text is None:
                 continue
             origin = origin_of(parse_fork(text))
-            is_ours = origin.rpartition("/")[0] == ours.rpartition("/")[0]
-            if origin not in self._logged and not is_ours and len(text) <= TEXT_MAX_BYTES:
+            if origin not in self._logged and len(text) <= TEXT_MAX_BYTES:
                 self._own.log_fork(text)
                 self._logged.add(origin)
                 replace_file(self._path, "\n".join(sorted(self._logged)).encode(), 0o600)

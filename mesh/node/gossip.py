@@ -77,7 +77,7 @@ class Gossip:
         self._interval_s = interval_s
         self._wanted = asyncio.Event()
         self._spread: set[str] = set(forks.names())  # those of before a restart were told, and are listed
-        self._seen: OrderedDict[str, None] = OrderedDict()  # names that were asked for, whether kept or not
+        self._seen: OrderedDict[str, None] = OrderedDict()  # names of proofs that came, whether kept or not
         self._new = asyncio.Event()
 
     def ask_now(self) -> None:
@@ -151,10 +151,10 @@ class Gossip:
             names = await source.forks()
         unknown = set(names) - set(self._forks.names()) - self._seen.keys()
         for name in sorted(unknown)[:FORKS_MAX]:
-            self._seen[name] = None
+            proof = await source.fork(name)
+            self._seen[name] = None  # only now: who lists it and does not give it would keep it from us
             if len(self._seen) > SEEN_MAX:
                 self._seen.popitem(last=False)
-            proof = await source.fork(name)
             self.counts["forks"] += await self._archives.prove([proof], f"told by {source.url}")
 
     async def _compare(self, source: Source, told: Told) -> int:
@@ -169,19 +169,29 @@ class Gossip:
             except DamagedError:
                 self.counts["not_compared"] += 1  # a tile of our own tree; it is made again by the next round
                 return 0
+            except FormatError:
+                self.counts["note_signature"] += 1  # as below
+                return 1
             await self._archives.prove([] if found is None else [found], f"by comparing with {source.url}")
             return found is not None
         held = await self._archives.call(self._archives.store.held, origin)
-        if told.head.size > held.size:
-            await self._pulling.follow(told, told.note(log.key), [source.url])
-            return 1
-        is_beside = await self._archives.call(self._is_beside, told)
-        if is_beside is None:  # what would be needed was dropped here: another peer has to show it
-            await self._pulling.follow(told, told.note(log.key), [])
-            return 1
-        if not is_beside:
+        is_larger = told.head.size > held.size
+        is_beside = None if is_larger else await self._archives.call(self._is_beside, told)
+        if is_beside is False:
             return 0
-        found = await self._archives.call(self._archives.store.contradiction, told, told.note(log.key))
+        try:
+            note = told.note(log.key)
+        except FormatError:
+            # Of another key that the log had, by another fleet list than ours: it says nothing against this peer.
+            self.counts["note_signature"] += 1
+            return 1
+        if is_beside is None:  # what would be needed was dropped here: another peer has to show it
+            await self._pulling.follow(told, note, [source.url] if is_larger else [])
+            return 1
+        try:
+            found = await self._archives.call(self._archives.store.contradiction, told, note)
+        except NotKeptError:  # it was dropped just now
+            return 1
         await self._archives.prove([] if found is None else [found], f"by comparing with {source.url}")
         return 1
 

@@ -108,8 +108,8 @@ class Node:
         self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say)
-        ours = ours_in(fleet, self._mesh_key, self._key)
-        self._present = present_of(fleet, config.discovery, ours, self._key)
+        self._ours = ours_in(fleet, self._mesh_key, self._key)
+        self._present = present_of(fleet, config.discovery, self._ours, self._key)
         self._stop = asyncio.Event()
         self._failed: StoreFailedError | None = None
         self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
@@ -127,14 +127,12 @@ class Node:
         self._server = HttpServer(self._config.limits, table.respond)
         witnessing = Witnessing(
             *(self._config.witness.listen, self._fleet, self._key, self._mesh_key, self._clock),
-            *(rounds, self._desk, self._server, self._forks),
+            *(rounds, self._desk, self._server, self._forks, self._ours),
         )
         self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings)
         await self._server.listen(self._config.witness.listen)
         self.ask_now = self._ask_all_now
-        rounds.beside.append(
-            ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, self._origin, rounds.aside).log
-        )
+        rounds.beside.append(ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, rounds.aside).log)
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         # What was made so far stays: no collection looks at it again, 60 ms each time.  That of a node before goes.
         gc.unfreeze()
@@ -142,7 +140,6 @@ class Node:
         gc.freeze()
         works = [rounds.run(self._after_round), self._page.run(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
-        await self._server.close()
         await rounds.close()
         self._witnessing.close()
         for one in ended:
@@ -232,6 +229,7 @@ class Node:
         """Wait for the stop, or for a task that ends; then end them all, and return how they ended."""
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await self._server.close()  # before the parts that answer for it
         for task in (*tasks, stopped):
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)

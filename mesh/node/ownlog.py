@@ -76,6 +76,7 @@ class OwnLog:
         self._say = say
         self._trees: dict[str, LogTree] = {}
         self._brought: set[int] = set()  # seqs of our evidence and of peers' heads, for `is_news`
+        self._brought_to = ""  # the log that they are in
         self._cosigned: Checkpoint | None = None
         self._heard: tuple[str, int, list[bytes]] = (
             "",
@@ -132,6 +133,9 @@ class OwnLog:
             raise MeshError(f"the fleet list names no log {origin.rpartition('/')[0]}: nobody would cosign it")
         head = open_checkpoint(note, log.key).checkpoint
         tree = self.tree(origin)
+        if tree.is_damaged:
+            self._say(f"a tile kept of {origin} is damaged; reading all entries again")
+            tree.forget()
         if not self._reach(tree, head, is_kept=is_kept):
             self._say(f"the tree kept of {origin} is not the recorder's; reading all entries again")
             tree.forget()
@@ -156,7 +160,8 @@ class OwnLog:
         """
         tree = self.tree(latest.head.origin)
         if (
-            told.head.size > min(tree.size, latest.head.size)
+            told.head.size > latest.head.size
+            or latest.head.size > tree.size  # it is being made again
             or root_at(tree.reader(), told.head.size) == told.head.root
         ):
             return None
@@ -182,25 +187,31 @@ class OwnLog:
         assert receipt.seq is not None, "an appended entry is durable"
         if is_whole:
             self._cosigned = head
-        since = 0 if self._cosigned is None else self._cosigned.size
-        self._brought = {seq for seq in (*self._brought, receipt.seq) if seq >= since}
+        self._remember(receipt.seq)
         return receipt.seq
 
     def log_fork(self, text: bytes) -> None:
         """Have a proof about another log recorded as evidence, which is no news of this platform."""
         receipt = self._recorder.append(Kind.EVIDENCE, body={FORK_CLAIM: text})
         assert receipt.seq is not None, "an appended entry is durable"
-        self._brought.add(receipt.seq)
+        self._remember(receipt.seq)
 
     def log_heads(self, notes: list[bytes]) -> None:
         """Have heads of peers recorded as an observation, which is no news of this platform."""
         receipt = self._recorder.append(Kind.OBSERVATION, body={PEER_HEADS: notes})
         assert receipt.seq is not None, "an appended entry is durable"
-        self._brought.add(receipt.seq)
+        self._remember(receipt.seq)
 
     def close(self) -> None:
         """Hang up."""
         self._recorder.close()
+
+    def _remember(self, seq: int) -> None:
+        """Take an entry as one of ours, in the log that answered; those of one that is over are not in it."""
+        origin, last = self._recorder.hello.origin, self._cosigned
+        since = last.size if last is not None and last.origin == origin else 0
+        held = self._brought if origin == self._brought_to else set()
+        self._brought, self._brought_to = {one for one in (*held, seq) if one >= since}, origin
 
     def _reach(self, tree: LogTree, head: Checkpoint, *, is_kept: bool) -> bool:
         if tree.size > head.size:

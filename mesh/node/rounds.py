@@ -26,11 +26,15 @@ from mesh.submission import Done, with_cosignatures
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.chosen import Candidate, Own, candidates_of, own_of
 from recorder.core.errors import FormatError
+from recorder.core.limits import NOTE_MAX_SIGNATURES
 from recorder.core.note import VerifierKey
 
 _Got = TypeVar("_Got")
 # Of the recorder, or of our own disk: said once, and tried again.
 TROUBLES = (Unavailable, NotRecorded, Refused, MeshError, FormatError, OSError)
+
+
+COSIGNATURES_MAX = NOTE_MAX_SIGNATURES - 1  # of one evidence entry, beside the log's own line
 
 
 class Round(NamedTuple):
@@ -171,6 +175,15 @@ class Rounds:
         self.head = latest
         return latest
 
+    def submission(self, latest: Head) -> Submission:
+        """What is sent of a head, and with what."""
+        line = latest.head.origin.rpartition("/")[0]
+
+        def urls() -> list[str]:
+            return [url for one in self._peers(line) for url in one.urls]
+
+        return Submission(latest.head, OwnProofs(self.own, latest), self.post, self.aside, random.random, urls)
+
     async def submit(self, witness: Witness, submission: Submission, until_s: float, cosigned: int) -> Done | None:
         """Have a witness cosign a head; None also where it has cosigned a later one since.
 
@@ -206,8 +219,7 @@ class Rounds:
         if not self.own.is_news(head):
             return
         begun_s = time.monotonic()
-        proofs = OwnProofs(self.own, latest)
-        submission = Submission(head, proofs, self.post, self.aside, random.random)
+        submission = self.submission(latest)
         for one in self.witnesses:
             one.urls = self._urls_of(one)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
@@ -218,7 +230,7 @@ class Rounds:
         done = [(one, result) for one, result in zip(asked, results, strict=True) if result is not None]
         evidence = None
         if done:
-            note = with_cosignatures(latest.note, [result.line for _, result in done])
+            note = with_cosignatures(latest.note, [result.line for _, result in done][:COSIGNATURES_MAX])
             evidence = await self.bring(latest, note, is_whole=True)
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
         if quorum:

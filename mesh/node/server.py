@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mesh.exchange import (
     REQUEST_MAX_BYTES,
@@ -37,6 +38,9 @@ GETS_TOO = {"/forks"}
 LINGER_S = 1.0  # for what a client still sends after it was refused, so that it can read why
 STOP_S = 2.0
 VERSIONS_MAX = 16
+FAULTS_MAX = 16
+
+_CLIENTS = (HttpProcessingError, ConnectionError)
 
 Respond = Callable[[str, str, bytes], Awaitable[Answer]]  # method, path, body
 
@@ -44,14 +48,17 @@ Respond = Callable[[str, str, bytes], Awaitable[Answer]]  # method, path, body
 class Doors:
     """Who is connected, by address.
 
-    In a full house one goes for each that comes: a request that is not whole yet, of the address that has most of them,
-    of these the oldest. To turn newcomers away instead would let whoever has addresses and patience keep all peers out.
+    In a full house one goes for each that comes: one that waits for its client, who has not sent all of the request, or
+    not taken all of the answer; of the address that has most of them the oldest. To turn newcomers away instead would
+    let whoever has addresses and patience keep all peers out.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.open: Counter[str] = Counter()
         self.turned_away = 0
+        self.malformed = 0  # no HTTP, or cut short
+        self._faults: set[str] = set()
         self._inside: dict[_Connection, str] = {}  # in the order in which they came
 
     def enter(self, one: _Connection, peer: str) -> bool:
@@ -74,6 +81,14 @@ class Doors:
         self.open[peer] -= 1
         if not self.open[peer]:
             del self.open[peer]
+
+    def is_new_fault(self, fault: object) -> bool:
+        """Whether a fault of ours was not told yet; so many are told and no more."""
+        told = repr(type(fault))
+        if told in self._faults or len(self._faults) >= FAULTS_MAX:
+            return False
+        self._faults.add(told)
+        return True
 
     def _make_room(self) -> bool:
         waiting = [one for one in self._inside if not one.is_read]
@@ -108,7 +123,7 @@ class _Connection(web.RequestHandler):
 
     def __init__(self, doors: Doors, server: web.Server, **settings: Any) -> None:  # noqa: ANN401 -- aiohttp's
         super().__init__(server, **settings)
-        self.is_read = False  # the whole request is here: from now on it is we who take the time
+        self.is_read = False  # the whole request is here and not answered yet: it is we who take the time
         self._doors = doors
         self._wire: asyncio.Transport | None = None
         self._end: asyncio.TimerHandle | None = None
@@ -129,6 +144,17 @@ class _Connection(web.RequestHandler):
             self._end.cancel()
         self._doors.leave(self)
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401 -- aiohttp's
+        """Tell of a fault of ours, once; what is no HTTP, or ends in the middle, is a client's to choose.
+
+        aiohttp would write a traceback for each of these: whoever reaches the port could fill the disk with them.
+        """
+        fault = kw.get("exc_info")
+        if isinstance(fault, _CLIENTS):
+            self._doors.malformed += 1
+        elif self._doors.is_new_fault(fault):
+            super().log_exception(*args, **kw)
 
     def cut(self) -> None:
         """End it now."""
@@ -208,7 +234,9 @@ class HttpServer:
             body = taken
         assert isinstance(request.protocol, _Connection), "ours"
         request.protocol.is_read = True
-        return await self._respond(method, path, body)
+        answer = await self._respond(method, path, body)
+        request.protocol.is_read = False  # now it is the client again who takes the time
+        return answer
 
 
 def _headers(answer: Answer) -> dict[str, str]:

@@ -49,6 +49,7 @@ class Witnessing(NamedTuple):
     desk: WitnessDesk
     server: HttpServer
     forks: ForkBook
+    ours: str | None  # this platform, FLEET/PLATFORM
 
     def status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
         """What a person is shown."""
@@ -84,8 +85,10 @@ class Witnessing(NamedTuple):
             "connections": {
                 "open": self.server.doors.open.total(),
                 "turned_away": self.server.doors.turned_away,
+                "malformed": self.server.doors.malformed,
             },
             "forks": len(self.forks.names()),
+            "own_forks": self.forks.origins_of(self.ours),
             "own_heads": rounds.own_heads.status(),
         }
 

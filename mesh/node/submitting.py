@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from mesh.exchange import OK, VERSION_ERROR, Answer
+from mesh.node.elsewhere import proof_of
 from mesh.node.heldsizes import PATH as HELD
 from mesh.node.heldsizes import parse_held
+from mesh.node.places import MeshError
 from mesh.node.post import OtherVersion, Unreachable, below
 from mesh.submission import (
     Again,
@@ -24,12 +26,16 @@ from mesh.submission import (
     after,
     delay_s,
 )
+from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.kinds import Previous
 from recorder.core.note import VerifierKey
 
 OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date
 TRIES_MAX = 3  # for one checkpoint, where a witness cannot be reached or says that it cannot now
+OWN_LOG = "own_log"  # a proof could not be made here: a damaged tile, or the recorder has just gone
+OWN_TROUBLES = (MeshError, Unavailable, NotRecorded, Refused, OSError)
 TEXT, CBOR = "text/plain; charset=utf-8", "application/cbor"
 
 
@@ -37,16 +43,21 @@ class Proofs(Protocol):
     """What the own log proves; each call may wait."""
 
     def add_checkpoint(self, attempt: Attempt) -> bytes:
-        """Body of the request."""
+        """Body of the request; what it may raise is in OWN_TROUBLES."""
         ...
 
-    def add_incarnation(self, held: dict[str, int]) -> bytes:
+    def add_incarnation(self, held: dict[str, int], consistency: tuple[bytes, ...] | None = None) -> bytes:
         """Body of the request that shows this incarnation to a witness that holds so much of others.
 
         Raises:
-            FormatError: incarnation_unproved: nothing kept here leads from there to the boot entry.
+            FormatError: incarnation_unproved: nothing kept here leads from there to the boot entry, and no proof of
+                that was given.
 
         """
+        ...
+
+    def wanted(self, held: dict[str, int]) -> list[tuple[int, Previous]]:
+        """Between which heads a consistency proof would do: a size that is held, and a larger head that is named."""
         ...
 
 
@@ -100,8 +111,9 @@ class Submission:
     head: Checkpoint
     proofs: Proofs
     send: Sender
-    aside: Callable[..., Awaitable[bytes]]  # calls what waits, with its arguments, on the thread of the own log
+    aside: Callable[..., Awaitable[Any]]  # calls what waits, with its arguments, on the thread of the own log
     jitter: Callable[[], float]  # 0..1
+    peers: Callable[[], Sequence[str]] = list  # URLs of who may keep the tree of an incarnation that is lost here
     _bodies: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)  # by the size that a proof leads from
 
     async def body(self, attempt: Attempt) -> bytes:
@@ -168,14 +180,19 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
                 if forgot is not None:
                     witness.forgot = f"it held {forgot} of {head.origin}, then {attempt.old}"
                 witness.sizes[head.origin] = attempt.old
-                body = await submission.body(attempt)
+                try:
+                    body = await submission.body(attempt)
+                except OWN_TROUBLES as error:
+                    return Failed(0, OWN_LOG, str(error))  # of ours: it holds up no other witness
                 path, form = "add-checkpoint", TEXT
             case Show(attempt):
                 held = await _held(url, submission)
                 try:
-                    body = await submission.aside(submission.proofs.add_incarnation, held)
+                    body = await _shown(submission, held)
                 except FormatError as error:
                     return Failed(0, error.error, error.detail)
+                except OWN_TROUBLES as error:
+                    return Failed(0, OWN_LOG, str(error))
                 path, form = "add-incarnation", CBOR
             case Behind(size):
                 witness.sizes[head.origin] = size
@@ -188,6 +205,19 @@ async def _asked(witness: Witness, submission: Submission) -> Step:
         answer = await submission.send.send(below(url, path), body, form)
         witness.version = answer.version
         step = after(attempt, answer, head, witness.key, int(time.time()))
+
+
+async def _shown(submission: Submission, held: dict[str, int]) -> bytes:
+    """Body of `add-incarnation`, by what is kept here, else by what peers keep; raises FormatError."""
+    proofs, aside = submission.proofs, submission.aside
+    try:
+        return cast(bytes, await aside(proofs.add_incarnation, held))
+    except FormatError:
+        wanted = await aside(proofs.wanted, held)
+        found = await proof_of(wanted, submission.peers(), submission.send)
+        if found is None:
+            raise
+        return cast(bytes, await aside(proofs.add_incarnation, held, found))
 
 
 async def _held(url: str, submission: Submission) -> dict[str, int]:

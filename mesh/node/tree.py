@@ -24,6 +24,7 @@ class LogTree:
 
     def __init__(self, directory: Path) -> None:
         """Go on from what is kept; where nothing is, or it is damaged, from the beginning."""
+        self.is_damaged = False  # a tile was found to be: what is here has to be made again
         self._directory = directory
         self._tree = _kept(directory / TREE)
 
@@ -52,6 +53,7 @@ class LogTree:
     def forget(self) -> None:
         """Begin anew: what is here is not the log's tree."""
         self._tree = TileTree()
+        self.is_damaged = False
 
     def tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes:
         """Hashes of a tile, as many as `width` says.
@@ -71,11 +73,13 @@ class LogTree:
         try:
             hashes = path.read_bytes()
         except OSError as error:
+            self.is_damaged = True
             raise DamagedError(f"cannot read {path}: {error.strerror}") from error
         above = index % TILE_WIDTH * HASH_BYTES
         node = self.tile(level + 1, index // TILE_WIDTH, index % TILE_WIDTH + 1)[above : above + HASH_BYTES]
         listed = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
         if len(hashes) != TILE_WIDTH * HASH_BYTES or root_of(listed) != node:
+            self.is_damaged = True
             raise DamagedError(f"{path} is damaged: it does not lead to the node above it")
         return hashes[: width * HASH_BYTES]
 

@@ -17,11 +17,11 @@ from recorder.audit.witnessed import witnessed
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.chosen import candidates_of
 from recorder.core.entry import entry_hash
-from recorder.core.errors import FormatError
+from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Previous
 from recorder.core.note import parse_note
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, Report, problem
+from recorder.core.verdict import Problem, Report, TailBound, problem
 from recorder.core.verify import Checked, SelectionVerifier, Verifier
 from recorder.core.verify.heads import signature_fault
 from recorder.store.errors import StoreDamagedError
@@ -44,6 +44,7 @@ def check_source(
     previous: Sequence[Previous] = (),
     known_problems: Sequence[Problem] = (),
     forks: Sequence[BroughtFork] = (),
+    tail_max: TailBound | None = None,
 ) -> Report:
     """Verify all that a source holds.
 
@@ -56,11 +57,15 @@ def check_source(
         previous: what boot entries of later incarnations say of this one (`core.verify.Verifier`).
         known_problems: what was found wrong with it before it was read.
         forks: proofs that a log has two histories, this one or another.
+        tail_max: the longest unwitnessed tail that passes; what follows the last entry of a selection it cannot tell.
 
     Raises:
         LineageError, OSError: the source cannot be read at all.
+        Misuse: a bound on the tail of a selection.
 
     """
+    if tail_max is not None and not source.is_whole:
+        raise Misuse("a selection does not say how many entries no witness vouches for")
     origin = source.origin
     trusted = trust.identity_of(origin) if trust is not None else None
     roots = trust.roots if trust is not None else ()
@@ -82,6 +87,7 @@ def check_source(
         verifier = Verifier(
             origin, trusted_identity=trusted, checkpoints=notes, witnessed_size=seen.size, previous=previous,
             roots=roots, witnesses=() if trust is None else candidates_of(trust, trust.witnesses),
+            tail_max=tail_max,
         )  # fmt: skip
         _check_whole(source, verifier, found, progress, workers, damage)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recorder.audit.begun import begun
 from recorder.audit.brought import brought
 from recorder.audit.confirmed import frame_words, frames_told
 from recorder.audit.source import Held
@@ -178,6 +179,8 @@ def _gist(header: Header, held: Held, names: Mapping[int, str]) -> str:
         parts.append(f"for {named}, at most {header.bounds.max_commits} commits")
     if header.kind == Kind.REFUSAL:
         parts.append("; ".join(header.control.reasons))
+    elif (words := begun(header)) is not None:
+        return words
     elif (found := brought(header.kind, _body(header, held))) is not None:
         return f"{found.words}  {header.control.digest.hex()[:16]}"
     elif header.control is not None and header.kind != Kind.CYCLE:

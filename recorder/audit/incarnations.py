@@ -23,7 +23,7 @@ from recorder.core.entry import decode
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Boot, Kind, Previous
 from recorder.core.trust import Trust
-from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verdict import ProblemLog, Report, Tail, TailBound, make_report, problem
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import LINEAGES, lineage_dir, ordinals, segment_dir
 from recorder.store.segment import Segment
@@ -140,10 +140,11 @@ def check_in_force(
     known: Sequence[bytes],
     progress: Progress,
     forks: Sequence[BroughtFork] = (),
+    tail_max: TailBound | None = None,
 ) -> Outcome:
     """Check the incarnation in force; raises as `check_source`."""
     previous = previous_of(source)
-    report = check_source(source, trust=trust, known=known, progress=progress, forks=forks)
+    report = check_source(source, trust=trust, known=known, progress=progress, forks=forks, tail_max=tail_max)
     return Outcome(source.origin, report, previous)
 
 

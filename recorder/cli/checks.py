@@ -22,6 +22,7 @@ from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.daemon import identity
 from recorder.daemon.founding import check_trust
 from recorder.daemon.growth import Rate, hours_until_full, space_of
+from recorder.daemon.ownforks import own_forks
 from recorder.daemon.survey import damage
 from recorder.store.errors import ForeignStoreError, StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, TRUST, StateLock, lineage_dir, read_current
@@ -48,6 +49,7 @@ def examine(state: Path, socket: Path | None = None) -> list[Finding]:
         machine.clock(),
         machine.voltage(HWMON, machine.vcgencmd),
         opened,
+        *forked(state),
         room(state, socket or state / SOCKET, is_readable=opened.verdict != FAIL),
     ]
 
@@ -161,6 +163,14 @@ def _in_use(state: Path, socket: Path, error: StoreError) -> Finding:
     if found["prepare_failure"]:
         return Finding("store", WARN, str(found["prepare_failure"]), "free room")
     return Finding("store", OK, f"a recorder has it open, {found['entries']:,} entries")
+
+
+def forked(state: Path) -> list[Finding]:
+    """Logs of this platform of which two histories are proved."""
+    advice = (
+        "find the other machine or copy; if the key may be stolen, take it off the fleet's lists and begin a new state"
+    )
+    return [Finding("forked", FAIL, one.describe(), advice) for one in own_forks(state)]
 
 
 def room(state: Path, socket: Path, *, is_readable: bool) -> Finding:

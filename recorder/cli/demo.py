@@ -23,7 +23,7 @@ from recorder.audit.extract import extract
 from recorder.audit.source import Held, kind_of
 from recorder.audit.state import open_state
 from recorder.bench.process import RecorderProcess, short_socket
-from recorder.cli import demo_bridge, demo_incident, demo_screen, output
+from recorder.cli import demo_bridge, demo_incident, demo_mesh, demo_screen, output
 from recorder.cli.checks import used_bytes
 from recorder.cli.options import json_option
 from recorder.cli.telling import Telling
@@ -55,6 +55,7 @@ class DemoError(LineageError):
 @click.option("--flight", type=click.Path(path_type=Path), metavar="FILE.ulg", help="A PX4 log; else a shipped one.")
 @click.option("--incident", is_flag=True, help="Instead, an arm that goes beyond its delegation under a signed policy.")
 @click.option("--bridge", is_flag=True, help="Instead, a motor controller with its own key on a serial line.")
+@click.option("--mesh", is_flag=True, help="Instead, four platforms that witness each other; one lies, one is lost.")
 @json_option
 @click.pass_context
 def command(
@@ -65,6 +66,7 @@ def command(
     flight: Path | None,
     incident: bool,
     bridge: bool,
+    mesh: bool,
     as_json: bool,
 ) -> None:
     """See it work: a recorder, a simulated arm and a replayed flight, then extraction and verification.
@@ -72,18 +74,18 @@ def command(
     Everything goes the way that production goes: a recorder in a process of its own, the client over its socket.  The
     state directory stays, so that you can look around in it.
     """
-    if incident and bridge:
-        raise Misuse("--incident and --bridge are two stories: name one")
-    loaded = _flight(flight)
+    told = [
+        one for one, is_wanted in ((demo_incident, incident), (demo_bridge, bridge), (demo_mesh, mesh)) if is_wanted
+    ]
+    if len(told) > 1:
+        raise Misuse("--incident, --bridge and --mesh are stories of their own: name one")
+    loaded = None if mesh else _flight(flight)
     if state is not None:
         check_free(state)
     root = state or Path(tempfile.mkdtemp(prefix="lineage-demo-")) / "state"
     try:
         with Telling() as tell:
-            if incident or bridge:
-                facts = (demo_incident if incident else demo_bridge).run(root, tell)
-            else:
-                facts = _run(root, seconds, loaded, tell)
+            facts = told[0].run(root, tell) if loaded is None or told else _run(root, seconds, loaded, tell)
     except (KeyboardInterrupt, SystemExit):
         if state is None:
             shutil.rmtree(root.parent, ignore_errors=True)
@@ -91,7 +93,7 @@ def command(
     if as_json:
         output.json_text(facts)
     else:
-        (demo_incident if incident else demo_bridge if bridge else demo_screen).show(facts)
+        (told[0] if told else demo_screen).show(facts)
     ctx.exit(facts["exit_status"])
 
 

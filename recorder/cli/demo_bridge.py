@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from recorder.audit.check import check_source
 from recorder.audit.state import open_state
 from recorder.authority import directory
 from recorder.bench.process import RecorderProcess, short_socket
-from recorder.cli import output
+from recorder.cli import demo_process, output
 from recorder.cli.demo_policy import Wanted, delegated, read_source
 from recorder.cli.saying import say_to
 from recorder.cli.verify_text import VERDICTS, authority_remarks, outcome
@@ -44,14 +43,6 @@ DAY_S = 86_400
 CLASS, LIMITS = "motion", {"rad": (0.0, 3.2)}
 SOURCE = "configs/policies/confirmed.toml"
 SEED_BYTES = 32
-ENDS_S = 30.0
-_PROGRAM = """
-import sys
-from recorder.daemon.interpreter import end_with
-if end_with(int(sys.argv.pop(1))):
-    from recorder.cli import main
-    main()
-"""
 
 
 class BridgeDemoError(LineageError):
@@ -168,7 +159,7 @@ def _enrolled(state: Path, socket: Path, story: Story) -> dict[str, Any]:
 
 def _lineage(story: Story, verb: str, *arguments: Path | str) -> str:
     """What a command of `lineage bridge` prints while the device runs."""
-    command = interpreter.command(_PROGRAM, str(os.getpid()), "bridge", verb, *arguments, "--json")
+    command = demo_process.command("bridge", verb, *arguments, "--json")
     with subprocess.Popen(  # noqa: S603 -- ourselves
         command, env=interpreter.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -179,22 +170,10 @@ def _lineage(story: Story, verb: str, *arguments: Path | str) -> str:
     return said
 
 
-@contextmanager
-def _bridge(state: Path, socket: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _bridge(state: Path, socket: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """`lineage bridge run`, until the story is told."""
     arguments = ("bridge", "run", "--state", state / BRIDGE, "--port", state / PORT, "--socket", socket)
-    command = interpreter.command(_PROGRAM, str(os.getpid()), *arguments)
-    with (
-        (state / BRIDGE_LOG).open("ab") as log,
-        subprocess.Popen(  # noqa: S603 -- ourselves
-            command, env=interpreter.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(ENDS_S)
+    return demo_process.running(state / BRIDGE_LOG, *arguments)
 
 
 def _told(story: Story, socket: Path, delegation: bytes, tell: Callable[[str], None]) -> Iterator[Told]:

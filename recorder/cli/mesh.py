@@ -7,17 +7,20 @@ from pathlib import Path
 
 import click
 
-from mesh.fleetlist import make_fleet_list
+from mesh.fleetlist import HEAD_LINES, make_fleet_list
 from mesh.node.config import PORT
 from mesh.node.founding import add_mesh_key, found
+from mesh.node.places import MeshError
 from recorder.authority import directory
 from recorder.cli import mesh_ask, mesh_look, output
 from recorder.cli.identity import read_bounded
 from recorder.cli.mesh_options import PATH, needing_network, state_option
 from recorder.cli.options import json_option
-from recorder.core.note import VerifierKey
+from recorder.core.errors import FormatError
 from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.store.layout import create_file
+
+_AT = f" http://ADDRESS:{PORT}/"
 
 
 @click.group(
@@ -44,17 +47,25 @@ def command() -> None:
 @json_option
 def init(*, state: Path, name: str, platform: str | None, trust: Path, listen: tuple[str, ...], as_json: bool) -> None:
     """Make a state directory: configuration, witness key, mesh key, the roots whose fleet lists count."""
-    keys = found(state, name, listen or (f"0.0.0.0:{PORT}",), read_bounded(trust, TRUST_MAX_BYTES), platform)
+    text = read_bounded(trust, TRUST_MAX_BYTES)
+    try:
+        keys = found(state, name, listen or (f"0.0.0.0:{PORT}",), text, platform)
+    except FormatError as error:
+        raise MeshError(f"{trust}: {error}") from None
     if as_json:
         output.json_text({"state": str(state), "witness_key": str(keys.witness), "mesh_key": str(keys.mesh)})
         return
     output.say(f"{state}: configuration mesh.toml, witness.key and mesh.key (0600), trust")
     output.say("The fleet's policy needs these lines, beside the `log` line that `lineage init` printed;")
     output.say("the trust file of whoever verifies needs the first of them too:")
-    output.say(f"  witness {name} {keys.witness} http://ADDRESS:{PORT}/")
-    output.say(f"  {_mesh_line(keys.mesh)}")
+    output.say(f"  witness {name} {keys.witness}{_AT}")
+    output.say(f"  mesh {keys.mesh}{_AT}")
+    output.say(f"ADDRESS is where the others reach it; where mDNS does, leave out{_AT}")
     output.say(f"next: the fleet list, signed by `lineage mesh list`, becomes {state / 'fleet'}; then")
     output.say(f"  lineage mesh run --state {state} --socket /run/lineage/recorder.sock")
+    output.say("and in recorder.toml of its recorder, which then starts again:")
+    output.say('  [[controller]]\n  uids = [UID of the mesh]\n  append = ["evidence", "observation"]')
+    output.say("  read = true\n  mesh = true")
 
 
 @command.command("key", epilog="Example: lineage mesh key --state /var/lib/lineage-mesh --platform acme/arm-7")
@@ -67,7 +78,7 @@ def key(*, state: Path, platform: str, as_json: bool) -> None:
     if as_json:
         output.json_text({"state": str(state), "mesh_key": str(found_key)})
         return
-    output.line(_mesh_line(found_key))
+    output.line(f"mesh {found_key}{_AT}")
 
 
 @command.command(
@@ -83,8 +94,11 @@ def key(*, state: Path, platform: str, as_json: bool) -> None:
 def sign_list(*, policy: Path, path: Path, fleet: str, version: int, out: Path, as_json: bool) -> None:
     """Sign a fleet list: a tlog-policy of logs, witnesses with their URLs, groups and quorum."""
     authority = directory.load(path)
-    text = read_bounded(policy, TRUST_MAX_BYTES).decode("utf-8", "strict")
-    note = make_fleet_list(fleet, version, text, authority.matrix.root.name, authority.root_signer())
+    text = _policy(policy)
+    try:
+        note = make_fleet_list(fleet, version, text, authority.matrix.root.name, authority.root_signer())
+    except FormatError as error:
+        raise MeshError(f"{policy}, as a list with {HEAD_LINES} lines before it: {error}") from None
     create_file(out, note, 0o644)
     if as_json:
         output.json_text({"fleet": fleet, "version": version, "root": authority.matrix.root.name, "file": str(out)})
@@ -117,5 +131,12 @@ for one in (mesh_look.status, mesh_look.peers, mesh_look.forks, mesh_ask.command
     command.add_command(one)
 
 
-def _mesh_line(key: VerifierKey) -> str:
-    return f"mesh {key} http://ADDRESS:{PORT}/"
+def _policy(path: Path) -> str:
+    try:
+        text = read_bounded(path, TRUST_MAX_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        raise MeshError(f"{path} is no text: a policy has lines log, witness, mesh, group and quorum") from None
+    for at, line in enumerate(text.split("\n"), 1):
+        if line.endswith(_AT):
+            raise MeshError(f"{path}: line {at}: write an address for ADDRESS, or leave out{_AT}")
+    return text

@@ -33,6 +33,11 @@ def status(*, state: Path, as_json: bool) -> None:
         return
     for name, value in status_rows(found):
         output.line(f"{name:<12} {value}")
+    for origin in found["own_forks"]:
+        output.line(
+            f"OWN FORK     {origin}: this platform's own key signed two histories. Another machine has the key, or an "
+            f"older copy of the store went on; nobody cosigns this log any more"
+        )
     if found["forks"]:
         output.say(f"FORKS        {found['forks']}: `lineage mesh forks --state {state}` shows them")
 

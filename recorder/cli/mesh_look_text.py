@@ -20,18 +20,29 @@ def status_rows(found: Mapping[str, Any]) -> list[_Row]:
         ("running" if found["running"] else "not running", f"as of {age_s} s ago, on {', '.join(found['listen'])}"),
         ("platform", f"{found.get('platform') or 'not named by the fleet list: it sends no digests'}"),
         ("fleet", f"{found['fleet']['name']}, list {found['fleet']['version']}; witness {found['witness'] or 'none'}"),
-        ("clock", "trusted" if found["clock_trusted"] else "not trusted: nothing is cosigned here"),
+        (
+            "clock",
+            "trusted"
+            if found["clock_trusted"]
+            else 'not trusted: nothing is cosigned here until NTP has set it, or mesh.toml says clock = "operator"',
+        ),
         ("round", _round(latest)),
     ]
     if latest is not None:
         rows.append(("unwitnessed", _tail(latest["size"], found.get("witnessed"))))
+    if (at_once := found.get("at_once")) is not None and at_once["rounds"]:
+        rows.append(
+            ("at once", f"{at_once['cosigned']:,} x cosigned, in {at_once['rounds']:,} rounds of commits that ask")
+        )
     rows += _presence(found)
     rows += _kept(found)
     answers = _counts(found["answers"])
-    rows.append(
-        ("answered", f"{answers or 'nothing yet'}; {found['connections']['turned_away']} connections turned away")
-    )
+    doors = found["connections"]
+    refused = f"{doors['turned_away']} connections turned away, {doors['malformed']} were no requests"
+    rows.append(("answered", f"{answers or 'nothing yet'}; {refused}"))
     rows += [("trouble", found[name]) for name in _TROUBLES if found.get(name)]
+    if at_once is not None and at_once["trouble"]:
+        rows.append(("trouble", f"at once: {at_once['trouble']}"))
     rows += [("other", f"{address} {said}") for address, said in found.get("other_versions", {}).items()]
     return rows
 

@@ -10,6 +10,7 @@ import click
 
 from recorder.audit.asked import asked_of
 from recorder.audit.axis import Neighbours, neighbours
+from recorder.audit.begun import begun
 from recorder.audit.brought import brought
 from recorder.audit.carried import BundleSource
 from recorder.audit.confirmed import confirmations_of, is_to_be_confirmed
@@ -65,7 +66,7 @@ def command(
             found = brought(entry.header.kind, values_of(held.claims).get("body") or {})
             if (asked := asked_of(source, entry.header, held, trusted)) is not None:
                 shown["witnesses"] |= asked
-            shown["brings"] = None if found is None else found.words
+            shown["brings"] = begun(entry.header) if found is None else found.words
             shown["neighbours"] = [_ids(source, one) for one in neighbours(source, entry, names)]
         proof, remark = _proof(source, held, shown["hash"])
         shown["proof"] = None if proof is None else proof.encode().decode()

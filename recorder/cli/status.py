@@ -17,6 +17,7 @@ from recorder.cli import output
 from recorder.cli.options import json_option, socket_option, state_option
 from recorder.client import NotRecorded, Recorder, Unavailable
 from recorder.core.errors import Misuse
+from recorder.daemon.ownforks import OwnFork
 from recorder.daemon.survey import readable
 from recorder.daemon.vitals import STATUS_FILE
 from recorder.store.errors import StoreError
@@ -152,6 +153,7 @@ def _rows(page: dict[str, Any]) -> list[tuple[str, str]]:
         *_confirmed(page),
         ("clock", _clock(page)),
         *_unwitnessed(page),
+        *(("FORKED", OwnFork(**one).describe()) for one in get("forked", [])),
         ("at risk", f"at most {get('at_risk_rows')} rows, {get('at_risk_ms')} ms, of a stream"),
     ]
     rows += room_rows(get("room", {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -15,11 +16,13 @@ from recorder.cli.verify_child import Request, checked
 from recorder.cli.verify_text import print_other, print_report
 from recorder.core.errors import LineageError, Misuse
 from recorder.core.kinds import Previous
-from recorder.core.trust import parse_trust
+from recorder.core.trust import Trust, parse_trust
+from recorder.core.verdict import TailBound
 from recorder.store.errors import StoreError
 from recorder.store.layout import read_current
 
 _FILE = click.Path(path_type=Path)
+_BOUND = re.compile(r"(0|[1-9][0-9]{0,17})(?:,([0-9]{1,12}(?:\.[0-9]{1,9})?))?")
 _GRAVITY = (0, 3, 2, 1)  # of exit statuses, rising: what was found to be wrong outweighs what could not be looked at
 
 
@@ -27,7 +30,8 @@ _GRAVITY = (0, 3, 2, 1)  # of exit statuses, rising: what was found to be wrong 
     "verify",
     epilog="Examples: lineage verify --state /var/lib/lineage; "
     "lineage verify arm-7.lineage --trust fleet.trust --checkpoint head-of-monday --json; "
-    "lineage verify arm-7.lineage --trust fleet.trust --fork forks/",
+    "lineage verify arm-7.lineage --trust fleet.trust --fork forks/; "
+    "lineage verify --state /var/lib/lineage --trust fleet.trust --unwitnessed-max 100000,900",
 )
 @click.argument("bundle", type=_FILE, metavar="[FILE.lineage]", required=False)
 @state_option
@@ -44,6 +48,12 @@ _GRAVITY = (0, 3, 2, 1)  # of exit statuses, rising: what was found to be wrong 
     multiple=True,
     help="A proof that a log has two histories, or a directory of them.",
 )
+@click.option(
+    "--unwitnessed-max",
+    "bound",
+    metavar="ENTRIES[,SECONDS]",
+    help="The most after the last witnessed entry of the lineage in force; more fails. Needs --trust.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -55,6 +65,7 @@ def command(
     trust: Path | None,
     checkpoints: tuple[Path, ...],
     forks: tuple[Path, ...],
+    bound: str | None,
     as_json: bool,
 ) -> None:
     """Check a lineage in its steps and give four separate verdicts; of a state, every incarnation that lies there.
@@ -66,10 +77,11 @@ def command(
     trust_file = trust.read_bytes() if trust is not None else None
     trusted = parse_trust(trust_file) if trust_file is not None else None
     known = read_known(checkpoints, forks)
+    tail_max = None if bound is None else _bound(bound, trusted)
     if bundle is not None and bundle.is_dir():
         bundle, state = None, bundle
     if bundle is None and state is not None:
-        request = Request(str(state), None if socket is None else str(socket), trust_file, [])
+        request = Request(str(state), None if socket is None else str(socket), trust_file, [], tail_max=tail_max)
         in_force, others = _check_state(state, request, known)
         assert in_force.report is not None, "else an error was raised"
         if as_json:
@@ -80,13 +92,29 @@ def command(
                 print_other(one)
         ctx.exit(max((in_force.exit_status(), *(one.outcome.exit_status() for one in others)), key=_GRAVITY.index))
     with opened(state, bundle, socket) as source, output.Progress("verifying") as progress:
-        report = check_source(source, trust=trusted, known=known.notes(), progress=progress, forks=known.proofs())
+        report = check_source(
+            source,
+            trust=trusted,
+            known=known.notes(),
+            progress=progress,
+            forks=known.proofs(),
+            tail_max=tail_max,
+        )
         origin = source.origin
     if as_json:
         output.json_text(report.to_json())
     else:
         print_report(report, origin)
     ctx.exit(report.exit_status())
+
+
+def _bound(text: str, trust: Trust | None) -> TailBound:
+    found = _BOUND.fullmatch(text)
+    if found is None:
+        raise Misuse(f"--unwitnessed-max {text!r} is not ENTRIES or ENTRIES,SECONDS, such as 100000,900")
+    if trust is None or not trust.witnesses:
+        raise Misuse("--unwitnessed-max needs --trust FILE that names witnesses: no other cosignature counts")
+    return TailBound(int(found[1]), None if found[2] is None else float(found[2]))
 
 
 def _check_state(state: Path, request: Request, known: Known) -> tuple[Outcome, list[Other]]:

@@ -21,6 +21,7 @@ from recorder.cli.options import opened
 from recorder.core.errors import LineageError
 from recorder.core.kinds import Previous
 from recorder.core.trust import parse_trust
+from recorder.core.verdict import TailBound
 from recorder.daemon import interpreter
 from recorder.store.errors import StoreDamagedError
 
@@ -43,6 +44,7 @@ class Request(NamedTuple):
     standing: Standing = "named"
     previous: list[Previous] = []  # noqa: RUF012 -- a default that nobody changes
     forks: list[BroughtFork] = []  # noqa: RUF012 -- the same
+    tail_max: TailBound | None = None  # of the one in force: others are over, and the next one is held to their heads
 
 
 def checked(request: Request) -> Outcome:
@@ -98,6 +100,6 @@ def _check(request: Request) -> Outcome:
     try:
         socket = None if request.socket is None else Path(request.socket)
         with opened(state, None, socket) as source, output.Progress("verifying") as progress:
-            return check_in_force(source, trust, request.known, progress, request.forks)
+            return check_in_force(source, trust, request.known, progress, request.forks, request.tail_max)
     except StoreDamagedError as error:
         return Outcome(None, unreadable(str(error)))

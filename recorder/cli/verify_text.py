@@ -171,6 +171,17 @@ def authority_remarks(roots: Sequence[str], notes: Mapping[str, int]) -> list[st
         )
     if count := notes.get("same_serial"):
         remarks.append(f"{count:,} serials of credentials were used more than once by their issuer")
+    return remarks + _device_remarks(roots, notes)
+
+
+def _device_remarks(roots: Sequence[str], notes: Mapping[str, int]) -> list[str]:
+    """What devices confirmed, and whether it was asked whose word that is."""
+    remarks = []
+    if count := notes.get("confirmed"):
+        whose = f"{notes['batches_judged']:,} batches held against their credentials" if roots else "not asked by whom"
+        remarks.append(f"{count:,} commits were confirmed by devices: {whose}")
+    if count := notes.get("batches_unjudged"):
+        remarks.append(f"{count:,} batches or commits of them were not judged: claims or credentials are not here")
     return remarks
 
 

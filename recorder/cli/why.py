@@ -11,6 +11,7 @@ import click
 
 from recorder.audit.anchors import anchors
 from recorder.audit.asked import asked_of
+from recorder.audit.begun import begun
 from recorder.audit.confirmed import confirmations_of, frame_words, is_to_be_confirmed
 from recorder.audit.decisions import decided
 from recorder.audit.describe import described, line, plain
@@ -204,7 +205,7 @@ def _acts(node: Node, shown: dict[str, Any], gist: str) -> Iterator[str]:
         if len(shown["frames"]) > ITEMS_MAX:
             yield f"and {len(shown['frames']) - ITEMS_MAX} frames more"
     elif "commits" not in shown and gist:
-        yield gist
+        yield (None if node.entry is None else begun(node.entry.header)) or gist
     if "anchor" in shown:
         yield shown["anchor"]
     if words := (shown.get("witnesses") or {}).get("words"):

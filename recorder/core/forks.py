@@ -26,7 +26,7 @@ from recorder.core.trust import Trust
 ERROR = "fork_malformed"
 MAGIC = "lineage/fork/1"
 FORK_MAX_BYTES = 65_536
-CLAIM = "fork_proof"  # of an evidence entry: the text of a proof about another log, as bytes
+CLAIM = "fork_proof"  # of an evidence entry: the text of a proof, as bytes
 
 _BLOCKS = 5  # head, and text and signatures of each note: no line of a checkpoint is empty
 

@@ -16,7 +16,12 @@ from typing import Any, Literal, NamedTuple
 from recorder.core.shownfork import ShownFork
 
 Verdict = Literal["pass", "fail", "lossy", "indeterminate", "nothing"]
-LEFT_OPEN = ("authority_indeterminate", "authority_unjudged", "acts_unjudged")  # notes: what nobody can vouch for
+LEFT_OPEN = (
+    "authority_indeterminate",
+    "authority_unjudged",
+    "acts_unjudged",
+    "batches_unjudged",
+)  # notes: what nobody can vouch for
 Severity = Literal["failed", "lossy"]  # lossy: a loss that the lineage itself declares
 
 PROBLEMS_MAX = 100  # kept in full; all are counted by name
@@ -84,6 +89,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(8, "confirmation_frames", **_AUTHORITY),
     **_findings(9, "confirmation_signature", **_AUTHORITY),
     **_findings(8, "rows_malformed rows_root rows_time"),
+    **_findings(7, "unwitnessed_tail", verdicts=("witnessing",), **_APART),
     **_findings(8, "witness_choice", verdicts=("witnessing",)),
     **_findings(8, "deletion_early deletion_held", **_AUTHORITY),
     **_findings(9, "matrix_signature matrix_version observation_signature observation_entry", **_AUTHORITY),
@@ -190,6 +196,21 @@ class Tail(NamedTuple):
 
     entries: int
     seconds: float
+
+
+class TailBound(NamedTuple):
+    """How long a tail the verifier takes."""
+
+    entries: int
+    seconds: float | None = None
+
+    def fault(self, tail: Tail) -> str | None:
+        """What is too long."""
+        if tail.entries > self.entries:
+            return f"no witness vouches for the last {tail.entries:,} entries, {self.entries:,} were allowed"
+        if self.seconds is not None and tail.entries and tail.seconds > self.seconds:
+            return f"no witness vouches for the last {tail.seconds:,.0f} s, {self.seconds:,g} s were allowed"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ from recorder.writer.context import failed
 from recorder.writer.session import Answer
 
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
+_NOT_THE_MESH = (
+    "uid {uid} is not the mesh: recorder.toml needs a "
+    '[[controller]] with uids = [{uid}], append = ["evidence", "observation"], read = true, mesh = true'
+)
 TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
 ASIDE = READING | TELLING | {Verb.WITNESSED}  # all that `Aside.begin` begins or refuses
 
@@ -38,7 +42,7 @@ class Aside:
             refusal = failed("not_permitted", f"uid {connection.peer.uid} may not read")
             self._send(connection, request.counter, refusal)
         elif verb in TELLING and not connection.permissions.mesh:
-            refusal = failed("not_permitted", f"uid {connection.peer.uid} is not the mesh ([[controller]] mesh = true)")
+            refusal = failed("not_permitted", _NOT_THE_MESH.format(uid=connection.peer.uid))
             self._send(connection, request.counter, refusal)
         elif verb == Verb.READ:
             self._reads.add(connection, request)

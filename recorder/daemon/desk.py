@@ -13,6 +13,7 @@ from recorder.core.keys import Signer
 from recorder.core.limits import REQUEST_MAX_BYTES
 from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Status
 from recorder.daemon.connection import Connection
+from recorder.daemon.ownforks import OwnForks
 from recorder.daemon.peerheads import PeerHeads
 from recorder.daemon.room import Room
 from recorder.store import head as heads
@@ -34,9 +35,11 @@ class Desk:
         known: Checkpoint | None,
         room: Room,
         peer_heads: PeerHeads,
+        own_forks: OwnForks,
     ) -> None:
         self._context = context
         self.peer_heads = peer_heads
+        self.own_forks = own_forks
         self._room = room
         self._config = config
         self._identity = identity
@@ -218,6 +221,7 @@ class Desk:
             "confirmed_size": self.peer_heads.confirmed,
             "confirmed_by": self.peer_heads.confirmed_by,
             "unwitnessed": self.unwitnessed(),
+            "forked": [one._asdict() for one in self.own_forks.known],
             "transactions": self._writes,
             "last_transaction_ms": round(self._last_write_s * 1e3, 3),
             "worst_transaction_ms": round(self._worst_write_s * 1e3, 3),

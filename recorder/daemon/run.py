@@ -18,6 +18,7 @@ from recorder.daemon import boot, identity, trial
 from recorder.daemon.desk import Desk
 from recorder.daemon.listener import listen
 from recorder.daemon.loop import Loop
+from recorder.daemon.ownforks import OwnForks
 from recorder.daemon.peerheads import PeerHeads
 from recorder.daemon.randomness import ReadAhead
 from recorder.daemon.room import Room
@@ -76,7 +77,8 @@ def _serve(
     store = started.context.journal.store
     room = Room(started.context, config, _say, time.monotonic())
     peer_heads = PeerHeads(state, store, started.context.platform, signer.public_key, started.previous)
-    desk = Desk(started.context, config, signer, started.known, room, peer_heads)
+    own_forks = OwnForks(state, started.context, signer.public_key)
+    desk = Desk(started.context, config, signer, started.known, room, peer_heads, own_forks)
     notifier = Notifier(_say)
     vitals = Vitals(socket_path.parent, notifier, desk.page(), _say)
     loop = Loop(listener, started.context, desk, config, vitals, room, randomness, os.geteuid())

@@ -58,6 +58,7 @@ class Upkeep:
         self._journal.store.prepare_next()
         self._room.tick(now_s, write)
         self._covered.tick()
+        self._desk.own_forks.tick()
         self._vitals.page = self._desk.page()
         if self._journal.now.mono_ns - self._epoch_since_ns > self._epoch_ns:
             if not self._journal.is_empty:

@@ -28,6 +28,7 @@ TRUST = "trust"  # the roots that credentials and policies may chain to, where t
 LOCK = "lock"
 CURRENT = "current"
 PEER_HEADS = "peer-heads"
+FORKED = "forked"  # logs of this platform of which two histories are proved
 LINEAGES = "lineages"
 HEAD = "head"
 COVERED = "covered"

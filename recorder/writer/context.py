@@ -61,6 +61,7 @@ class Context:
         self.groups: dict[tuple[int, str, int, Wish | None], Draft] = {}  # open drafts by what all their commits share
         self.witnesses = NOBODY  # who may be asked
         self.brought: list[tuple[int, bytes]] = []  # evidence of this transaction: seqs, and notes with cosignatures
+        self.fork_proofs: list[tuple[int, bytes]] = []  # evidence of late: seqs, and proofs that nobody has looked at
 
     def who(self, session: Session, claims: dict[str, Any]) -> dict[str, Any]:
         """Who claims with what the recorder itself knows; the peer's word for these keys does not count."""

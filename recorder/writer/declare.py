@@ -6,10 +6,11 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from recorder.core import cbor, claims, observation, peerheads, rows
+from recorder.core import cbor, claims, devicegap, observation, peerheads, rows
 from recorder.core.cosignature import CLAIM as COSIGNED
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.forks import CLAIM as FORK_PROOF
 from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
 from recorder.core.limits import SALT_BYTES
 from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
@@ -77,6 +78,9 @@ def gap(context: Context, session: Session, asked: GapRequest) -> Answer:
     strangers = [name for name in asked.actuators if name not in session.permissions.actuators]
     if strangers:
         return failed("not_permitted", f"uid {session.peer.uid} may not act for {', '.join(strangers)}")
+    # A device forgets what a gap says is gone: only who brings its confirmations may say so.
+    if Kind.CONFIRMATION not in session.permissions.append and devicegap.read(asked.reason) is not None:
+        return failed("not_permitted", f"uid {session.peer.uid} may not speak of a device's frames")
     numbers = [context.number(name) for name in asked.actuators]
     span = None if asked.at_mono_ns is None else list(asked.at_mono_ns)
     seq = context.journal.next_seq
@@ -129,6 +133,8 @@ def append(context: Context, session: Session, asked: AppendRequest) -> Answer:
     context.uncovered.appended(seq, kind, asked.body or {})
     if kind == Kind.EVIDENCE and isinstance(note := _opened(asked.body).get(COSIGNED), bytes):
         context.brought.append((seq, note))
+    if kind == Kind.EVIDENCE and isinstance(proof := _opened(asked.body).get(FORK_PROOF), bytes):
+        context.fork_proofs.append((seq, proof))
     if isinstance(control, Hold):
         holds.take(context, seq, control, asked.refs)
     return receipt(seq)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from recorder.client import Recorder
 from recorder.core import cbor, claims
 from recorder.core.entry import decode
 from recorder.core.kinds import Decision, Kind
 from tests.bridge.device import needs_gcc
 from tests.bridge.scene import Scene, is_sound
+from tests.claims import WHO, WHY
 from tests.frames import KID
 from tests.running import records_of, wait_until
 
@@ -88,6 +90,16 @@ def test_a_request_is_refused(scene: Scene) -> None:
     """Under a cycle that there is not, or for an actuator that there is not: the device hears no."""
     assert request(scene, grant=99_999)[2:4] == [REFUSED, 0]
     assert request(scene, actuator=9)[2:4] == [REFUSED, 0]
+    account = scene.finish()
+    assert acts(scene) == []
+    assert [condition for condition, _ in account.faults] == ["not_granted"] * 2
+
+
+def test_under_the_cycle_of_another_controller(scene: Scene) -> None:
+    """Its reasons are not those of the device, although the recorder would admit it."""
+    with Recorder(scene.recorder.socket, who=WHO) as client:
+        cycle = client.open_cycle(why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=9)
+        assert request(scene, grant=cycle.seq)[2:4] == [REFUSED, 0]
     scene.finish()
     assert acts(scene) == []
 

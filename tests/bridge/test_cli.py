@@ -96,6 +96,9 @@ def test_from_a_port_to_an_answer(place: Place) -> None:
     report = told("verify", "--state", place.state, "--trust", place.path / "trust")
     assert (report["integrity"], report["completeness"], report["problems"]) == ("pass", "pass", [])
     assert (report["notes"]["confirmed"], report["notes"]["batches_judged"]) == (1, 1)
+    said = run("verify", "--state", place.state, "--trust", place.path / "trust")
+    assert "1 commits were confirmed by devices: 1 batches held against their credentials" in said
+    assert "not asked by whom" in run("verify", "--state", place.state)
 
 
 def status(place: Place) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from firmware_bridge.desk import WAITING_MAX, Desk
 from firmware_bridge.line.confirmations import Signed
 from firmware_bridge.line.happenings import Clock, Condition, Trouble
@@ -39,6 +41,21 @@ def test_an_event_is_an_act_once() -> None:
         assert verbs(one.due(9)) == [Verb.EVENT] * count + [Verb.APPEND]
 
 
+@pytest.mark.parametrize(
+    ("tick_us", "at_ns"),
+    [(4_000_000, 9_000_000_000), (0, 5_000_000_000), (2**64 - 1, 2**64 - 1)],
+)
+def test_when_an_event_was(tick_us: int, at_ns: int) -> None:
+    """By the clock that the device showed with its key; one that lies about it has a time that can be written."""
+    prev = deviceframe.first_prev(KID, 1)
+    frame = deviceframe.read(deviceframe.make(KID, 1, 0, tick_us, prev, Event(1, [])))
+    one = desk()
+    one.began(1, 6_000_000, 1_000_000)
+    one.put(Signed(1, 0, 0, signed([frame.raw]), [frame]))
+    act, _ = one.due(9)
+    assert at_ns.to_bytes(8, "big") in bytes(act.tail[-1])
+
+
 def test_what_waits_for_a_hash_holds_up_what_follows() -> None:
     """Entries keep the order of the link; a commit that is not there is told before the batch."""
     one = desk()
@@ -67,7 +84,7 @@ def test_no_more_than_there_is_room_for() -> None:
 def test_clocks_are_compared_once_a_minute() -> None:
     """At once when a session is up, then the narrowest of a minute."""
     one = desk()
-    one.began(1, 0)
+    one.began(1, 0, 0)
     one.put(Clock(10, 40, 5))
     assert len(one.due(9)) == 1
     for at_us in range(1_000_000, 60_000_000, 1_000_000):

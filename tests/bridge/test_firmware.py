@@ -285,3 +285,16 @@ def test_what_it_costs() -> None:
     assert stated
     for what, number in stated.items():
         assert found[what] == pytest.approx(number, rel=0.1), what
+
+
+@pytest.mark.parametrize(
+    ("verdict", "commit"), [(256, [7, 0, bytes(16)]), (4, None), (0, None), (2, None), (1, [7, 0, bytes(16)])]
+)
+def test_receipts_that_cannot_be(device: Peer, verdict: int, commit: list[object] | None) -> None:
+    """A verdict that there is not, an admission without its commit, a refusal with one: nothing is admitted by it."""
+    world = World(device)
+    world.run(lambda: world.link.state.value == "up")
+    world.step()
+    for said in ([verdict, commit], [3, None]):
+        device.received(frame(cbor.pack([1, 6, world.link.session, 0, None, 1, *said, False])))
+    assert [receipt[2] for receipt in device.receipts] == [3]

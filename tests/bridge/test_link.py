@@ -10,7 +10,7 @@ from firmware_bridge.line import messages, states
 from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Known
 from firmware_bridge.line.framing import Unframer, frame
 from firmware_bridge.line.gaps import gaps
-from firmware_bridge.line.happenings import Condition, Trouble, Up
+from firmware_bridge.line.happenings import Clock, Condition, Trouble, Up
 from firmware_bridge.line.link import SILENT_AFTER_US, TIME_EVERY_US, Link
 from firmware_bridge.line.messages import Ack, Batch, GivenSignature, Here, Receipt, Resend, Time, Verdict
 from firmware_bridge.line.states import Move, State
@@ -196,6 +196,44 @@ def test_a_flood_without_a_signature() -> None:
         prev = deviceframe.read(raw).leaf[:8]
         seen += troubles(found.get(raw))
     assert seen == [Condition.FLOODED]
+
+
+def test_the_last_number() -> None:
+    """Nothing can follow it, so it is of no chain; the host goes on."""
+    found = host()
+    found.up(oldest=2**64 - 1, next_=2**64 - 1)
+    raw = deviceframe.make(KID, 1, 2**64 - 1, 5, bytes(8), Event(1, []))
+    assert troubles(found.get(raw)) == [Condition.CHAIN_BROKEN]
+    found.link.at(400_000)
+    assert isinstance(messages.read(_only(found.link.take_output()[-200:].split(b"\0")[-2] + b"\0")), messages.Hello)
+
+
+def test_sessions_that_a_device_ends() -> None:
+    """Five a second at the most, however it ends them: each has its entries."""
+    nonces = (bytes([count]) * 16 for count in range(1, 99))
+    link = Link(DEVICE.public_key, ORIGIN, None, lambda: next(nonces))
+    link.opened(0)
+    sessions = 0
+    for boot, now_us in enumerate(range(0, 2_000_000, 1_000), 1):
+        for said in map(messages.read, Unframer().feed(link.take_output())):
+            if isinstance(said, messages.Hello):
+                found = link.received(frame(messages.make(here(boot, nonce=said.nonce))), now_us)
+                sessions += any(isinstance(happened, Up) for happened in found)
+        if boot % 2:
+            link.received(frame(chain(Event(1, []), boot=2**32 - 1)[0]), now_us)
+        link.received(frame(messages.make(messages.Booted(KID, boot + 1))), now_us)
+        link.at(now_us)
+    assert 9 <= sessions <= 10
+
+
+def test_clocks_that_were_not_asked_for() -> None:
+    """The instants are the host's own."""
+    found = host()
+    found.up()
+    found.link.at(TIME_EVERY_US)
+    found.now_us = TIME_EVERY_US + 900
+    assert found.get(messages.TimeIs(SESSION, TIME_EVERY_US + 899, 7)) == []
+    assert found.get(messages.TimeIs(SESSION, TIME_EVERY_US, 7)) == [Clock(TIME_EVERY_US, TIME_EVERY_US + 900, 7)]
 
 
 def test_noise_silence_and_what_cannot_be_read() -> None:

@@ -51,10 +51,10 @@ def test_a_request_without_its_counter_is_encoded_as_the_whole_one(
     counter: int, at: int, claims: dict[str, Any]
 ) -> None:
     """The bytes are those of protocol.encode, whatever the claims."""
-    whole = messages.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None)
+    whole = messages.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None, (2, 50))
     session = Session("test", 4)
     session.greeted(SESSION, ORIGIN, counter - 1)
-    session.give(outgoing(Verb.COMMIT, 7, None, 3, claims, {}, at, None))
+    session.give(outgoing(Verb.COMMIT, 7, None, 3, claims, {}, at, None, [2, 50]))
     request = session.peek()
     assert request is not None
     if counter:  # counter 0 is hello's

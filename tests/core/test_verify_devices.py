@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from recorder.core import cbor, claims
 from recorder.core.deviceframe import Dropped, Event
 from recorder.core.devicegap import Place
 from recorder.core.kinds import Kind
 from recorder.core.scope import ANY
+from recorder.core.verdict import Report
 from recorder.core.verify import verify_lineage
 from tests.batches import Bench, InTheNameOf
 from tests.credential_builder import BEGIN_S, signer
@@ -87,6 +89,82 @@ def test_a_thief_of_the_hosts_keys() -> None:
     forged = device.batch(device.reached(commit), by=InTheNameOf(DEVICE, lineage.identity))
     moved = device.batch(device.reached(commit), origin="acme/arm-8/0123456789abcdef")
     assert found(lineage) == [(forged, "confirmation_signature"), (moved, "confirmation_signature")]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "problems"),
+    [
+        (["signature"], ["unconfirmed"]),
+        (["frames"], ["unconfirmed", "confirmation_signature"]),
+        (["signature", "frames"], ["unconfirmed"]),
+    ],
+)
+def test_a_thief_who_withholds_what_he_cannot_forge(hidden: list[str], problems: list[str]) -> None:
+    """Key 12 says it, and nobody is shown that the device did: that is no confirmation, and no pass."""
+    lineage, device = bench(confirmation=WATCHED)
+    commit = committed(lineage)
+    device.batch(device.reached(commit), by=InTheNameOf(DEVICE, lineage.identity))
+    _withhold(lineage, hidden)
+    lineage.clock.pass_ns(10_000_000_000)
+    lineage.stop()
+    report = _report(lineage)
+    assert [one.error for one in report.problems] == problems
+    assert report.notes["confirmed"] == 0
+    assert report.authority == ("fail" if "confirmation_signature" in problems else "indeterminate")
+
+
+def test_a_batch_about_other_things_whose_frames_are_withheld() -> None:
+    """The device's signature holds, and no more is known than that."""
+    lineage, device = bench(confirmation=WATCHED)
+    commit = committed(lineage)
+    device.batch(Event(3, []), refs=[[None, commit, lineage.hash_of(commit), 0]])
+    _withhold(lineage, ["frames"])
+    lineage.clock.pass_ns(10_000_000_000)
+    lineage.stop()
+    report = _report(lineage)
+    assert (report.authority, report.notes["confirmed"]) == ("indeterminate", 0)
+    assert found(lineage) == [(commit, "unconfirmed")]
+
+
+def test_claims_that_were_deleted() -> None:
+    """Old confirmations may be gone: nothing is confirmed by them, and nobody is told off for it."""
+    lineage, device = bench(confirmation=WATCHED)
+    device.batch(device.reached(committed(lineage)))
+    lineage.records[-1] = lineage.records[-1]._replace(claims=None)
+    lineage.clock.pass_ns(10_000_000_000)
+    lineage.stop()
+    report = _report(lineage)
+    assert [one.error for one in report.problems] == ["claims_missing"], "that no deletion entry accounts for"
+    assert (report.authority, report.notes["confirmed"]) == ("indeterminate", 0)
+
+
+def test_a_device_alone_is_something_that_was_judged() -> None:
+    """Also where nothing is under a signed policy."""
+    lineage = GatedBuilder().begin()
+    lineage.bring(credential=device_credential().signed.raw)
+    Bench(lineage).batch(Event(3, []))
+    report = _report(lineage)
+    assert (report.authority, report.notes["batches_judged"]) == ("pass", 1)
+
+
+def _withhold(lineage: GatedBuilder, keys: list[str]) -> None:
+    """Disclose the last entry's body but for these claims."""
+    held = cbor.decode(lineage.records[-1].claims or b"")
+    held[11] = claims.to_transport("body", held[11], withhold=keys)
+    lineage.records[-1] = lineage.records[-1]._replace(claims=cbor.encode(held))
+
+
+def _report(lineage: GatedBuilder) -> Report:
+    records = [(record.raw, record.claims) for record in lineage.records]
+    return verify_lineage(lineage.origin, records, roots=lineage.roots)
+
+
+def test_a_confirmation_of_another_logs_commit() -> None:
+    """A device's frame names commits of its own log."""
+    lineage, device = bench()
+    commit = committed(lineage)
+    seq = device.batch(device.reached(commit), refs=[["acme/arm-8/0123", commit, lineage.hash_of(commit), 0]])
+    assert found(lineage, roots=False) == [(seq, "confirmation_frames")]
 
 
 def test_frames_that_are_not_those() -> None:

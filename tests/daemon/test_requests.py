@@ -279,6 +279,9 @@ def test_other_entries(running: Running) -> None:
     with Raw(running.socket) as raw:
         assert raw.ask(Verb.GAP, ["arm"], 12, [1, 2], "ring full")[0] == Status.OK
         assert raw.ask(Verb.GAP, ["crane"], 12, None, "ring full")[1][0] == "not_permitted"
+        of_a_device = f"not_held: {bytes(8).hex()} 1.0 to 1.900"
+        assert raw.ask(Verb.GAP, ["arm"], 900, None, of_a_device)[1][0] == "not_permitted", "a bridge's word alone"
+        assert raw.ask(Verb.GAP, [], 900, None, of_a_device)[1][0] == "not_permitted"
         assert raw.ask(Verb.ABANDON, [bytes(16)])[0] == Status.OK
         assert raw.ask(Verb.APPEND, int(Kind.MARK), {"text": "near miss"}, None, None)[0] == Status.OK
         assert raw.ask(Verb.APPEND, int(Kind.BOOT), None, [], None)[1][0] == "not_permitted"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+from functools import lru_cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.archive import AHEAD_MAX, Archive, State
+from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import verify_fork
-from recorder.core.merkle import prove_consistency, prove_inclusion, verify_inclusion
-from recorder.core.tiles import Tile, TileReader, TileTree
-from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, Leaves, hashes, head_of, note_of
+from recorder.core.merkle import node_hash, prove_consistency, prove_inclusion, root_at, verify_inclusion
+from recorder.core.tiles import Tile, TileReader, TileTree, partial_widths
+from tests.mesh.fleet import FLEET, IDENTITY, NEXT_ORIGIN, ORIGIN, Leaves, hashes, head_of, note_of
 
 LEAVES = hashes(1400)
 OTHER = hashes(700, "other", common=300)
@@ -207,6 +211,38 @@ def test_a_jump_within_a_tile_or_from_nothing() -> None:
     fresh = Archive(ORIGIN)
     fresh.add_head(note_of(LEAVES[:300]))
     assert fresh.jump(note_of(LEAVES[:300]), [], partial_of(LEAVES[:300])) == (0, 256)
+
+
+class Alike:
+    """A tree of any size whose leaves are all the same: every node is known without making the log."""
+
+    def node(self, level: int, index: int) -> bytes:
+        return _alike(level)
+
+
+@lru_cache(None)
+def _alike(level: int) -> bytes:
+    return node_hash(_alike(level - 1), _alike(level - 1)) if level else bytes(32)
+
+
+def test_a_log_may_say_that_it_has_any_number_of_entries() -> None:
+    """A jump over 2^60 entries and room for a few of them take no longer than what is held."""
+    archive, sizes = Archive(ORIGIN), (1 << 60, (1 << 61) + 300, (1 << 61) + 2_348)
+    heads = [Checkpoint(ORIGIN, size, root_at(Alike(), size)) for size in sizes]
+    signal.alarm(30)  # else it would go on for ever
+    try:
+        for head in heads[:2]:
+            note = sign_checkpoint(head, IDENTITY).encode()
+            archive.add_head(note)
+            partial = [_alike(8 * level) * width for level, width in enumerate(partial_widths(head.size))]
+            archive.jump(note, prove_consistency(Alike(), archive.size, head.size), partial)
+        archive.claim(archive.size, [bytes(32)] * 2_048)
+        archive.add_head(sign_checkpoint(heads[2], IDENTITY).encode())
+        assert len(archive.advance().tiles) == 8
+        assert archive.shed(1_024) == [(1 << 53) + at for at in range(1, 5)]
+        assert archive.missing == [(0, (1 << 61) + 5 * 256)]
+    finally:
+        signal.alarm(0)
 
 
 def test_far_behind() -> None:

@@ -31,6 +31,7 @@ from tests.node.networks import address_of, networks
 from tests.running import Running, make_state, wait_until
 
 PORT = 7171
+ROUND_S = 120.0
 AT_A_TIME = 8  # processes that start, or make a round: more would only wait for the cores
 _RUN = "import sys; from pathlib import Path; from mesh.node.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 _COMMAND = "from recorder.cli import main; main()"
@@ -174,7 +175,7 @@ def rounds(platforms: Sequence[Platform]) -> list[dict[str, Any]]:
             assert one.process is not None
             one.process.send_signal(signal.SIGUSR1)
         for one, count in zip(wave, before, strict=True):
-            wait_until(lambda one=one, count=count: one.status().get("rounds", 0) > count)
+            wait_until(lambda one=one, count=count: one.status().get("rounds", 0) > count, ROUND_S)
             after.append(one.status())
             assert after[-1]["trouble"] is None, after[-1]["trouble"]
     return after

@@ -62,6 +62,11 @@ def take_down(name: str, device: str) -> None:
     _ip("-n", name, "link", "set", device, "down")
 
 
+def bring_up(name: str, device: str) -> None:
+    """Bring an interface of a namespace up again; its addresses of IPv4 are still there."""
+    _ip("-n", name, "link", "set", device, "up")
+
+
 class SwitchProcess:
     """The switch, and orders to it; namespaces are named by their numbers, which are its ports."""
 

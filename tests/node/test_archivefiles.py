@@ -12,8 +12,9 @@ from mesh.node.forkbook import ForkBook
 from mesh.node.places import NotKeptError
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import prove_consistency, root_of
+from recorder.core.note import ED25519, VerifierKey
 from recorder.core.tiles import TileTree
-from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, Leaves, hashes, note_of
+from tests.mesh.fleet import FLEET, IDENTITY, NEXT_ORIGIN, ORIGIN, Leaves, hashes, listed, note_of, policy, signer
 
 LEAVES = hashes(70_000)
 NOTES = {size: note_of(LEAVES[:size]) for size in (600, 1_500, 1_530, 2_900, 70_000)}
@@ -269,3 +270,19 @@ def test_a_tile_that_comes_again_before_it_went_stays(tmp_path: Path) -> None:
     again = store(tmp_path).get(ORIGIN)
     assert again.archive.missing == [(0, 512), (768, 1_280)]
     assert again.tile(0, 2) == b"".join(tile(0, 2))
+
+
+def test_what_a_replaced_key_signed_is_not_told_as_the_log(tmp_path: Path) -> None:
+    """Under a list that names another key nothing of it counts; under the one before it is there again."""
+    kept = store(tmp_path)
+    kept.learn(ORIGIN, 0, LEAVES[:600], [NOTES[600]])
+    kept.keep()
+    line, after = "acme/arm-7", signer("the next key")
+    old, new = (str(VerifierKey.derive(line, ED25519, one.public_key)) for one in (IDENTITY, after))
+    fleet = listed(policy().replace(old, new), 4)
+    other = ArchiveStore(tmp_path / "archives", fleet, ForkBook(tmp_path / "forks", fleet, print), (ROOM, 1_024), print)
+    assert other.summaries() == []
+    learned = other.learn(ORIGIN, 0, LEAVES[100:700], [note_of(LEAVES[100:700], by=after)])
+    assert (learned.forks, other.size(ORIGIN)) == ([], 600)
+    other.keep()
+    assert store(tmp_path).note(ORIGIN) == NOTES[600]

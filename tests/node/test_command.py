@@ -30,13 +30,17 @@ def test_from_an_authority_to_a_state_with_a_list(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out.strip() == mesh.strip(), "shown again"
     log = VerifierKey.derive("acme/arm-7", ED25519, SeedSigner(bytes(32)).public_key)
     policy = tmp_path / "fleet.policy"
-    policy.write_text(f"log {log}\n{line.strip()}\n{mesh.strip()}\nquorum arm-7.acme\n")
+    text = f"log {log}\n{line.strip()}\n{mesh.strip()}\nquorum arm-7.acme\n"
+    policy.write_text(text)
     made = ["mesh", "list", str(policy), "--authority", str(tmp_path / "authority"), "--fleet", "acme"]
+    assert run([*made, "--version", "1", "--out", str(state / "fleet")]) == 2
+    assert f"{policy}: line 2: write an address" in capsys.readouterr().err
+    policy.write_text(text.replace("ADDRESS", "192.0.2.7"))
     assert run([*made, "--version", "1", "--out", str(state / "fleet"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == 1
     fleet = open_fleet_list((state / "fleet").read_bytes(), [root_key])
-    assert fleet.trust.urls == {"arm-7.acme": "http://ADDRESS:7171/"}
-    assert [(name, one.url) for name, one in fleet.platforms.items()] == [("acme/arm-7", "http://ADDRESS:7171/")]
+    assert fleet.trust.urls == {"arm-7.acme": "http://192.0.2.7:7171/"}
+    assert [(name, one.url) for name, one in fleet.platforms.items()] == [("acme/arm-7", "http://192.0.2.7:7171/")]
     assert run([*made, "--version", "2", "--out", str(state / "fleet")]) == 2, "nothing is overwritten"
     policy.write_text(f"witness {log}\n")
     assert run([*made, "--version", "2", "--out", str(tmp_path / "other")]) == 2
@@ -60,3 +64,20 @@ def test_a_mesh_without_a_fleet_list_does_not_start(tmp_path: Path, capsys: pyte
     assert run(["mesh", "init", "--state", str(tmp_path / "m"), "--name", "arm-7.acme", "--trust", str(trust)]) == 0
     assert run(["mesh", "run", "--state", str(tmp_path / "m"), "--socket", str(tmp_path / "none")]) == 2
     assert "a fleet list that a root signed" in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_is_named_with_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy that is no text or not well formed, a trust file without a root, a state that is none."""
+    directory.make(tmp_path / "authority", "acme", 1_760_000_000)
+    policy = tmp_path / "fleet.policy"
+    made = ["mesh", "list", str(policy), "--authority", str(tmp_path / "authority"), "--fleet", "acme"]
+    for content, says in ((b"\xff\xfe", "is no text"), (b"log nonsense\n", "fleet_list_malformed: line 5")):
+        policy.write_bytes(content)
+        assert run([*made, "--version", "1", "--out", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert str(policy) in said
+    assert run(["mesh", "init", "--state", str(tmp_path / "m"), "--name", "arm-7.acme", "--trust", str(policy)]) == 2
+    assert str(policy) in capsys.readouterr().err
+    assert run(["mesh", "forks", "--state", str(tmp_path / "none")]) == 2
+    assert f"{tmp_path / 'none' / 'trust'} is missing; `lineage mesh init" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mesh.exchange import Answer
+from mesh.histories import encode_heads, told_of
 from mesh.node.config import Archiving
 from mesh.node.post import Post, below
 from recorder.core.forks import fork_of, parse_fork, verify_fork
@@ -132,6 +133,47 @@ def test_a_proof_that_proves_nothing_is_refused_and_its_bearer_left_alone(tmp_pa
     together(story, nodes(tmp_path, 2))
 
 
+def test_a_proof_that_one_peer_withholds_is_taken_of_another(tmp_path: Path) -> None:
+    """Who lists it and does not give it, or gives something else, keeps it from nobody."""
+
+    def withholds(path: str, answer: Answer) -> Answer:
+        return answer._replace(status=404) if "/forks/" in path else answer
+
+    async def story(peers: list[Node]) -> None:
+        liar, honest, third = peers
+        for one in (liar, honest):
+            await one.archives.prove([fork_of(note_of(ONE[:450]), note_of(TWO[:450]))], "here")  # type: ignore[list-item]
+        assert not third.forks.names()
+        liar.lie = withholds
+        for only in (liar, honest):
+            third.table.urls = [only.url]
+            await third.compare()
+        assert third.forks.names() == honest.forks.names()
+
+    several = nodes(tmp_path, 3)
+    for one in several[:2]:
+        one.table.urls = []
+    together(story, several)
+
+
+def test_heads_under_another_key_are_left_aside_and_the_others_compared(tmp_path: Path) -> None:
+    """A peer that has another fleet list, or archives of a key that was replaced, tells no lie; its other heads count."""
+
+    async def story(peers: list[Node]) -> None:
+        first, second = peers
+        foreign = told_of(note_of(TWO[:900], NEXT_ORIGIN, by=signer("the key before")))
+        await first.told(ONE[:700])
+        first.lie = lambda path, answer: (
+            answer._replace(body=encode_heads([foreign]) + answer.body) if path == "/heads" else answer
+        )
+        await second.compare()
+        assert second.log().size == 700
+        assert second.following.gossip.counts["note_signature"] == 1
+        assert second.following.status()["answered_wrongly"] == []
+
+    together(story, nodes(tmp_path, 2))
+
+
 def test_forks_are_bounded_and_repeats_cost_nothing(tmp_path: Path) -> None:
     """Four proofs of one log are kept, the rest is not even verified; who sends many different ones has to wait."""
 
@@ -187,6 +229,20 @@ def test_a_head_below_ours_that_a_witness_refused_convicts_at_once(tmp_path: Pat
         one.archives.offer(note_of(ONE[:450]))
         one.archives.offer(note_of(TWO[:450]))
         await until(lambda: one.forks.is_forked(ORIGIN))
+
+    together(story, nodes(tmp_path, 1))
+
+
+def test_our_own_heads_that_somebody_brings_are_not_archived(tmp_path: Path) -> None:
+    """They are no secret: whoever sends them to our own witness would have us keep our log a second time."""
+
+    async def story(peers: list[Node]) -> None:
+        (one,) = peers
+        one.archives.own = lambda: ORIGIN
+        one.archives.offer(note_of(ONE[:450]))
+        one.archives.offer(note_of(TWO[:450], NEXT_ORIGIN))
+        await until(one.archives.store.summaries)
+        assert [each.origin for each in one.archives.store.summaries()] == [NEXT_ORIGIN]
 
     together(story, nodes(tmp_path, 1))
 

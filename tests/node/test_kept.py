@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,13 @@ from mesh.node.tree import LogTree
 from mesh.standing import Standing
 from recorder.clock import QUALITY_FREE, QUALITY_SYNCHRONISED, SystemClock
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.forks import ForkProof, fork_of
 from recorder.core.merkle import prove_consistency, root_of, verify_consistency
+from recorder.core.note import ED25519, Note, NoteSignature, VerifierKey, parse_note
 from recorder.core.tiles import tile_path
 from recorder.store.layout import replace_file
-from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy
+from tests.mesh import fleet as fleets
+from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy, signer
 from tests.mesh.witnessing import COSIGNER, LEAVES, LINE, OTHER, request
 
 OLD, NEW = Standing(note_of(LEAVES[:5])), Standing(note_of(LEAVES[:9]))
@@ -108,6 +112,28 @@ def test_after_a_failed_write_nothing_is_answered(
     assert StandingFiles(tmp_path / "s").held(LINE) == (NEW if persisted else OLD)
 
 
+def test_what_a_replaced_key_signed_is_not_vouched_for(tmp_path: Path) -> None:
+    """The list names another key for the platform now: nothing of the one before is told as its head."""
+    store = StandingFiles(tmp_path / "s")
+    store.swap(LINE, None, OLD)
+    before, after = (
+        WitnessDesk(fleet, store, ForkBook(tmp_path / "forks", fleet, print), COSIGNER, lambda: TIME_S, print)
+        for fleet in (FLEET, fleets.listed(policy().replace(*keys_of(LINE)), 4))
+    )
+    assert before.checkpoint(ORIGIN).status == 200
+    assert before.account(LINE).notes
+    assert after.checkpoint(ORIGIN).status == 404
+    assert not after.account(LINE).notes
+
+
+def keys_of(line: str) -> tuple[str, str]:
+    """The key of a platform, and another one."""
+    one, other = (
+        str(VerifierKey.derive(line, ED25519, signer(f"{each} {line}").public_key)) for each in ("identity", "next")
+    )
+    return one, other
+
+
 # --- The witness over them
 
 
@@ -133,6 +159,21 @@ def test_a_fork_is_kept_and_shown(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match=path.name):
         list(forks_in(tmp_path / "forks", FLEET))
     assert witness.answers == {200: 1, 422: 2}
+
+
+def test_one_fork_is_one_proof_whatever_lines_are_put_below_it(tmp_path: Path) -> None:
+    """Lines of keys that nobody knows would fill the room for proofs, and make them too long to be recorded."""
+    book = ForkBook(tmp_path / "forks", FLEET, print)
+    plain = fork_of(note_of(LEAVES[:5]), note_of(hashes(5, "other")))
+    assert plain is not None
+    strange = [NoteSignature(f"nobody-{at}", bytes(4), bytes(64 * at)) for at in range(1, 4)]
+    for lines in ([], strange, strange[:1], [*strange * 2]):
+        first, second = (
+            Note((note := parse_note(one)).text, (*note.signatures, *lines)).encode()
+            for one in (plain.first, plain.second)
+        )
+        assert book.keep(ForkProof(first, second), "a test") == (not lines)
+    assert book.names() == [sha256(plain.encode()).hexdigest()]
 
 
 def test_what_is_full_of_forks_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

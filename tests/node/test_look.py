@@ -38,8 +38,9 @@ STATUS: dict[str, Any] = {
     "held": [{"line": "acme/arm-8", "origin": "acme/arm-8/00112233445566ff", "size": 12, "retired": 2}],
     "answers": {"200": 5, "409": 1},
     "other_versions": {"10.0.0.9": "speaks version 2 of the mesh protocol, this is 1"},
-    "connections": {"open": 1, "turned_away": 4},
+    "connections": {"open": 1, "turned_away": 4, "malformed": 7},
     "forks": 1,
+    "own_forks": [ORIGIN],
 }
 # What parts of the process add, where they are on.
 PARTS: dict[str, Any] = {
@@ -67,6 +68,7 @@ PARTS: dict[str, Any] = {
     "archives": [
         {"origin": NEXT_ORIGIN, "size": 900, "missing": [[0, 256]], "missing_entries": 256, "heads": 9, "forked": True}
     ],
+    "at_once": {"rounds": 1200, "cosigned": 2399, "trouble": "no connection"},
     "compared": 4,
     "answered_wrongly": [{"url": "http://10.0.0.66:7171/", "count": 3, "last": "heads_malformed"}],
     "suspicions": [{"origin": NEXT_ORIGIN, "held": 10, "offered": 20, "peer": "acme/arm-8", "reason": "no answer"}],
@@ -78,6 +80,8 @@ SAID = {
         "discovery    announced as acme arm-7, on eth0",
         "trouble      discovery: eth1: no multicast",
         "trouble      no trusted clock",
+        "trouble      at once: no connection",
+        "at once      2,399 x cosigned, in 1,200 rounds of commits that ask",
         "digests      sent: 90 x multicast; received: 80 x new, 3 x digest signature",
         "archives     hashes of 900 entries of 1 logs, 256 of them missing",
         "compared     4 times with all peers",
@@ -106,6 +110,7 @@ ALWAYS = {
         "answered     5 x 200, 1 x 409; 4 connections turned away",
         "other        10.0.0.9 speaks version 2",
         "FORKS        1: ",
+        f"OWN FORK     {ORIGIN}: this platform's own key signed two histories",
     ],
     "peers": [
         "arm-8    7         version 1  cosigned 55 entries; it held 9 of x, then 0",
@@ -153,7 +158,16 @@ def test_all_is_said(verb: str, state: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_fresh_process(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before the first round nothing is invented."""
-    fresh = {**STATUS, "latest": None, "witnessed": None, "peers": [], "held": [], "answers": {}, "forks": 0}
+    fresh = {
+        **STATUS,
+        "latest": None,
+        "witnessed": None,
+        "peers": [],
+        "held": [],
+        "answers": {},
+        "forks": 0,
+        "own_forks": [],
+    }
     (state / "status.json").write_text(json.dumps(fresh))
     assert run(["mesh", "status", "--state", str(state)]) == 0
     said = capsys.readouterr().out

@@ -16,6 +16,7 @@ from recorder.core.note import encode_base64, parse_note
 from recorder.store.layout import read_current
 from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of
 from tests.node.test_ask import asked
+from tests.running import wait_until
 
 pytestmark = needs_namespaces
 
@@ -122,7 +123,8 @@ def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys:
     assert status["trouble"] is None
     assert status["latest"]["size"] < ahead
     assert status["latest"]["cosigned"] == 0
-    assert all(f"holds {ahead} entries" in one["last"] for one in status["peers"]), status["peers"]
+    refusals = (f"holds {ahead} entries", "422 origin_forked")  # the latter of who has compared its digest already
+    assert all(any(each in one["last"] for each in refusals) for one in status["peers"]), status["peers"]
 
     first.mark(ahead - first.size())
     status = first.round()
@@ -164,6 +166,33 @@ def _is_shown_to_an_authority(first: Platform, peer: Platform, size: int, capsys
     peer.await_mesh()
     peer.round()
     assert len(checked(peer).forks) == 1, "it is recorded once"
+    _is_loud_at_home(first, capsys)
+
+
+def _is_loud_at_home(first: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+    """The platform itself has the proof from its peers: in its mesh, in its lineage, in its recorder's status, over a restart."""
+    origin = first.status()["latest"]["origin"]
+    wait_until(lambda: first.round()["own_forks"] == [origin])
+    wait_until(lambda: is_said(first, capsys))
+    first.stop_recorder()
+    first.start_recorder()
+    assert is_said(first, capsys)
+    report = checked(first)
+    assert [one.bearing for one in report.forks] == ["this_log"]
+    assert report.exit_status() == 1
+    capsys.readouterr()
+    assert run(["doctor", "--state", str(first.state)]) == 1
+    assert f"signed two histories of {origin}" in capsys.readouterr().out
+    assert run(["mesh", "status", "--state", str(first.mesh)]) == 0
+    assert f"OWN FORK     {origin}" in capsys.readouterr().out
+
+
+def is_said(platform: Platform, capsys: pytest.CaptureFixture[str]) -> bool:
+    """Whether `lineage status` says that the key signed two histories; its round has had time to record the proof."""
+    platform.round()
+    capsys.readouterr()
+    run(["status", "--state", str(platform.state)])
+    return "FORKED       this platform's identity key signed two histories of" in capsys.readouterr().out
 
 
 def test_a_recorder_that_was_wiped_is_refused(four: list[Platform]) -> None:

@@ -63,10 +63,13 @@ def went_on(platform: Platform, peers: list[Platform], lost: dict[str, Any]) -> 
     for peer in peers:
         held = held_by(peer, platform)
         assert held["origin"] == latest["origin"]
+    assert cosigned(platform)["size"] > latest["size"], "what was brought to the old one is no entry of this"
     assert platform.status()["trouble"] is None
 
 
-def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(three: list[Platform]) -> None:
+def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(
+    three: list[Platform], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The same identity key without its store: nothing that it recorded meanwhile is offered as its log."""
     platform, *peers = three
     lost = cosigned(platform)
@@ -78,6 +81,11 @@ def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(three: list[Platform
     with Recorder(platform.state / "recorder.sock") as client:
         assert client.status()["confirmed_by"] == [], "nobody holds a head of the new one at its start"
     assert run(["verify", "--state", str(platform.state)]) in {0, DECLARED}
+    begun = f"or an older copy was put back; it goes on after {lost['size']} entries of {lost['origin']}"
+    for command in ("show", "why"):
+        capsys.readouterr()
+        assert run([command, "0", "--state", str(platform.state)]) == 0
+        assert begun in capsys.readouterr().out
     again = cosigned(platform)
     assert again["origin"] == platform.status()["latest"]["origin"], "once"
 
@@ -160,6 +168,37 @@ def test_an_emptied_platform_without_its_mesh_state(three: list[Platform], tmp_p
     platform.begin_mesh()
     platform.await_mesh()
     went_on(platform, peers, lost)
+
+
+def test_a_proof_that_is_lost_here_is_found_with_a_peer(three: list[Platform]) -> None:
+    """One witness was away and stands at a head that nobody named; a peer's archive leads from there to what is named."""
+    platform, away, keeps = three
+    before = cosigned(platform)
+    assert away.stop_mesh() == 0
+    platform.mark(300)  # so that no tile at hand is the whole tree
+    lost = cosigned(platform, by=1)
+    wait_until(
+        lambda: {one["origin"]: one["size"] for one in keeps.round()["archives"]}.get(lost["origin"], 0) >= lost["size"]
+    )
+    platform.stop_recorder()
+    assert platform.stop_mesh() == 0
+    empty(platform)
+    shutil.rmtree(platform.mesh / "logs")
+    platform.start_recorder()
+    platform.begin_mesh()
+    platform.await_mesh()
+    cosigned(platform, by=1)
+    assert [one[1] for one in boot_of(platform).previous if one[0] == lost["origin"]] == [lost["size"]]
+    away.begin_mesh()
+    away.await_mesh()
+    assert held_by(away, platform)["size"] == before["size"]
+    wait_until(lambda: is_cosigned(platform, 2))
+    went_on(platform, [away, keeps], lost)
+
+
+def is_cosigned(platform: Platform, by: int) -> bool:
+    platform.mark()
+    return bool(platform.round()["latest"]["cosigned"] == by)
 
 
 def test_peers_that_follow_different_incarnations(three: list[Platform]) -> None:

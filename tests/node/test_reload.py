@@ -60,7 +60,9 @@ def test_a_newer_list_is_in_force_without_a_restart(tmp_path: Path) -> None:
             assert said.endswith("; fleet list 2 stays in force\n")
         assert brought(one, listed([one, other], [one], 2)).endswith("fleet list 2 is in force already\n")
         thief = make_fleet_list("acme", 9, "quorum none\n", ROOT_KEY.name, seeded("thief"))
-        assert "fleet_list_signature" in brought(one, thief)
+        said = brought(one, thief)
+        assert "fleet_list_signature" in said
+        assert f"signed by a root of {one.mesh / 'trust'}" in said
 
         said = brought(one, listed([one, other], [other], 3), "listening")
         assert "does not name this witness key: it submits, and cosigns for nobody" in said

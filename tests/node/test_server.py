@@ -161,6 +161,72 @@ def test_a_request_that_is_here_is_answered_whoever_comes() -> None:
     asyncio.run(use())
 
 
+def test_who_does_not_take_his_answer_keeps_nobody_out() -> None:
+    """Its connection is as one whose request does not come."""
+
+    async def large(_method: str, _path: str, _body: bytes) -> Answer:
+        return Answer(OK, TEXT_TYPE, bytes(1 << 23))
+
+    async def use() -> None:
+        port = free_port()
+        server = HttpServer(Limits(connections=2, per_address=1), large)
+        await server.listen([f"127.0.0.1:{port}"])
+        held = [await from_address(last, port) for last in (2, 3)]
+        for _, writer in held:
+            writer.write(head(0))
+        for reader, _ in held:
+            await reader.readexactly(1)
+        assert b" 200 " in await raw(port, head(0))
+        assert server.doors.turned_away == 1
+        for _, writer in held:
+            writer.close()
+        await server.close()
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: w\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: w\r\n" + b"A: b\r\n" * 2_000 + b"\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n",
+        head(10) + b"12345",
+    ],
+)
+def test_what_is_no_request_is_counted_and_not_logged(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each would be anyone's to fill the disk with."""
+
+    async def use(port: int, server: HttpServer) -> int:
+        for _ in range(3):
+            assert b" 200 " not in await raw(port, sent)
+        return server.doors.malformed
+
+    assert served(use, Limits(request_s=0.2)) == 3
+    assert caplog.records == []
+
+
+def test_a_fault_of_ours_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever finds the request that brings it about could send it for ever."""
+
+    async def broken(_method: str, _path: str, _body: bytes) -> Answer:
+        raise LookupError("a fault")
+
+    async def use() -> None:
+        port = free_port()
+        server = HttpServer(Limits(), broken)
+        await server.listen([f"127.0.0.1:{port}"])
+        for _ in range(3):
+            assert b" 500 " in await raw(port, head(0))
+        await server.close()
+
+    asyncio.run(use())
+    assert [str(one.exc_info[1]) for one in caplog.records if one.exc_info] == ["a fault"]
+
+
 @pytest.mark.parametrize(
     "line", [b"GET /add-checkpoint", b"POST /held", b"POST /", b"PUT /add-checkpoint", b"DELETE /held"]
 )

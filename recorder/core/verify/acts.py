@@ -11,7 +11,7 @@ from recorder.core.bounds import beyond
 from recorder.core.claims import disclosed, withheld
 from recorder.core.entry import Header
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Commit
+from recorder.core.kinds import Commit, Decision
 from recorder.core.scope import Act, Scope
 from recorder.core.verify.disclosure import COMMITS
 from recorder.core.verify.found import Found
@@ -29,6 +29,14 @@ def contemplated(why: Values) -> tuple[Values, Values] | None:
     match why.get("contemplated"):
         case {"what": dict(what), "where": dict(where)}:
             return what, where
+    return None
+
+
+def deviate_to(header: Header, why: Values | None) -> str | None:
+    """What a deviation asks for instead; None where the cycle is none, or its why does not say."""
+    match None if why is None else why.get("deviation"):
+        case {"committed": str(mode)} if header.decision == Decision.DEVIATED:
+            return mode
     return None
 
 

@@ -15,10 +15,10 @@ from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
 from recorder.core.verdict import AUTHORITY_STEP, LEFT_OPEN, Verdict
-from recorder.core.verify.acts import confirm_by_ms, contemplated
+from recorder.core.verify.acts import confirm_by_ms, contemplated, deviate_to
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT
-from recorder.core.verify.devices import Devices
+from recorder.core.verify.devices import Devices, shows
 from recorder.core.verify.disclosure import BODY
 from recorder.core.verify.effects import Effects, is_due
 from recorder.core.verify.found import Found
@@ -98,8 +98,9 @@ class Authority:
         return "indeterminate" if any(left[name] for name in LEFT_OPEN) else "pass"
 
     def checked(self) -> dict[int, int]:
-        """By step how many things were judged: cycles and policies, and decisions made again."""
-        return {AUTHORITY_STEP: self._openings.judged + self._policies.judged, 11: self._replayed}
+        """By step how many things were judged: cycles, policies and batches of devices, and decisions made again."""
+        judged = self._openings.judged + self._policies.judged + self._devices.judged
+        return {AUTHORITY_STEP: judged, 11: self._replayed}
 
     def notes(self) -> dict[str, int]:
         """What is known beside errors, by name."""
@@ -183,8 +184,10 @@ class Authority:
                 self._readings.note(entry, claims)
             if claims is None or _SIGNATURE not in claims:
                 return None
-        self._effects.confirmed_by(header)
         body = read(claims, BODY, "body", header.body)
+        # Whoever holds the recorder's keys can name any commit in key 12 and withhold what the device would sign.
+        if body is None or shows(body):
+            self._effects.confirmed_by(header, is_here=body is not None)
         return self._devices.take(header, body, self._floor.moment(header.time, header.seq))
 
     def _name(self, number: int, body: Values | None) -> None:
@@ -249,7 +252,7 @@ class Authority:
         acting = Acting(
             None if act is None else cbor.pack(act[0]),
             None if chain is None else cbor.encode(scope.to_value(chain.links[0].terms.scope)),
-            _deviate_to(header, why),
+            deviate_to(header, None if why is None else why.values),
             tuple((number, self._names[number]) for number in bounds.actuators if number in self._names),
             is_timed=False,
         )
@@ -297,10 +300,3 @@ class Authority:
         who = self._who(header)
         known = None if who is None or who.withheld else cbor.pack(who.values)
         return Deciding(bundle.signed.raw, known, names)
-
-
-def _deviate_to(header: Header, why: Family | None) -> str | None:
-    match None if why is None else why.values.get("deviation"):
-        case {"committed": str(mode)} if header.decision == Decision.DEVIATED:
-            return mode
-    return None

@@ -24,9 +24,12 @@ def check_batch(header: Header, body: Family, under: Confirming, found: Found) -
 
     """
     seq = header.seq
-    if body.hides(confirmation.FRAMES_CLAIM) or body.hides(confirmation.SIGNATURE_CLAIM):
+    if body.hides(confirmation.SIGNATURE_CLAIM):
         return
     try:
+        if body.hides(confirmation.FRAMES_CLAIM):
+            _check_signature(header, confirmation.read(body.values[confirmation.SIGNATURE_CLAIM]), under)
+            return
         confirmed, raws = confirmation.of_body(body.values)
         _check_signature(header, confirmed, under)
         frames = confirmation.frames_of(confirmed, raws)
@@ -53,9 +56,9 @@ def _check_signature(header: Header, confirmed: Confirmed, under: Confirming) ->
 def _check_named(header: Header, frames: list[Frame]) -> None:
     """Key 12 names what the frames confirm, in their order, and nothing else."""
     refs = (header.refs or {}).get(int(RefType.CONFIRMS), [])
-    named = [(ref.seq, ref.index, ref.hash[:REF_HASH_BYTES]) for ref in refs]
-    said = [tuple(made.commit) for made in confirmation.commits(frames)]
+    named = [(ref.origin, ref.seq, ref.index, ref.hash[:REF_HASH_BYTES]) for ref in refs]
+    said = [(None, *made.commit) for made in confirmation.commits(frames)]
     if named != said:
         differing = next((one for one in said if one not in named), None)
-        what = "names commits that no frame confirms" if differing is None else f"lacks entry {differing[0]}"
+        what = "names commits that no frame confirms" if differing is None else f"lacks entry {differing[1]}"
         raise FormatError("confirmation_frames", f"key 12 {what}: the frames confirm {len(said)}, it names {len(refs)}")

@@ -68,8 +68,9 @@ class Devices:
             moment: of the entry.
 
         """
-        if body is None or body.hides(confirmation.SIGNATURE_CLAIM):
+        if not shows(body):
             self.unjudged += header.kind == Kind.CONFIRMATION
+        if body is None or body.hides(confirmation.SIGNATURE_CLAIM):
             return None
         raw = body.values.get(confirmation.SIGNATURE_CLAIM)
         if not isinstance(raw, bytes):
@@ -153,6 +154,11 @@ class Devices:
         """Name of the actuator of a commit; None where it is not known here."""
         acts = self._acts.get(ref.seq, ()) if ref.origin is None else ()
         return self._names.get(acts[ref.index]) if 0 <= ref.index < len(acts) else None
+
+
+def shows(body: Family | None) -> bool:
+    """Whether a batch can be held against its signature: what is withheld or deleted proves nothing."""
+    return body is not None and not (body.hides(confirmation.SIGNATURE_CLAIM) or body.hides(confirmation.FRAMES_CLAIM))
 
 
 def _told(place: Place) -> str:

@@ -51,11 +51,11 @@ class Effects:
         while len(self._open) > PENDING_MAX:
             self._report(next(iter(self._open)))
 
-    def confirmed_by(self, header: Header) -> None:
-        """Take a confirmation."""
+    def confirmed_by(self, header: Header, *, is_here: bool) -> None:
+        """Take a confirmation; one whose claims are gone may have been one, and confirms nothing that can be shown."""
         for ref in (header.refs or {}).get(int(RefType.CONFIRMS), ()):
             if ref.origin is None:
-                self.confirmed += 1
+                self.confirmed += is_here
                 self._close((ref.seq, ref.index))
 
     def abandoned(self, requests: Sequence[bytes]) -> None:

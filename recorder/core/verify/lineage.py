@@ -12,7 +12,7 @@ from recorder.core.kinds import Commit, Kind, Previous
 from recorder.core.limits import HASH_BYTES
 from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree
-from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verdict import ProblemLog, Report, Tail, TailBound, make_report, problem
 from recorder.core.verify.asked import Asked
 from recorder.core.verify.authority import Authority
 from recorder.core.verify.axes import Axes
@@ -47,6 +47,7 @@ class Verifier:
         previous: Sequence[Previous] = (),
         roots: Sequence[VerifierKey] = (),
         witnesses: Collection[Candidate] = (),
+        tail_max: TailBound | None = None,
     ) -> None:
         """Verify the log named `origin` from its first entry on.
 
@@ -59,6 +60,7 @@ class Verifier:
             previous: what boot entries of later incarnations say of this one: what is missing below it is declared.
             roots: keys that credentials may chain to; without any, credentials and delegations are not judged.
             witnesses: that are trusted; without any, who signed for entries that asked is not judged.
+            tail_max: the longest unwitnessed tail that passes; without it any does.
 
         Raises:
             Misuse: origin not allowed as a key name, or a trusted key that is not 32 bytes.
@@ -73,6 +75,7 @@ class Verifier:
         self._trusted = trusted_identity
         self._selection = selection
         self._witnessed_size = witnessed_size
+        self._tail_max = tail_max
         self._witnessed_utc_ns: int | None = None
         self._tree = TileTree()
         self._heads = KnownHeads(self._found, origin, checkpoints, previous)
@@ -156,6 +159,9 @@ class Verifier:
         self._authority.finish()
         self._report_missing()
         since_ns = self._utc_ns if self._witnessed_utc_ns is None else self._witnessed_utc_ns
+        tail = Tail(max(0, size - self._witnessed_size), max(0, self._utc_ns - since_ns) / NS)
+        if self._tail_max is not None and (fault := self._tail_max.fault(tail)) is not None:
+            self._found("unwitnessed_tail", None, fault)
         checked = {
             **dict.fromkeys((1, 2, 5), size),
             **dict.fromkeys((3, 6, 10), self._read),
@@ -170,7 +176,7 @@ class Verifier:
             entries=size,
             commits=self._commits,
             head=str(entry_id(self._prev, self._next_seq - 1)) if size else None,
-            tail=Tail(max(0, size - self._witnessed_size), max(0, self._utc_ns - since_ns) / NS),
+            tail=tail,
             pinned=self._trusted is not None,
             notes={
                 "refs_unchecked": self._axes.refs_unchecked,

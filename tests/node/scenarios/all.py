@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from tests.node.scenarios import attacks, clocks, histories, losses, networks
-from tests.node.scenarios.world import Scenario
+from tests.node.scenarios.world import IMPATIENT_S, Scenario
 
+PLATFORMS = (2, 8, 32)
 SCENARIOS = [
-    Scenario(networks.rough),
-    Scenario(networks.parted),
-    Scenario(networks.flapping),
+    Scenario(networks.rough, timeout_s=IMPATIENT_S),
+    Scenario(networks.parted, short=(2, 8), timeout_s=IMPATIENT_S),
+    Scenario(networks.flapping, timeout_s=IMPATIENT_S),
     Scenario(clocks.day_off, clocks.own_clock),
     Scenario(clocks.untrusted, clocks.own_clock),
     Scenario(losses.wiped),
     Scenario(losses.restored),
-    Scenario(histories.two_histories, histories.compare_often, dishonest=1),
+    Scenario(histories.two_histories, histories.compare_often, dishonest=1, short=(2, 8), timeout_s=IMPATIENT_S),
     Scenario(attacks.forged),
     Scenario(attacks.oversized),
     Scenario(attacks.besieged),

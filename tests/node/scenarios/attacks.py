@@ -13,7 +13,7 @@ from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoi
 from recorder.core.keys import SeedSigner
 from recorder.core.note import parse_note
 from tests.node.meshes import PORT, Platform, rounds
-from tests.node.scenarios.world import Told, World, held_by_all, standings_of
+from tests.node.scenarios.world import END_S, Told, World, held_by_all, standings_of
 
 MEMORY_MAX_MIB = 64
 THIEF = SeedSigner(bytes(32))
@@ -76,12 +76,12 @@ def besieged(world: World) -> Told:
     world.add_outside(ADDRESSES)
     hosts = [one.address for one in world.platforms]
     ghosts = f"http://{hosts[0]}:{PORT}/add-checkpoint"
-    with world.under_attack("slow", str(PORT), *hosts) as siege, world.under_attack("flood", ghosts, "4") as flood:
+    with world.under_attack("slow", str(PORT), *hosts) as siege, world.under_attack("flood", ghosts, "3") as flood:
         assert siege.stdout is not None
         assert siege.stdout.readline() == "held\n"
         for _ in range(3):
             world.settle()
-        said, _ = flood.communicate(timeout=60)
+        said, _ = flood.communicate(timeout=END_S)
     turned_away = sum(one.status()["connections"]["turned_away"] for one in world.platforms)
     assert turned_away > 0
     assert set(json.loads(said)) <= {"404 origin_unknown", "none"}
@@ -94,11 +94,12 @@ def besieged(world: World) -> Told:
 def noisy(world: World) -> Told:
     """Digests are sent again, mangled and in strangers' names, and thousands of platforms announced: nobody is misled."""
     world.settle()
-    with world.under_attack("digests", "6") as replay, world.under_attack("names", "8") as flood:
-        for _ in range(3):
+    replaying, naming = ("digests", "4", str(len(world.platforms))), ("names", "4")
+    with world.under_attack(*replaying) as replay, world.under_attack(*naming) as flood:
+        while replay.poll() is None:
             world.settle()
-        replayed, _ = replay.communicate(timeout=60)
-        announced, _ = flood.communicate(timeout=60)
+        replayed, _ = replay.communicate(timeout=END_S)
+        announced, _ = flood.communicate(timeout=END_S)
     digests, ghosts = json.loads(replayed), json.loads(announced)["sent"]
     assert digests["heard"] >= len(world.platforms), digests
     names = {f"acme/{one.name}" for one in world.platforms}

@@ -25,7 +25,7 @@ def parted(world: World) -> Told:
     world.settle()
     world.part()
     for _ in range(2):
-        world.record(count=40)
+        world.settle(*world.halves, count=40)
     for half, other in (world.halves, world.halves[::-1]):
         names = {one.name for one in other}
         for status in (one.status() for one in half):
@@ -33,7 +33,7 @@ def parted(world: World) -> Told:
             assert all(one["last"].startswith("not now") for one in status["peers"] if one["name"] in names)
     world.switch.heal()
     rounds = world.settle()
-    done = f"halves apart for two rounds and 80 entries of each platform, then healed: {rounds}"
+    done = f"halves apart while each platform records 80 entries, then healed: {rounds}"
     return Told(done, held_by_all(world.platforms))
 
 

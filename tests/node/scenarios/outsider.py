@@ -4,6 +4,8 @@ post URL            bodies as lines of base64; prints for each the status and th
 slow PORT HOST...   holds all connections that it can get, a byte now and then, until standard input ends; prints `held`
                     once they stand; comes from all of its namespace's addresses
 flood URL SECONDS   posts heads of logs that nobody knows; prints how often each status came
+digests SECONDS N   hears digests of N platforms, then sends them again, mangled and in strangers' names
+names SECONDS       announces platforms that are none
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
 
 SLOW_CONNECTIONS = 8  # to each host from each address: twice what one address has
-DRIP_S = 0.3
+DRIP_S = 0.3  # and for each host beyond two as much again: as many are opened in a second however many hosts there are
 FLOODERS = 4
-HEAR_S = 2.5  # for digests; each platform sends one a second
+ANSWER_S = 60.0
+HEAR_S = 60.0  # for the next digest; each platform sends one every few seconds
 PAUSE_S, BURST = 0.01, 20
 SERVICE = "_lineage._tcp.local."
 DIGEST_GROUP, DIGEST_PORT = "239.192.76.78", 7172
@@ -40,7 +43,7 @@ def post(url: str, body: bytes) -> str:
     """Status and name of the error; `none` where no answer came."""
     parts = urlsplit(url)
     assert parts.hostname is not None
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=15)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_S)
     try:
         connection.request("POST", parts.path, body)
         answer = connection.getresponse()
@@ -87,7 +90,7 @@ def hold(port: int, hosts: list[str]) -> None:
                 except OSError:
                     one.close()
             held = alive
-            finished.wait(DRIP_S)
+            finished.wait(DRIP_S * max(1, len(hosts) - 1))
         for one in held:
             one.close()
 
@@ -122,7 +125,7 @@ def flood(url: str, seconds: float) -> None:
     print(json.dumps(said))
 
 
-def digests(seconds: float) -> None:
+def digests(seconds: float, platforms: int) -> None:
     """Everything that was heard, again and again, and what looks like it."""
     group = (DIGEST_GROUP, DIGEST_PORT)
     with socket.socket(type=socket.SOCK_DGRAM) as air:
@@ -134,9 +137,11 @@ def digests(seconds: float) -> None:
         air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
         air.settimeout(HEAR_S)
         heard: list[bytes] = []
-        end = time.monotonic() + HEAR_S
-        while time.monotonic() < end:
-            heard.append(air.recv(2000))
+        sources: set[str] = set()
+        while len(sources) < platforms:
+            digest, (source, _) = air.recvfrom(2000)
+            heard.append(digest)
+            sources.add(source)
         sent = 0
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -195,7 +200,7 @@ def main(verb: str, *arguments: str) -> None:
     elif verb == "flood":
         flood(arguments[0], float(arguments[1]))
     elif verb == "digests":
-        digests(float(arguments[0]))
+        digests(float(arguments[0]), int(arguments[1]))
     elif verb == "names":
         names(float(arguments[0]))
     else:

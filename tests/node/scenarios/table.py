@@ -13,13 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.node.scenarios.all import SCENARIOS
+from tests.node.scenarios.all import PLATFORMS, SCENARIOS
 
 
 def main() -> None:
     """Print a row for each scenario and number of platforms as soon as it is over."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("platforms", nargs="*", type=int, default=[2, 8, 32])
+    parser.add_argument("platforms", nargs="*", type=int, default=PLATFORMS)
     parser.add_argument("--only", choices=[one.name for one in SCENARIOS])
     chosen = parser.parse_args()
     print("| scenario | platforms | what was done | what each honest platform held afterwards | s |")

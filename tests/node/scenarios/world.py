@@ -27,10 +27,12 @@ from tests.running import wait_until
 OUTSIDER = "tests.node.scenarios.outsider"
 FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
 DECLARED = 3  # exit status of `lineage verify`: nothing failed, and what was lost is declared
-ARCHIVED_S = 90.0
-SETTLE_MAX = 3  # rounds
-TIMEOUT_S = 3.0  # for one witness and checkpoint: the scenarios wait for nobody longer
-LARGE, LARGE_TIMEOUT_S = 16, 6.0  # where so many share two cores, an answer takes its time
+ARCHIVED_S = 300.0
+SETTLE_MAX = 20  # rounds; on a machine with time for it, it is one
+PATIENT_S = 30.0  # for one witness and checkpoint: where everybody can answer, all do, however busy the machine is
+IMPATIENT_S = 3.0  # where some cannot: each round lasts so long, and who was only slow is asked again by the next
+LARGE, LARGE_FACTOR = 16, 2  # where so many share two cores, an answer takes its time
+END_S = 200.0  # for an attack to end
 
 
 class Told(NamedTuple):
@@ -65,17 +67,23 @@ class World:
             one.mark(count)
         return rounds(chosen)
 
-    def settle(self, platforms: Sequence[Platform] | None = None) -> str:
-        """Make a round, after which the head of each of these is cosigned by every other one; how many it took.
+    def settle(self, *groups: Sequence[Platform], count: int = 1) -> str:
+        """Make a round, after which the head of each is cosigned by every other one of its group; how many it took.
 
-        It is one where the machine has time for it.
+        It is one where the machine has time for it. Without groups all are one; `count` entries are recorded first.
         """
-        chosen = self.platforms if platforms is None else platforms
-        names = {one.name for one in chosen}
+        parts = groups or (self.platforms,)
+        chosen = [one for group in parts for one in group]
+        around = [{other.name for other in group} for group in parts for _ in group]
         unsigned: list[Any] = []
         for made in range(1, SETTLE_MAX + 1):
-            after = self.record(chosen)
-            unsigned = [one for status in after for one in status["peers"] if one["name"] in names - _signed(status)]
+            after = self.record(chosen, count if made == 1 else 1)
+            unsigned = [
+                one
+                for status, names in zip(after, around, strict=True)
+                for one in status["peers"]
+                if one["name"] in names - _signed(status)
+            ]
             if not unsigned:
                 return "one round" if made == 1 else f"{made} rounds"
             assert all(one["last"].startswith("not now") for one in unsigned), unsigned
@@ -115,7 +123,7 @@ class World:
     def attack(self, *arguments: str, stdin: str = "") -> list[str]:
         """Run `outsider` to its end; the lines that it prints."""
         with self.under_attack(*arguments) as attack:
-            said, _ = attack.communicate(stdin, timeout=100)
+            said, _ = attack.communicate(stdin, timeout=END_S)
         assert attack.returncode == 0, said
         return said.splitlines()
 
@@ -223,10 +231,13 @@ class Scenario(NamedTuple):
     act: Callable[[World], Told]
     prepare: Callable[[World], None] | None = None
     dishonest: int = 0  # platforms beside those that are counted
+    short: tuple[int, ...] = (2,)  # platforms without --long
+    timeout_s: float = PATIENT_S  # for one witness and checkpoint
 
     def play(self, directory: Path, count: int) -> Told:
         """With so many honest platforms; what it tells."""
-        with world(directory, count + self.dishonest, prepare=self.prepare) as here:
+        total = count + self.dishonest
+        with world(directory, total, prepare=self.prepare, timeout_s=self.timeout_s) as here:
             return self.act(here)
 
     @property
@@ -236,12 +247,17 @@ class Scenario(NamedTuple):
 
 @contextmanager
 def world(
-    directory: Path, count: int, *, seed: int = 5, prepare: Callable[[World], None] | None = None
+    directory: Path,
+    count: int,
+    *,
+    seed: int = 5,
+    prepare: Callable[[World], None] | None = None,
+    timeout_s: float = PATIENT_S,
 ) -> Iterator[World]:
     """So many platforms that run, and an outsider; `prepare` is called before they start."""
     with switched(count + 2, seed) as switch, ExitStack() as undo:
-        timeout_s = TIMEOUT_S if count < LARGE else LARGE_TIMEOUT_S
-        platforms = [Platform(directory, at, name, timeout_s) for at, name in enumerate(switch.names[:count])]
+        within_s = timeout_s if count < LARGE else timeout_s * LARGE_FACTOR
+        platforms = [Platform(directory, at, name, within_s) for at, name in enumerate(switch.names[:count])]
         for one in platforms:
             undo.callback(one.stop)
         write_list(platforms, needed=max(1, count // 2))
