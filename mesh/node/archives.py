@@ -145,6 +145,7 @@ class Archives:
     async def close(self) -> None:
         """Make all durable and end."""
         with suppress(OSError):  # said by `call`
+            await self.call(self._take_all, list(self._queue))
             await self.call(self._store.keep)
         self._aside.close()
 

@@ -126,8 +126,8 @@ class Node:
         add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
         self._server = HttpServer(self._config.limits, table.respond)
         witnessing = Witnessing(
-            *(self._config.witness.listen, self._fleet, self._key, self._mesh_key, self._ours, self._clock),
-            *(rounds, self._desk, self._server, self._forks),
+            *(self._config.witness.listen, self._fleet, self._key, self._mesh_key, self._clock),
+            *(rounds, self._desk, self._server, self._forks, self._ours),
         )
         self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings)
         await self._server.listen(self._config.witness.listen)

@@ -44,12 +44,12 @@ class Witnessing(NamedTuple):
     fleet: FleetList
     witness: VerifierKey | None
     platform: VerifierKey | None
-    ours: str | None  # FLEET/PLATFORM
     clock: Clock
     rounds: Rounds
     desk: WitnessDesk
     server: HttpServer
     forks: ForkBook
+    ours: str | None  # this platform, FLEET/PLATFORM
 
     def status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
         """What a person is shown."""

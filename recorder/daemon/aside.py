@@ -15,6 +15,10 @@ from recorder.writer.context import failed
 from recorder.writer.session import Answer
 
 READING = frozenset({Verb.READ, Verb.SEAL, Verb.CHECKPOINT, Verb.SUBSCRIBE})
+_NOT_THE_MESH = (
+    "uid {uid} is not the mesh: recorder.toml needs a "
+    '[[controller]] with uids = [{uid}], append = ["evidence", "observation"], read = true, mesh = true'
+)
 TELLING = frozenset({Verb.WITNESSES, Verb.HEADS})  # what only the mesh may say
 ASIDE = READING | TELLING | {Verb.WITNESSED}  # all that `Aside.begin` begins or refuses
 
