@@ -174,6 +174,11 @@ class OwnLog:
             return True
         return head.size > last.size + len(self._brought)
 
+    def cosigned_size(self, origin: str) -> int:
+        """Entries of the head that a round with all witnesses had cosigned last; 0 where there was none."""
+        last = self._cosigned
+        return last.size if last is not None and last.origin == origin else 0
+
     def boot_entry(self) -> bytes:
         """The entry at seq 0."""
         return self._recorder.read(0).entries[0][0]

@@ -216,13 +216,16 @@ class Rounds:
             self._wanted.set()  # it started again just now
             return
         self.head, head = latest, latest.head
-        if not self.own.is_news(head):
-            return
         begun_s = time.monotonic()
-        submission = self.submission(latest)
         for one in self.witnesses:
             one.urls = self._urls_of(one)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
+        is_news = self.own.is_news(head)
+        if not is_news:  # for those alone who were away when the others signed: at rest they would never see it
+            asked = [one for one in asked if one.sizes.get(head.origin, 0) < self.own.cosigned_size(head.origin)]
+        if not asked and not is_news:
+            return
+        submission = self.submission(latest)
         for one in asked:
             one.announced(head, None if one.platform is None else self._present.held_size(one.platform, head.origin))
         until_s = begun_s + self._submit.timeout_s
@@ -231,7 +234,9 @@ class Rounds:
         evidence = None
         if done:
             note = with_cosignatures(latest.note, [result.line for _, result in done][:COSIGNATURES_MAX])
-            evidence = await self.bring(latest, note, is_whole=True)
+            evidence = await self.bring(latest, note, is_whole=is_news)
+        if not is_news:
+            return
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})
         if quorum:
             self.witnessed = head.size

@@ -102,6 +102,30 @@ def test_a_mesh_that_starts_again_goes_on(four: list[Platform]) -> None:
     assert {one["forgot"] for one in first.status()["peers"]} == {None}
 
 
+def test_who_was_away_is_asked_alone_at_rest(four: list[Platform]) -> None:
+    """Whoever was not there when the others signed is asked later, also where nothing more is recorded; once."""
+    first, away = four[0], four[3]
+    first.mark()
+    before = first.round()
+    assert away.stop_mesh() == 0
+    first.mark()
+    status = first.round()
+    assert status["latest"]["cosigned"] == 2
+    away.begin_mesh()
+    away.await_mesh()
+    for _ in range(2):  # and then there is nobody left to ask
+        status = first.round()
+        counts = {one["name"]: one["cosigned"] for one in before["peers"]}
+        assert {one["name"]: one["cosigned"] for one in status["peers"]} == {
+            name: count + 1 for name, count in counts.items()
+        }
+    assert f"cosigned {status['latest']['size']}" not in peer_of(status, away)["last"], (
+        "evidence of the others is below"
+    )
+    report = checked(first)
+    assert (report.witnessing, report.exit_status()) == ("pass", 0)
+
+
 def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys: pytest.CaptureFixture[str]) -> None:
     """Behind what was cosigned it is told so (409); at the same size with another history it is a fork, which peers keep (422)."""
     first, peer = four[1], four[0]
