@@ -95,7 +95,8 @@ def plain(value: Any) -> Any:
     """Named tuples as lists, without the optional elements that are not there."""
     if isinstance(value, list | tuple):
         items = [plain(item) for item in value]
-        while type(value).__name__ == "Ref" and items[-1] == -1:
+        absent = {"Ref": -1, "Witnesses": 0}.get(type(value).__name__)
+        while absent is not None and items[-1] == absent:
             items.pop()
         return items
     return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else value

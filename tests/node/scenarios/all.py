@@ -8,13 +8,13 @@ from tests.node.scenarios.world import IMPATIENT_S, Scenario
 PLATFORMS = (2, 8, 32)
 SCENARIOS = [
     Scenario(networks.rough, timeout_s=IMPATIENT_S),
-    Scenario(networks.parted, short=(2, 8), timeout_s=IMPATIENT_S),
+    Scenario(networks.parted, timeout_s=IMPATIENT_S),
     Scenario(networks.flapping, timeout_s=IMPATIENT_S),
     Scenario(clocks.day_off, clocks.own_clock),
     Scenario(clocks.untrusted, clocks.own_clock, timeout_s=IMPATIENT_S),
     Scenario(losses.wiped),
     Scenario(losses.restored),
-    Scenario(histories.two_histories, histories.compare_often, dishonest=1, short=(2, 8), timeout_s=IMPATIENT_S),
+    Scenario(histories.two_histories, histories.compare_often, dishonest=1, timeout_s=IMPATIENT_S),
     Scenario(attacks.forged),
     Scenario(attacks.oversized),
     Scenario(attacks.besieged),
