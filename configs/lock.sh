@@ -25,7 +25,7 @@ if [ "${1:-}" != --upgrade ] && [ -f requirements.lock ]; then
     cp requirements.lock "$work/all"
 fi
 compile "$work/all" --all-extras --group build --group lint --group test --group peers pyproject.toml
-compile "$work/names" --extra cli --extra export --extra gate --extra mesh --extra sim --group build --constraint "$work/all" pyproject.toml
+compile "$work/names" --extra cli --extra export --extra gate --extra mesh --extra bridge --extra sim --group build --constraint "$work/all" pyproject.toml
 
 # A package's block starts at `name==` and ends before the next one.  Blocks of both parts are those of the whole resolution, whose
 # markers serve everyone; which of them running needs, the other resolution says.
