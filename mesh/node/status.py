@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from mesh.node.places import STATUS, MeshError
-from recorder.store.layout import LOCK
+from recorder.store.layout import LOCK, is_locked
 
 
 def write_status(state: Path, status: dict[str, Any]) -> None:
@@ -30,19 +28,9 @@ def read_status(state: Path) -> dict[str, Any]:
     path = state / STATUS
     try:
         status: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        running = is_locked(state / LOCK)
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: `lineage mesh run --state {state}` was never started") from None
     except (OSError, ValueError) as error:
         raise MeshError(f"cannot read {path}: {error}") from error
-    return {**status, "running": _is_locked(state / LOCK)}
-
-
-def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return {**status, "running": running}

@@ -176,3 +176,15 @@ class StateLock:
     def close(self) -> None:
         """Let another process write."""
         os.close(self._descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds this lock file; raises OSError where it cannot be opened."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
