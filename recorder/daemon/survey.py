@@ -23,7 +23,7 @@ from recorder.core.kinds import Previous
 from recorder.daemon import identity, interpreter, resume, trial
 from recorder.store.errors import ForeignStoreError
 from recorder.store.layout import ordinals, segment_dir
-from recorder.store.opening import open_store
+from recorder.store.opening import check_store
 from recorder.store.segment import Segment
 
 CHECK, READ = "check", "read"
@@ -113,7 +113,7 @@ def _damage(state: Path, lineage: Path, origin: str) -> str | None:
         signer = identity.load(state)
         trial.read(state, lambda path: _say(at=path))
         resume.first_boot(lineage, origin, signer.public_key)
-        open_store(lineage, origin, resume.head_of(lineage, origin, signer)).close()
+        check_store(lineage, origin, resume.head_of(lineage, origin, signer))
     except ForeignStoreError:
         raise
     except (LineageError, lmdb.Error, OSError) as error:

@@ -73,6 +73,20 @@ def open_store(lineage: Path, origin: str, known: Checkpoint | None, segment_byt
 
     """
     prepare.remove_unfinished(lineage)
+    live, tail, first, ordinal = _checked(lineage, origin, known)
+    (live.path / DATA).chmod(LIVE_MODE)
+    for sealed in range(1, ordinal):
+        (segment_dir(lineage, sealed) / DATA).chmod(SEALED_MODE)  # a power cut may have taken the mode back
+    return Store(lineage, segment_bytes, tail, live, first, ordinal)
+
+
+def check_store(lineage: Path, origin: str, known: Checkpoint | None) -> None:
+    """Raise what `open_store` would; makes, removes and changes nothing."""
+    _checked(lineage, origin, known)[0].close()
+
+
+def _checked(lineage: Path, origin: str, known: Checkpoint | None) -> tuple[Segment, Tail, int, int]:
+    """Live segment, tail, seq of the live segment's first entry, its ordinal."""
     found = ordinals(lineage)
     if not found:
         raise StoreError(f"{lineage} holds no segments")
@@ -81,14 +95,10 @@ def open_store(lineage: Path, origin: str, known: Checkpoint | None, segment_byt
         raise StoreDamagedError(f"{lineage} lacks segments {missing[:5]} of {found[-1]}")
     live, ordinal, snapshot, first = _live_segment(lineage, found)
     try:
-        tail = _replayed(live, first, snapshot, origin, known)
+        return live, _replayed(live, first, snapshot, origin, known), first, ordinal
     except StoreError:
         live.close()
         raise
-    (live.path / DATA).chmod(LIVE_MODE)
-    for sealed in found[: found.index(ordinal)]:
-        (segment_dir(lineage, sealed) / DATA).chmod(SEALED_MODE)  # a power cut may have taken the mode back
-    return Store(lineage, segment_bytes, tail, live, first, ordinal)
 
 
 def _live_segment(lineage: Path, found: list[int]) -> tuple[Segment, int, list[Any], int]:

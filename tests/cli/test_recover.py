@@ -139,6 +139,8 @@ def test_one_that_was_put_aside_without_a_word_stays_so(state: Path, tmp_path: P
 
 def test_a_healthy_store_is_refused(state: Path, tmp_path: Path) -> None:
     """Nothing to recover, and nothing changed; the same where nothing was recorded, and where a recorder runs."""
+    segments = lineage_dir(state, read_current(state) or "") / "segments"
+    shutil.copytree(segments / "00000001", segments / "00000002.tmp")  # a crash left it; `lineage run` takes it away
     before = tree(state)
     assert "nothing to recover" in one_line(lineage("recover", "--state", state, "--yes"))
     assert tree(state) == before
