@@ -165,9 +165,9 @@ def kinds_of(state: Path) -> list[int]:
     return [cbor.decode(split(raw)[1])[2] for raw, _ in records_of(state)]
 
 
-def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 60.0, every_s: float = 0.01) -> None:
     """Poll until something holds; the bound is for what never comes, not for what comes late."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
+        time.sleep(every_s)

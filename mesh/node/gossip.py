@@ -6,6 +6,7 @@ What a peer tells is a head with the log's own signature or a proof; both count 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,6 +28,9 @@ NOTES_MAX = 64  # signatures of heads that are verified for one peer and round
 FORKS_MAX = 8  # proofs that are verified for one peer and round
 SEEN_MAX = 4_096
 AT_ONCE = 8  # peers that are asked at a time
+# That are asked in one round. Two halves of a fleet of any size meet in the first round all the same: that all of so
+# many drawn by lot are of one's own half happens once in four billion times, and who finds a fork tells all.
+PEERS_MAX = 32
 TEXT = "text/plain; charset=utf-8"
 
 OwnContradiction = Callable[[Told], Awaitable[ForkProof | None]]
@@ -109,14 +113,17 @@ class Gossip:
                     await asyncio.gather(*(self._post(url, text) for url in self._peers.all_urls()))
 
     async def round(self) -> None:
-        """Compare with every peer once, and fill in what is missing."""
+        """Compare with every peer once, of many with some, and fill in what is missing."""
         room = asyncio.Semaphore(AT_ONCE)
+        asked = [url for url in self._peers.all_urls() if self._conduct.may_ask(url)]
+        if len(asked) > PEERS_MAX:
+            asked = random.sample(asked, PEERS_MAX)  # in no order that anyone could reckon with
 
         async def ask(url: str) -> None:
             async with room:
                 await self._with(url)
 
-        await asyncio.gather(*(ask(url) for url in self._peers.all_urls() if self._conduct.may_ask(url)))
+        await asyncio.gather(*(ask(url) for url in asked))
         await self._pulling.settle()
         with suppress(OSError):  # said by `Archives`
             for one in await self._archives.call(self._archives.store.summaries):

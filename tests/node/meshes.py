@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tests.node.networks import address_of, networks
 from tests.running import Running, make_state, wait_until
 
 PORT = 7171
-ROUND_S = 120.0
+ROUND_S = 300.0
 AT_A_TIME = 8  # processes that start, or make a round: more would only wait for the cores
 _RUN = "import sys; from pathlib import Path; from mesh.node.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 _COMMAND = "from recorder.cli import main; main()"
@@ -127,13 +128,13 @@ class Platform:
     def await_mesh(self) -> None:
         """Wait until it listens and its first round is over: from then on rounds are those that a test asks for."""
         self.await_listening()
-        wait_until(lambda: self.status().get("rounds", 0))
+        wait_until(lambda: self.status().get("rounds", 0), ROUND_S)
 
     def stop_mesh(self) -> int:
         assert self.process is not None
         assert self.process.stderr is not None
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(30)
+        status = self.process.wait(120)
         self.process.stderr.close()
         self.process = None
         return status
@@ -221,10 +222,10 @@ def start(platforms: Sequence[Platform]) -> None:
             one.begin_mesh()
         for one in wave:
             one.await_listening()
+    with ThreadPoolExecutor(AT_A_TIME) as several:
+        list(several.map(Platform.start_recorder, platforms))
     for one in platforms:
-        one.start_recorder()
-    for one in platforms:
-        wait_until(lambda one=one: one.status().get("rounds", 0))  # it found no recorder yet, or it did
+        wait_until(lambda one=one: one.status().get("rounds", 0), ROUND_S)  # it found no recorder yet, or it did
     rounds(platforms)
 
 

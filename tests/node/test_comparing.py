@@ -10,6 +10,7 @@ import pytest
 from mesh.exchange import Answer
 from mesh.histories import encode_heads, told_of
 from mesh.node.config import Archiving
+from mesh.node.gossip import PEERS_MAX
 from mesh.node.post import Post, below
 from recorder.core.forks import fork_of, parse_fork, verify_fork
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, hashes, note_of, signer
@@ -77,6 +78,23 @@ def test_one_history_at_different_sizes_is_none(tmp_path: Path) -> None:
             assert one.following.status()["answered_wrongly"] == []
 
     together(story, nodes(tmp_path, 3))
+
+
+def test_of_many_peers_some_are_asked_in_a_round_and_all_in_the_end(tmp_path: Path) -> None:
+    """What a round costs is bounded however many there are; who is asked is drawn each time."""
+
+    async def story(peers: list[Node]) -> None:
+        one, other = peers
+        one.table.urls = [f"{other.url}/{number}" for number in range(PEERS_MAX + 8)]
+        met: set[str] = set()
+        for _ in range(16):
+            other.asked.clear()
+            await one.compare()
+            assert len(other.asked) == len(set(other.asked)) == PEERS_MAX
+            met |= set(other.asked)
+        assert len(met) == PEERS_MAX + 8
+
+    together(story, nodes(tmp_path, 2))
 
 
 def test_a_fork_survives_a_restart_and_a_peer_that_was_away_learns_of_it(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def main() -> None:
                 try:
                     done, held = scenario.play(Path(directory), count)
                 except AssertionError as error:  # told in its row; the others are still worth knowing
-                    done, held, failed = (scenario.act.__doc__ or "").strip(), f"FAILED: {str(error)[:300]}", True
+                    done, held = (scenario.act.__doc__ or "").partition("\n")[0], f"FAILED: {str(error)[:300]}"
+                    failed = True
             print(f"| {scenario.name} | {count} | {done} | {held} | {time.monotonic() - begun_s:.0f} |", flush=True)
     sys.exit(failed)
 
