@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from mesh.exchange import OK, Answer
@@ -67,7 +67,7 @@ class Gossip:
             interval_s: between rounds.
 
         """
-        self.rounds = 0  # that have ended
+        self.rounds = 0  # with all peers, that have ended
         self.counts: Counter[str] = Counter()  # peers that answered or did not, heads, proofs
         self._archives = archives
         self._pulling = pulling
@@ -80,12 +80,20 @@ class Gossip:
         self._own = own
         self._interval_s = interval_s
         self._wanted = asyncio.Event()
+        self._is_all_wanted = True
+        self._appeared: dict[str, None] = {}  # URLs
         self._spread: set[str] = set(forks.names())  # those of before a restart were told, and are listed
         self._seen: OrderedDict[str, None] = OrderedDict()  # names of proofs that came, whether kept or not
         self._new = asyncio.Event()
 
     def ask_now(self) -> None:
-        """Begin a round at once: somebody appeared."""
+        """Begin a round at once."""
+        self._is_all_wanted = True
+        self._wanted.set()
+
+    def appeared(self, urls: Iterable[str]) -> None:
+        """Compare at once with these alone: many that start would else ask all whenever one of them appears."""
+        self._appeared |= dict.fromkeys(urls)
         self._wanted.set()
 
     def found(self) -> None:
@@ -93,12 +101,20 @@ class Gossip:
         self._new.set()
 
     async def run(self) -> None:
-        """Make rounds until cancelled."""
+        """Make rounds until cancelled, with all at the interval and with those who appeared when they do."""
+        clock = asyncio.get_running_loop().time
+        due_s = clock()
         while True:
             self._wanted.clear()
-            await self.round()
+            appeared, self._appeared = self._appeared, {}
+            if self._is_all_wanted or clock() >= due_s:
+                self._is_all_wanted = False
+                await self.round()
+                due_s = clock() + self._interval_s
+            elif appeared:
+                await self._compare_with(list(appeared))
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
+                async with asyncio.timeout_at(due_s):
                     await self._wanted.wait()
 
     async def spread(self) -> None:
@@ -113,9 +129,14 @@ class Gossip:
                     await asyncio.gather(*(self._post(url, text) for url in self._peers.all_urls()))
 
     async def round(self) -> None:
-        """Compare with every peer once, of many with some, and fill in what is missing."""
+        """Compare with every peer once, of many with some."""
+        await self._compare_with(self._peers.all_urls())
+        self.rounds += 1
+
+    async def _compare_with(self, urls: list[str]) -> None:
+        """Ask these, and fill in what is missing."""
         room = asyncio.Semaphore(AT_ONCE)
-        asked = [url for url in self._peers.all_urls() if self._conduct.may_ask(url)]
+        asked = [url for url in urls if self._conduct.may_ask(url)]
         if len(asked) > PEERS_MAX:
             asked = random.sample(asked, PEERS_MAX)  # in no order that anyone could reckon with
 
@@ -129,7 +150,6 @@ class Gossip:
             for one in await self._archives.call(self._archives.store.summaries):
                 if one.missing and not self._forks.is_forked(one.origin):
                     await self._pulling.fill(one.origin)
-        self.rounds += 1
 
     async def _with(self, url: str) -> None:
         source = self._source(url)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.digest import Digest
 from mesh.exchange import Answer
 from mesh.histories import encode_heads, told_of
 from mesh.node.config import Archiving
@@ -95,6 +96,24 @@ def test_of_many_peers_some_are_asked_in_a_round_and_all_in_the_end(tmp_path: Pa
         assert len(met) == PEERS_MAX + 8
 
     together(story, nodes(tmp_path, 2))
+
+
+def test_who_appears_is_asked_at_once_and_alone(tmp_path: Path) -> None:
+    """Many that start one after the other would else ask all for each; all are asked where its address is not known."""
+
+    async def story(peers: list[Node]) -> None:
+        one, near, other = peers
+        appeared, rounds_before = Digest(ORIGIN, 1, 1, 0, b"", None, []), one.following.gossip.rounds
+        one.table.platforms = {ORIGIN.rpartition("/")[0]: [near.url]}
+        one.following.take(appeared, None)
+        one.following.take(appeared, None)
+        await until(lambda: near.asked)
+        assert (near.asked, other.asked) == (["/heads"], [])
+        one.following.take(appeared._replace(origin=NEXT_ORIGIN.replace("arm", "cart")), None)
+        await until(lambda: one.following.gossip.rounds > rounds_before)
+        assert (near.asked, other.asked) == (["/heads"] * 2, ["/heads"])
+
+    together(story, nodes(tmp_path, 3))
 
 
 def test_a_fork_survives_a_restart_and_a_peer_that_was_away_learns_of_it(tmp_path: Path) -> None:
