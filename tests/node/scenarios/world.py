@@ -253,6 +253,11 @@ class Scenario(NamedTuple):
     def name(self) -> str:
         return self.act.__name__
 
+    @property
+    def told(self) -> str:
+        """What is to happen, in a line."""
+        return (self.act.__doc__ or "").partition("\n")[0]
+
 
 @contextmanager
 def world(
