@@ -157,13 +157,13 @@ class Platform:
 
     def mark(self, count: int = 1) -> None:
         """Record something."""
-        with Recorder(self.state / "recorder.sock") as client:
+        with Recorder(self.state / "recorder.sock", timeout_ms=60_000) as client:
             for _ in range(count):
                 client.append(Kind.MARK, body={"label": "test"})
 
     def size(self) -> int:
         """Entries in the recorder's log."""
-        with Recorder(self.state / "recorder.sock") as client:
+        with Recorder(self.state / "recorder.sock", timeout_ms=60_000) as client:
             return next(client.subscribe()).first
 
     def round(self) -> dict[str, Any]:

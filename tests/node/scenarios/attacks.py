@@ -44,7 +44,7 @@ def forged(world: World) -> Told:
 def news_of(platform: Platform) -> bytes:
     """A checkpoint that nobody has cosigned yet: what is on its way to everybody is no secret."""
     platform.mark()
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         return client.checkpoint()
 
 
