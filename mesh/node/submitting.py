@@ -82,7 +82,7 @@ class Witness:
     urls: Sequence[str]  # where it may answer
     platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
-    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head whose cosignature a round had recorded
+    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head recorded as cosigned
     failures: int = 0  # in a row
     not_before_s: float = 0.0  # time.monotonic
     last: str = "not asked yet"
