@@ -26,7 +26,7 @@ from mesh.node.present import Present
 from mesh.node.runs import next_run
 from mesh.standing import Standing
 from recorder.core.keys import Signer
-from recorder.core.messages import Head as Push
+from recorder.core.message_replies import Head as Push
 from recorder.core.note import VerifierKey
 
 LOOK_S = 5.0  # how soon an interface that came is used

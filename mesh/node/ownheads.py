@@ -19,7 +19,7 @@ from mesh.standing import signed_by_log
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import open_checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError
-from recorder.core.messages import HEADS_MAX
+from recorder.core.message_requests import HEADS_MAX
 from recorder.core.note import parse_note
 
 ASK_S = 3.0  # for all of them together

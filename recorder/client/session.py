@@ -25,7 +25,9 @@ from typing import Any, NamedTuple
 from recorder.core import cbor
 from recorder.core.errors import FormatError
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, REQUESTS, Failed, Hello, Status, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.message_requests import REQUESTS, Hello
+from recorder.core.messages import PROTOCOL_VERSION, Status, Verb
 from recorder.core.protocol import body_of, decode_reply, encode, request_id
 
 HELLO_COUNTER = 0

@@ -13,7 +13,8 @@ from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_PROOF
 from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
 from recorder.core.limits import SALT_BYTES
-from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
+from recorder.core.message_requests import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest
+from recorder.core.messages import Status
 from recorder.core.required import CONTROL_BODY, missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from recorder.core.errors import FormatError
-from recorder.core.messages import Failed, Flag, Status, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Flag, Status, Verb
 from recorder.core.protocol import decode_request, request_id
 from tests.c.building import C99, HERE, SANITIZERS, Program, compiled, needs_gcc
 from tests.client import peer as peers

@@ -21,7 +21,8 @@ from typing import Any
 from recorder.core import rows
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Decision
-from recorder.core.messages import DURABLE, Failed, Flag, Head, Opened, Receipt, Refused, Status, Verb
+from recorder.core.message_replies import Failed, Head, Opened, Receipt, Refused
+from recorder.core.messages import DURABLE, Flag, Status, Verb
 from recorder.core.protocol import decode_request, encode_reply
 
 ORIGIN = "fleet/robot/0123456789abcdef"

@@ -10,7 +10,8 @@ import pytest
 
 from recorder.client import NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.errors import Misuse
-from recorder.core.messages import Failed, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Verb
 from tests.claims import WHAT, WHO, WHY
 from tests.client.acts import act, numbers, open_cycle
 from tests.client.peer import Peer

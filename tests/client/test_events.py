@@ -18,7 +18,8 @@ from recorder.client import events as client_events
 from recorder.client import recorder as client_recorder
 from recorder.client.events import EventQueue
 from recorder.core.errors import Misuse
-from recorder.core.messages import Failed, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Verb
 from tests.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 

@@ -12,7 +12,8 @@ import pytest
 from recorder.client import Cycle, Recorder, Stream, Unavailable, outbox, pump
 from recorder.client import rows as client_rows
 from recorder.core.errors import Misuse
-from recorder.core.messages import Failed, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Verb
 from tests.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 from tests.running import wait_until

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from recorder.client import Recorder, Unavailable
-from recorder.core.messages import Failed, Flag, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Flag, Verb
 from recorder.core.protocol import request_id
 from tests.claims import WHAT, WHO
 from tests.client.acts import act, numbers, open_cycle

@@ -18,7 +18,8 @@ from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoi
 from recorder.core.entry import decode
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import Boot, Kind, Previous
-from recorder.core.messages import HEADS_MAX, Status, Verb
+from recorder.core.message_requests import HEADS_MAX
+from recorder.core.messages import Status, Verb
 from recorder.core.note import parse_note
 from recorder.daemon import boot, identity
 from recorder.daemon.peerheads import SIZES_MAX
