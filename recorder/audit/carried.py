@@ -18,7 +18,7 @@ from recorder.core.limits import TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tiles import decode_bundle, entries_path, tile_path
 from recorder.core.tlogproof import TlogProof, parse_tlog_proof
-from recorder.core.verdict import Problem, problem
+from recorder.core.findings import Problem, problem
 
 FAULTS_MAX = 1000
 

@@ -21,7 +21,8 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Previous
 from recorder.core.note import parse_note
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, Report, TailBound, problem
+from recorder.core.findings import Problem, problem
+from recorder.core.verdict import Report, TailBound
 from recorder.core.verify import Checked, SelectionVerifier, Verifier
 from recorder.core.verify.heads import signature_fault
 from recorder.store.errors import StoreDamagedError

@@ -23,7 +23,8 @@ from recorder.core.entry import decode
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Boot, Kind, Previous
 from recorder.core.trust import Trust
-from recorder.core.verdict import ProblemLog, Report, Tail, TailBound, make_report, problem
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.verdict import Report, Tail, TailBound, make_report
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import LINEAGES, lineage_dir, ordinals, segment_dir
 from recorder.store.segment import Segment

@@ -22,7 +22,7 @@ from recorder.core.kinds import Kind
 from recorder.core.limits import TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tlogproof import TlogProof
-from recorder.core.verdict import Problem
+from recorder.core.findings import Problem
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import HEAD, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment

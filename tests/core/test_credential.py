@@ -18,7 +18,7 @@ from recorder.core.matrix import Issuer
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.revocation import Revoked
 from recorder.core.sign1 import CREDENTIAL, GRANT, MATRIX, OBSERVATION, POLICY, REQUEST, REVOCATION, USES, Use
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 from tests.core.credential_shapes import cwts, grants, matrices, observations, requests, revocations
 from tests.core.shapes import mangled, mutated, naive_cbor, values
 from tests.credential_builder import (

@@ -11,7 +11,7 @@ from recorder.audit.redecide import Redecided
 from recorder.audit.replaying import replay_decisions
 from recorder.audit.span import Span
 from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 
 
 def verify(state: Path) -> None:

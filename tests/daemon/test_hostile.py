@@ -21,7 +21,7 @@ from recorder.core.matrix import Issuer
 from recorder.core.messages import Status, Verb
 from recorder.core.scope import Counts
 from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 from recorder.store.segment import Segment
 from tests import credential_builder as builder
 from tests import fleet

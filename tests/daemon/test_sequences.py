@@ -21,7 +21,7 @@ from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from recorder.core.scope import Counts
 from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 from recorder.daemon import boot, identity
 from recorder.gate import authorities
 from recorder.store.opening import open_store

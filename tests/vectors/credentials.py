@@ -12,7 +12,7 @@ from recorder.core.delegation import Moment
 from recorder.core.matrix import Issuer
 from recorder.core.revocation import Revoked
 from recorder.core.scope import Role, Scope, to_value
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 from tests.credential_builder import (
     ARM,
     BEGIN_S,

@@ -12,7 +12,8 @@ from recorder.core.kinds import Commit, Kind, Previous
 from recorder.core.limits import HASH_BYTES
 from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree
-from recorder.core.verdict import ProblemLog, Report, Tail, TailBound, make_report, problem
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.verdict import Report, Tail, TailBound, make_report
 from recorder.core.verify.asked import Asked
 from recorder.core.verify.authority import Authority
 from recorder.core.verify.axes import Axes

@@ -19,7 +19,8 @@ from recorder.core.kinds import Commit, Kind, Rows
 from recorder.core.merkle import verify_inclusion
 from recorder.core.note import VerifierKey, is_key_name, parse_note
 from recorder.core.rows import schema_id, size_of, struct_format
-from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.verdict import Report, Tail, make_report
 from recorder.core.verify.asked import ERROR as WITNESS_CHOICE
 from recorder.core.verify.asked import by_kid, choice_beside, choice_fault
 from recorder.core.verify.authority import Authority
