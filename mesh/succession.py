@@ -13,7 +13,8 @@ from recorder.core.checkpoint import Checkpoint
 from recorder.core.entry import ZERO_HASH, Entry, decode, entry_hash, external_aad, protected_of, to_be_signed
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import kid, verify
-from recorder.core.kinds import Boot, Kind, Previous
+from recorder.core.controls import Boot, Previous
+from recorder.core.kinds import Kind
 from recorder.core.limits import HASH_BYTES, PROOF_MAX_HASHES
 from recorder.core.merkle import verify_consistency, verify_inclusion
 from recorder.core.note import VerifierKey

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recorder.core.entry import Header
-from recorder.core.kinds import Boot
+from recorder.core.controls import Boot
 
 LISTED_MAX = 3
 

@@ -18,7 +18,7 @@ from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.chosen import candidates_of
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Previous
+from recorder.core.controls import Previous
 from recorder.core.note import parse_note
 from recorder.core.trust import Trust
 from recorder.core.findings import Problem, problem

@@ -12,7 +12,8 @@ from recorder.core.deviceframe import Confirmation, Frame, quantity_of
 from recorder.core.entry import Header, decode_in_order, entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Abandon, Commit, Decision, Kind, RefType
+from recorder.core.controls import Abandon
+from recorder.core.kinds import Commit, Decision, Kind, RefType
 
 _BODY = 11
 _DONE = frozenset({int(one) for one in (Decision.ADMITTED, Decision.DEVIATED, Decision.EXTERNAL)})

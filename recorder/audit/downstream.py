@@ -20,7 +20,8 @@ from recorder.audit.links import BY_DIGEST, SUPERSEDES, WHO, Link, links_of, who
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.core.entry import Header, decode_in_order
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Commit, Fact, Kind
+from recorder.core.controls import Fact
+from recorder.core.kinds import Commit, Kind
 from recorder.core.verify.disclosure import carries_claims
 
 Listed = Callable[[Held, str, int | None], None]  # the entry, the relation by which it leads there, to which seq

@@ -21,7 +21,8 @@ from recorder.audit.source import LineageSource, entry_at, kind_of
 from recorder.audit.state import StateSource
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Boot, Kind, Previous
+from recorder.core.controls import Boot, Previous
+from recorder.core.kinds import Kind
 from recorder.core.trust import Trust
 from recorder.core.findings import ProblemLog, problem
 from recorder.core.verdict import Report, Tail, TailBound, make_report

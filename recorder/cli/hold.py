@@ -17,7 +17,8 @@ from recorder.cli.saying import said_by, say_to
 from recorder.core.entry import decode
 from recorder.core.errors import Misuse
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Hold, Kind, RefType
+from recorder.core.controls import Hold
+from recorder.core.kinds import Kind, RefType
 
 
 @click.group(

@@ -10,8 +10,9 @@ from msgspec import Meta, Struct, ValidationError, convert
 from recorder.core import cbor
 from recorder.core.errors import FormatError
 from recorder.core.keys import Signer, kid
+from recorder.core.controls import RULES
 from recorder.core.kinds import (
-    RULES,
+
     ActionClass,
     Axis,
     Bounds,

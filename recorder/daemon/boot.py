@@ -12,7 +12,8 @@ from recorder.core import policy
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
 from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
-from recorder.core.kinds import Kind, Previous
+from recorder.core.controls import Previous
+from recorder.core.kinds import Kind
 from recorder.core.note import VerifierKey
 from recorder.core.policy import AtRisk
 from recorder.core.retention import Rule

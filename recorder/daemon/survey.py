@@ -19,7 +19,7 @@ import lmdb
 from recorder.core import entry
 from recorder.core.errors import LineageError
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Previous
+from recorder.core.controls import Previous
 from recorder.daemon import identity, interpreter, resume, trial
 from recorder.store.errors import ForeignStoreError
 from recorder.store.layout import ordinals, segment_dir

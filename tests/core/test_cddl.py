@@ -19,7 +19,8 @@ import recorder
 from recorder.core import bundle, cbor, claims, entry, rows, volume
 from recorder.core.errors import FormatError
 from recorder.core.keys import SeedSigner
-from recorder.core.kinds import RULES, Kind
+from recorder.core.controls import RULES
+from recorder.core.kinds import Kind
 from tests.core.places import FULL, OPENING, UNGATED, neighbours
 from tests.core.shapes import (
     KINDS,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from recorder.core import entry
 from recorder.core.errors import FormatError
-from recorder.core.kinds import RULES, Decision, Kind, Stage
+from recorder.core.controls import RULES
+from recorder.core.kinds import Decision, Kind, Stage
 from tests.core.shapes import KINDS, headers, mutated, naive_cbor, values
 
 # FORMAT.md section 3, written out again: required keys, permitted keys; 12 is permitted to all, 1 to 5 are everyone's.

@@ -10,7 +10,8 @@ import pytest
 
 from recorder.core import cbor
 from recorder.core.entry import decode
-from recorder.core.kinds import ActionClass, Deletion, Kind
+from recorder.core.controls import Deletion
+from recorder.core.kinds import ActionClass, Kind
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.rows import leaf
 from recorder.core.verdict import Deleted

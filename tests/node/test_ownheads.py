@@ -12,7 +12,7 @@ import pytest
 from recorder.cli import run
 from recorder.client import Recorder
 from recorder.core.entry import decode
-from recorder.core.kinds import Boot
+from recorder.core.controls import Boot
 from recorder.store.layout import CURRENT, LINEAGES
 from tests.node.meshes import Platform, fleet, needs_namespaces
 from tests.running import wait_until

@@ -8,7 +8,8 @@ from recorder.core.chosen import Candidate
 from recorder.core.entry import ZERO_HASH, Entry, Header, decode_in_order, entry_hash, external_aad
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Commit, Kind, Previous
+from recorder.core.controls import Previous
+from recorder.core.kinds import Commit, Kind
 from recorder.core.limits import HASH_BYTES
 from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree

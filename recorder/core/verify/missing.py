@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from recorder.core.entry import Header
-from recorder.core.kinds import UNCLASSED, Deletion
+from recorder.core.controls import Deletion
+from recorder.core.kinds import UNCLASSED
 from recorder.core.verdict import Deleted
 from recorder.core.verify.found import Found
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from recorder.core.entry import Header
 from recorder.core.grant import contemplated_hash
-from recorder.core.kinds import Boot, CycleEnd, Decision, Kind, Ref, RefType, Stage
+from recorder.core.controls import Boot, CycleEnd
+from recorder.core.kinds import Decision, Kind, Ref, RefType, Stage
 from recorder.core.stages import end_reason, successor_error
 from recorder.core.verify.acts import contemplated
 from recorder.core.verify.found import Found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from recorder.core.entry import Header
-from recorder.core.kinds import Boot, Gap, Kind
+from recorder.core.controls import Boot, Gap
+from recorder.core.kinds import Kind
 from recorder.core.verify.found import Found
 
 STEP_NS = 100_000_000  # a UTC step over 100 ms is an entry (ARCHITECTURE.md, hot path 7)
