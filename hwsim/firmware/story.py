@@ -18,6 +18,7 @@ from hwsim.firmware.port import Simulator
 from recorder.client import Receipt, Recorder
 from recorder.core import cbor, confirmation, deviceframe, entry, ids
 from recorder.core import claims as records
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Kind
 
 ACTUATOR, CLASS, EVENT_STOP = "arm", "motion", 1
@@ -45,7 +46,7 @@ class Told(NamedTuple):
 
 class _Entry(NamedTuple):
     id: str
-    header: entry.Header
+    header: Header
     beside: bytes | None
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from recorder.audit.declared import Declared
 from recorder.core import confirmation, credential, grant, ids
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.errors import FormatError
 from recorder.core.grant import Grant
 from recorder.core.controls import Boot, CycleEnd, Fact

@@ -6,7 +6,8 @@ from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from recorder.core import cbor, claims, policy, policy_replay
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.entry import decode_in_order
+from recorder.core.header import Header
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind

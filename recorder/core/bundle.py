@@ -21,7 +21,8 @@ from msgspec import Meta, ValidationError, convert
 
 from recorder.core import cbor, claims, rows
 from recorder.core.chosen import CHOICE_KEY, read_choice
-from recorder.core.entry import Entry, Header, decode, external_aad, protected_of, to_be_signed
+from recorder.core.entry import Entry, decode, external_aad, protected_of, to_be_signed
+from recorder.core.header import Header
 from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED, Hash, Kind, Name, Rows, Uint

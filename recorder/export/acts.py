@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from recorder.core.entry import Entry, Header
+from recorder.core.entry import Entry
+from recorder.core.header import Header
 from recorder.core.errors import FormatError
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Commit, Decision, Rows, Stage

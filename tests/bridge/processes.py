@@ -13,7 +13,8 @@ from firmware_bridge.places import CONFIG, CREDENTIAL
 from recorder.core import cbor, claims, confirmation, devicegap
 from recorder.core.deviceframe import Dropped, Frame
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
+from recorder.core.header import Header
 from recorder.core.kinds import Kind
 from tests.credential_builder import ARM, from_root, rescoped
 from tests.frames import DEVICE

@@ -10,7 +10,8 @@ from unittest import mock
 import msgspec
 
 from recorder.config import Config
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
+from recorder.core.header import Header
 from recorder.core.controls import Deletion
 from recorder.core.kinds import Kind
 from recorder.daemon import room, sweep

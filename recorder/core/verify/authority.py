@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recorder.core import cbor, confirmation, scope
-from recorder.core.entry import Entry, Header
+from recorder.core.entry import Entry
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey

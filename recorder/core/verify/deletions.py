@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recorder.core import cbor
 from recorder.core.claims import disclosed
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.errors import FormatError
 from recorder.core.controls import Deletion, Hold
 from recorder.core.kinds import Kind, RefType

@@ -9,7 +9,7 @@ from recorder.core import confirmation, devicegap
 from recorder.core.credential import Credential
 from recorder.core.delegation import Moment
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.errors import FormatError
 from recorder.core.controls import Gap
 from recorder.core.kinds import Kind, Ref, RefType

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from recorder.core.chosen import Candidate
-from recorder.core.entry import ZERO_HASH, Entry, Header, decode_in_order, entry_hash, external_aad
+from recorder.core.entry import ZERO_HASH, Entry, decode_in_order, entry_hash, external_aad
+from recorder.core.header import Header
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.controls import Previous

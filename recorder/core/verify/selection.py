@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.chosen import Candidate
-from recorder.core.entry import Entry, Header, decode_in_order, external_aad
+from recorder.core.entry import Entry, decode_in_order, external_aad
+from recorder.core.header import Header
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.ids import entry_id
 from recorder.core.keys import kid

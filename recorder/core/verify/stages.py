@@ -6,7 +6,7 @@ contemplates, where that is here: what follows is about the same one.
 
 from __future__ import annotations
 
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.grant import contemplated_hash
 from recorder.core.controls import Boot, CycleEnd
 from recorder.core.kinds import Decision, Kind, Ref, RefType, Stage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.controls import Boot, Gap
 from recorder.core.kinds import Kind
 from recorder.core.verify.found import Found
