@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.account import Account
-from mesh.archive import AHEAD_MAX
+from mesh.ahead import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
 from mesh.histories import Told, told_of

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.archive import AHEAD_MAX, Archive, State
+from mesh.ahead import AHEAD_MAX
+from mesh.archive import Archive, State
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import verify_fork
