@@ -90,6 +90,15 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync_dir(path.parent)
 
 
+def replace_unsynced(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Have a reader meet the old file or the new one; what a power cut leaves of it does not matter.  Raises OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    if mode is not None:  # whatever the umask is
+        temporary.chmod(mode)
+    temporary.rename(path)
+
+
 def create_file(path: Path, content: bytes, mode: int) -> None:
     """Write a small file that must not be there yet, also where hard links do not exist (a USB stick with FAT).
 

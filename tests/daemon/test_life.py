@@ -196,7 +196,7 @@ def test_the_manager_hears_of_readiness_and_life(tmp_path: Path) -> None:
 def test_a_page_or_a_systemd_that_cannot_be_told_is_said_once(tmp_path: Path) -> None:
     """Both are tried many times a second here; recording goes on, and the journal hears of each once."""
     state = make_state(tmp_path / "s")
-    (state / ".status.json.tmp").mkdir()
+    (state / "status.json.tmp").mkdir()
     (state / "status.json").mkdir()  # nor taken away at the end
     environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "60000"}
     with Running(state, env=environment) as running:
