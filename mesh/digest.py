@@ -17,7 +17,8 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import Signer
 from recorder.core.kinds import Hash, Uint
 from recorder.core.limits import HASH_BYTES
-from recorder.core.note import UINT63_MAX, Note, NoteSignature, VerifierKey, is_key_name
+from recorder.core.canonical import UINT63_MAX
+from recorder.core.note import Note, NoteSignature, VerifierKey, is_key_name
 from recorder.core.sign1 import Sign1, Use
 
 ERROR = "digest_malformed"

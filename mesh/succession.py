@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recorder.core import cbor
+from recorder.core.canonical import written
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.entry import ZERO_HASH, Entry, decode, entry_hash, external_aad, protected_of, to_be_signed
-from recorder.core.errors import FormatError, Misuse
+from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
 from recorder.core.controls import Boot, Previous
 from recorder.core.kinds import Kind
@@ -43,13 +44,8 @@ class Succession:
             Misuse: `parse_succession` would not give this request back.
 
         """
-        try:
-            body = cbor.encode([FORMAT, self.boot, list(self.inclusion), list(self.consistency), self.note])
-            if parse_succession(body) == self:
-                return body
-        except FormatError as failure:
-            raise Misuse(f"this request cannot be written: {failure}") from failure
-        raise Misuse("this request cannot be written: it would be read as another one")
+        body = cbor.encode([FORMAT, self.boot, list(self.inclusion), list(self.consistency), self.note])
+        return written(body, parse_succession, self, "request")
 
 
 def parse_succession(body: bytes) -> Succession:

@@ -11,14 +11,8 @@ from typing import NamedTuple
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import Signer
-from recorder.core.note import (
-    COSIGNATURE_V1,
-    UINT63_MAX,
-    NoteSignature,
-    VerifierKey,
-    cosigned_message,
-    holds,
-)
+from recorder.core.canonical import UINT63_MAX
+from recorder.core.note import COSIGNATURE_V1, NoteSignature, VerifierKey, cosigned_message, holds
 
 CLAIM = "cosigned_checkpoint"  # of an evidence entry: the note of an earlier checkpoint, with cosignatures
 
