@@ -1,4 +1,4 @@
-"""Imports between rooms run one way (ARCHITECTURE.md, "Rooms and imports").
+"""Imports between rooms run one way (recorder/DESIGN.md, "Rooms").
 
 A room is the longest entry of ROOMS that begins a module's name.  Every import counts, also one inside a function or
 under TYPE_CHECKING: an arrow that runs only sometimes is still an arrow.

@@ -1,6 +1,6 @@
 """One session with the recorder: request ids, what is unanswered, and what is sent again in which order.
 
-Pure: messages come out, replies go in.  The laws (ARCHITECTURE.md, hot path, rule 6):
+Pure: messages come out, replies go in.  The laws (PROTOCOL.md section 4):
 
 1. Counters rise in the order of sending; a message keeps its counter and its bytes for as long as the session lives,
    so that the recorder can answer a repeat with the first receipt.

@@ -1,6 +1,6 @@
 """The verdicts of a verification, and the report that says what was found.
 
-Verdicts are separate (ARCHITECTURE.md, "Verification gives separate verdicts"): a lineage may be of full integrity and
+Verdicts are separate (FORMAT.md section 8): a lineage may be of full integrity and
 yet incomplete.  What has no subject reports "nothing", never "pass"; where nothing failed and something could not be
 decided, it is "indeterminate".
 """

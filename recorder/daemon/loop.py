@@ -1,4 +1,4 @@
-"""The one thread: drain ready sockets, fairly; one transaction; replies (ARCHITECTURE: the hot path)."""
+"""The one thread: drain ready sockets, fairly; one transaction; replies (DESIGN.md, the path of one commit)."""
 
 from __future__ import annotations
 
