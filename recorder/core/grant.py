@@ -194,4 +194,4 @@ def _read_payload(payload: bytes) -> Grant:
     encoded = [cbor.pack(name) for name in says.actuators]
     if not all(one < other for one, other in pairwise(encoded)):
         raise FormatError(ERROR, "actuators are not in the order of their encodings, each once")
-    return says    return says  # type: ignore[no-any-return]
+    return says
