@@ -270,12 +270,6 @@ class Archive:
         """Forget the hashes that wait, to make room; they are pulled again."""
         self._ahead.clear()
 
-    @property
-    def is_far_behind(self) -> bool:
-        """Whether only a jump leads to any of the heads that wait."""
-        newest = self._ladder.newest
-        return newest is not None and newest.head.size > self.size and not self._reachable()
-
     def gaps(self, most: int) -> list[Range]:
         """What to pull, at most so many ranges: hashes up to the largest head for which they may wait."""
         return self._ahead.gaps(self.size, max(self._reachable(), default=0), most)

@@ -14,7 +14,7 @@ from recorder.core.kinds import UNCLASSED, UNCLASSIFIED, Kind
 from recorder.core.policy_classes import Milliseconds, OnFull, OnUnavailable, faults_between
 from recorder.core.quantities import Amount, amount, term_s
 from recorder.store.configfile import ConfigError, tables_of, text_at
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, SEGMENT_MIN_BYTES
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Kinds that a controller may append as such; all others come about by verbs of their own or by the recorder itself.
@@ -44,7 +44,7 @@ class Platform(Struct, forbid_unknown_fields=True, frozen=True):
 class StoreSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """Segments."""
 
-    segment_mib: Annotated[int, Meta(ge=4, le=1024)] = 64
+    segment_mib: Annotated[int, Meta(ge=SEGMENT_MIN_BYTES >> 20, le=1024)] = 64
 
 
 class RecorderSettings(Struct, forbid_unknown_fields=True, frozen=True):

@@ -35,6 +35,7 @@ COVERED = "covered"
 SEGMENTS = "segments"
 DATA = "data.mdb"
 SUMMARY = "summary.json"
+SEGMENT_MIN_BYTES = 4 * 1024 * 1024
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}")
 _ORDINAL = re.compile(r"[0-9]{8}")

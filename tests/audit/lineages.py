@@ -20,7 +20,7 @@ from recorder.core.kinds import Kind
 from recorder.core.message_replies import Head
 from recorder.store.layout import CURRENT, HEAD, lineage_dir
 from recorder.store.opening import create_store
-from recorder.store.store import SEGMENT_MIN_BYTES
+from recorder.store.layout import SEGMENT_MIN_BYTES
 from tests.credential_builder import delegated, from_root
 from tests.lineage_builder import ORIGIN, WHY, LineageBuilder
 

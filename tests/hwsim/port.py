@@ -10,7 +10,7 @@ from functools import partial
 from math import isfinite
 from typing import Any, Self
 
-from hwsim.lease import InlineExecutor
+from tests.hwsim.inline import InlineExecutor
 from recorder.client import Refused, Unavailable
 
 REQUIRED = {

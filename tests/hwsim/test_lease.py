@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.lease import InlineExecutor, Lease, open_lease, outcome
+from hwsim.lease import Lease, open_lease, outcome
+from tests.hwsim.inline import InlineExecutor
 from hwsim.report import DriveReport
 from tests.hwsim.port import MemoryCycle, MemoryRecorder, SimulatedClock, refused
 

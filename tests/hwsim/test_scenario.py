@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.lease import InlineExecutor
+from tests.hwsim.inline import InlineExecutor
 from hwsim.report import ArmReport
 from hwsim.scenario import run_arm
 from tests.hwsim.port import LateExecutor, MemoryRecorder, SimulatedClock, refused, unavailable

@@ -22,7 +22,8 @@ from recorder.store.layout import StateLock, replace_file, segment_dir
 from recorder.store.opening import create_store, open_store
 from recorder.store.record import Record
 from recorder.store.segment import RECORD, Segment
-from recorder.store.store import SEGMENT_MIN_BYTES, Store
+from recorder.store.layout import SEGMENT_MIN_BYTES
+from recorder.store.store import Store
 from recorder.store.tail import Op
 from recorder.store.view import View
 
