@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from recorder.core.canonical import decode_base64, encode_base64, parse_decimal
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.canonical import decode_base64, encode_base64, parse_decimal
 from recorder.core.note import is_key_name, parse_note
 
 ERROR = "account_malformed"

@@ -29,7 +29,9 @@ class Ahead:
     def __init__(self) -> None:
         self._hashes: dict[int, bytes] = {}
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many wait."""
         return len(self._hashes)
 
     def take(self, size: int, first: int, hashes: Sequence[bytes]) -> Claimed:

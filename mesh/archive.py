@@ -76,7 +76,7 @@ class Archive:
     @property
     def waiting(self) -> int:
         """Claimed hashes that no head covers yet."""
-        return len(self._ahead)
+        return self._ahead.count
 
     @property
     def proved(self) -> Rung | None:

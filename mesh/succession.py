@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from recorder.core import cbor
 from recorder.core.canonical import written
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Boot, Previous
 from recorder.core.entry import ZERO_HASH, Entry, decode, entry_hash, external_aad, protected_of, to_be_signed
 from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
-from recorder.core.controls import Boot, Previous
 from recorder.core.kinds import Kind
 from recorder.core.limits import HASH_BYTES, PROOF_MAX_HASHES
 from recorder.core.merkle import verify_consistency, verify_inclusion

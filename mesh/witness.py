@@ -126,21 +126,21 @@ def _answered(
     """All steps; what tells one kind of request from the other is how it is read, and step 4."""
     try:
         request = parse(body)
-        offered = _offered(request.note, fleet)
-        if is_forked(origin := offered.head.origin):
-            raise FormatError("origin_forked", f"the key of {origin} signed two histories; `forks` has the proof")
+        offered = _offered(request.note, fleet, is_forked)
     except FormatError as error:
         return Outcome(_refused(error))
     return _settled(lambda held: judge(request, offered, held), offered, store, cosigner, time_s)
 
 
-def _offered(note: bytes, fleet: FleetList) -> _Offered:
-    """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed."""
+def _offered(note: bytes, fleet: FleetList, is_forked: IsForked) -> _Offered:
+    """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed and that has one history."""
     origin = parse_checkpoint(parse_note(note).text).origin
     log = fleet.log_of(origin)
     if log is None:
         raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
     opened = open_checkpoint(note, log.key)
+    if is_forked(origin):
+        raise FormatError("origin_forked", f"the key of {origin} signed two histories; `forks` has the proof")
     return _Offered(log, opened, signed_by_log(opened, log.key))
 
 

@@ -13,12 +13,12 @@ from recorder.audit.volumes import Volumes
 from recorder.core import bundle
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
 from recorder.core.kinds import Kind
 from recorder.core.limits import TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tiles import decode_bundle, entries_path, tile_path
 from recorder.core.tlogproof import TlogProof, parse_tlog_proof
-from recorder.core.findings import Problem, problem
 
 FAULTS_MAX = 1000
 

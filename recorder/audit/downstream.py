@@ -18,10 +18,10 @@ from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.describe import values_of
 from recorder.audit.links import BY_DIGEST, SUPERSEDES, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, kind_of
-from recorder.core.entry import decode_in_order
-from recorder.core.header import Header
-from recorder.core.errors import FormatError
 from recorder.core.controls import Fact
+from recorder.core.entry import decode_in_order
+from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Kind
 from recorder.core.verify.disclosure import carries_claims
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from recorder.core.checkpoint import OpenedCheckpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
 from recorder.core.forks import Fork, origin_of, parse_fork, seen_by, verify_fork_under
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.shownfork import Bearing, ForkHead, Seen, ShownFork
 from recorder.core.trust import Trust
-from recorder.core.findings import Problem, problem
 
 
 class BroughtFork(NamedTuple):

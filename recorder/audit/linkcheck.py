@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from recorder.audit.source import Held, LineageSource, entry_at, groups_of
-from recorder.core.entry import Entry, decode_in_order
-from recorder.core.header import Header
-from recorder.core.errors import FormatError
 from recorder.core.controls import Boot, CycleEnd
+from recorder.core.entry import Entry, decode_in_order
+from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import ABSENT, Commit, Decision, Kind, Ref, RefType, Stage
 from recorder.store.errors import StoreError
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from recorder.audit.declared import Declared
 from recorder.core import confirmation, credential, grant, ids
-from recorder.core.header import Header
+from recorder.core.controls import Boot, CycleEnd, Fact
 from recorder.core.errors import FormatError
 from recorder.core.grant import Grant
-from recorder.core.controls import Boot, CycleEnd, Fact
+from recorder.core.header import Header
 from recorder.core.kinds import ABSENT, Kind, RefType, Rows
 from recorder.core.limits import HASH_BYTES
 

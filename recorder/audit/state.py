@@ -18,11 +18,11 @@ from recorder.client.errors import Unavailable
 from recorder.core import cbor, claims, entry
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem
 from recorder.core.kinds import Kind
 from recorder.core.limits import TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tlogproof import TlogProof
-from recorder.core.findings import Problem
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import HEAD, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment

@@ -25,11 +25,11 @@ from recorder.daemon.founding import check_trust
 from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.ownforks import own_forks
 from recorder.daemon.survey import damage
+from recorder.store.configfile import ConfigError
 from recorder.store.errors import ForeignStoreError, StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, TRUST, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
 from recorder.store.view import View
-from recorder.store.configfile import ConfigError
 
 HOURS_WARN, HOURS_FAIL = 14 * 24.0, 24.0
 MIB = 1024 * 1024

@@ -12,8 +12,8 @@ from recorder import config as configs
 from recorder.cli.checks_machine import OK, WARN, Finding
 from recorder.config import APPENDABLE, Config
 from recorder.daemon.peers import permissions_of
-from recorder.store.layout import CONFIG
 from recorder.store.configfile import ConfigError
+from recorder.store.layout import CONFIG
 
 NOBODY = -1  # no user's number
 

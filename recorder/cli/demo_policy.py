@@ -1,4 +1,4 @@
-"""The platform of the demos that are decided under a policy: its authority, and what is put in force in its recorder."""
+"""The platform of demos that are decided under a policy: its authority, and what is put in force in its recorder."""
 
 from __future__ import annotations
 

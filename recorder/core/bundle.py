@@ -22,9 +22,9 @@ from msgspec import Meta, ValidationError, convert
 from recorder.core import cbor, claims, rows
 from recorder.core.chosen import CHOICE_KEY, read_choice
 from recorder.core.entry import Entry, decode, external_aad, protected_of, to_be_signed
-from recorder.core.header import Header
 from recorder.core.errors import FormatError
 from recorder.core.fields import read_fields
+from recorder.core.header import Header
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED, Hash, Kind, Name, Rows, Uint
 from recorder.core.limits import CLAIMS_MAX_BYTES, TILE_WIDTH

@@ -1,4 +1,4 @@
-"""What notes, checkpoints, proofs and requests share: each value has one text, and what is written is read back as it was.
+"""What notes, checkpoints, proofs and requests share: each value has one text, and what is written is read back.
 
 The pieces of text are those of C2SP: standard base64, decimals without leading zeros, lines before a signed note.
 """

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
-from recorder.core.kinds import Bytes16, Hash, Kind, Name, Positive, Reason, Request, Uint
+from recorder.core.kinds import Bytes16, Hash, Kind, Name, Reason, Request, Uint
 
 
 class Previous(NamedTuple):

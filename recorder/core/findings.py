@@ -1,4 +1,4 @@
-"""What verification can find: each named error, its step (FORMAT.md section 8), the verdicts that it decides, and how."""
+"""All that verification can find: each named error, its step (FORMAT.md section 8), the verdicts that it decides."""
 
 from __future__ import annotations
 

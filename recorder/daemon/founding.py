@@ -16,8 +16,8 @@ from recorder.core.trust import ERROR as TRUST_ERROR
 from recorder.core.trust import Trust, parse_trust
 from recorder.daemon import identity
 from recorder.daemon.accounts import Accounts
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, TRUST, StateLock, replace_file, sync_dir
 from recorder.store.configfile import ConfigError
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, TRUST, StateLock, replace_file, sync_dir
 
 DIRECTORY_MODE = 0o750
 CONFIG_MODE = 0o640

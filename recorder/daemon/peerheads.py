@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder.core.checkpoint import Checkpoint
-from recorder.core.errors import FormatError
 from recorder.core.controls import Previous
+from recorder.core.errors import FormatError
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.message_replies import Compared
 from recorder.core.message_requests import Heads

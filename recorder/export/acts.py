@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from recorder.core.entry import Entry
-from recorder.core.header import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Commit, Decision, Rows, Stage
 from recorder.export import schemas

@@ -9,8 +9,8 @@ from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.audit.state import actuator_in
 from recorder.core import rows
 from recorder.core.entry import Entry, decode, decode_in_order
-from recorder.core.header import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.kinds import UNCLASSED, Kind, Rows
 from recorder.export.missing import Deleted

@@ -92,7 +92,7 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def replace_unsynced(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Have a reader meet the old file or the new one; what a power cut leaves of it does not matter.  Raises OSError."""
+    """Have a reader meet the old file or the new one; what a power cut leaves does not matter.  Raises OSError."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(content)
     if mode is not None:  # whatever the umask is

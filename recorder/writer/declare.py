@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import ValidationError, convert
 
 from recorder.core import cbor, claims, devicegap, observation, peerheads, rows
+from recorder.core.controls import RULES, Fact, Fault, Hold
 from recorder.core.cosignature import CLAIM as COSIGNED
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_PROOF
-from recorder.core.controls import RULES, Fact, Fault, Hold
 from recorder.core.kinds import Kind, Ref
 from recorder.core.limits import SALT_BYTES
 from recorder.core.message_requests import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder.core import bundle, cbor, claims, entry, rows, volume
+from recorder.core.controls import RULES
 from recorder.core.errors import FormatError
 from recorder.core.header import read_header
 from recorder.core.keys import SeedSigner
-from recorder.core.controls import RULES
 from recorder.core.kinds import Kind
 from tests.core.places import FULL, OPENING, UNGATED, neighbours
 from tests.core.shapes import (

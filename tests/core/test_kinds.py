@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.core.controls import RULES
 from recorder.core.errors import FormatError
 from recorder.core.header import Header, read_header
-from recorder.core.controls import RULES
 from recorder.core.kinds import Decision, Kind, Stage
 from tests.core.shapes import KINDS, headers, mutated, naive_cbor, values
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import Any
+
 import pytest
 from msgspec.structs import replace
-from recorder.audit.programs import programs
-from recorder.core import ids, matrix, observation
-from recorder.core.credential import Credential
+
+from recorder.core import matrix
 from recorder.core.kinds import Kind
 from recorder.core.matrix import Issuer
-from recorder.core.observation import Observation
-from recorder.core.policy_replay import artefact_hash, decode
 from recorder.core.scope import Counts, Times
-from recorder.core.verdict import Report
-from recorder.core.verify import readings, verify_lineage
+from tests.core.governed import found, outcome, report
 from tests.credential_builder import (
     BEGIN_S,
     DAY_S,
@@ -31,8 +28,6 @@ from tests.credential_builder import (
 )
 from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
 from tests.lineage_builder import MS
-from tests.vectors.broken_authority import observed_by
-from tests.core.governed import found, outcome, report
 
 ERROR_NS = 50_000  # of the builder's clock
 

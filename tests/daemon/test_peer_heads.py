@@ -15,9 +15,9 @@ from recorder.cli import run
 from recorder.client import Recorder
 from recorder.clock import SystemClock
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from recorder.core.controls import Boot, Previous
 from recorder.core.entry import decode
 from recorder.core.keys import SeedSigner
-from recorder.core.controls import Boot, Previous
 from recorder.core.kinds import Kind
 from recorder.core.message_requests import HEADS_MAX
 from recorder.core.messages import Status, Verb

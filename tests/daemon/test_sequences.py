@@ -17,11 +17,11 @@ from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.core import cbor, message_requests, revocation
 from recorder.core.credential import Credential
+from recorder.core.findings import FINDINGS
 from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from recorder.core.scope import Counts
 from recorder.core.trust import parse_trust
-from recorder.core.findings import FINDINGS
 from recorder.daemon import boot, identity
 from recorder.gate import authorities
 from recorder.store.opening import open_store
@@ -115,7 +115,9 @@ class Machine:
     # --- what may happen
 
     def install(self, kind: Kind, claim: str, raw: bytes) -> Any:
-        return self.ask(message_requests.AppendRequest(Verb.APPEND, 0, kind, {claim: raw}, [sha256(raw).digest()], None))
+        return self.ask(
+            message_requests.AppendRequest(Verb.APPEND, 0, kind, {claim: raw}, [sha256(raw).digest()], None)
+        )
 
     def credential(self) -> None:
         counts = self.dice.choice([None, Counts(self.dice.randrange(1, 9), self.dice.randrange(1, 60))])
@@ -213,7 +215,9 @@ class Machine:
         if not session.streams:
             what = {**fleet.WHAT, "magnitude": self.dice.choice([1.0, 1.5])}
             fields = [[*field] for field in FIELDS]
-            self.writer.handle(session, message_requests.DeclareStream(Verb.DECLARE_STREAM, 0, "arm", fields, what, {}), b"")
+            self.writer.handle(
+                session, message_requests.DeclareStream(Verb.DECLARE_STREAM, 0, "arm", fields, what, {}), b""
+            )
         count = self.dice.randrange(1, 4)
         packed = b"".join(struct.pack("<QffI", self.clock.mono_ns, 0, 0, at) for at in range(count))
         request = message_requests.RowsRequest(Verb.ROWS, session.counter + 1, carrier, None, 0, packed)
@@ -318,7 +322,9 @@ def test_rows_join_no_entry_before_that_of_their_schema(tmp_path: Path, monkeypa
     def ask(request: Any) -> Any:
         return machine.writer.handle(session, request, b"")
 
-    opened = ask(message_requests.OpenCycle(Verb.OPEN_CYCLE, 1, WHO, WHY, ["arm"], ["motion"], 9, 1000, None, None)).body
+    opened = ask(
+        message_requests.OpenCycle(Verb.OPEN_CYCLE, 1, WHO, WHY, ["arm"], ["motion"], 9, 1000, None, None)
+    ).body
     now_ns, number = machine.clock.mono_ns, opened.actuators["arm"]
     ask(message_requests.CommitRequest(Verb.COMMIT, 2, opened.seq, None, number, fleet.WHAT, {}, now_ns, None))
     fields = [[*field] for field in FIELDS]

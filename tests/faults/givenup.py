@@ -10,9 +10,9 @@ from unittest import mock
 import msgspec
 
 from recorder.config import Config
+from recorder.core.controls import Deletion
 from recorder.core.entry import decode
 from recorder.core.header import Header
-from recorder.core.controls import Deletion
 from recorder.core.kinds import Kind
 from recorder.daemon import room, sweep
 from recorder.store.layout import SEGMENTS

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from typing import Any
-import pytest
-from recorder.core import cbor, grant, observation, policy, policy_replay, revocation
+
+from recorder.core import cbor, policy
 from recorder.core.credential import Credential
 from recorder.core.delegation import Moment
-from recorder.core.errors import Misuse
-from recorder.core.grant import Grant, contemplated_hash, inputs_hash
 from recorder.core.kinds import Decision, Stage
-from recorder.core.observation import Observation
 from recorder.core.policy_source import parse
-from recorder.core.revocation import Revoked
-from recorder.core.scope import Counts
-from recorder.core.spending import Spent
 from recorder.gate.authorities import Authorities
 from recorder.gate.cel import Cel
-from recorder.gate.evidence import Before
 from recorder.gate.inputs import Now
-from recorder.gate.judging import ARTEFACT_MAX_BYTES, Asked, Ground, Judged, judge
-from recorder.gate.program import Program, replay
+from recorder.gate.judging import Asked, Ground, Judged, judge
+from recorder.gate.program import Program
 from tests.credential_builder import (
     ARM,
     BEGIN_S,
-    DAY_S,
     EVERYTHING,
     NS,
     ROOT,
     at,
     delegated,
     from_root,
-    issued,
-    recognised,
-    rescoped,
     signer,
-    terms,
 )
 from tests.policies import CLASS, PERMIT, clause
 

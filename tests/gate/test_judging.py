@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from typing import Any
+
 import pytest
-from recorder.core import cbor, grant, observation, policy, policy_replay, revocation
-from recorder.core.credential import Credential
+
+from recorder.core import cbor, observation, policy, policy_replay, revocation
 from recorder.core.delegation import Moment
 from recorder.core.errors import Misuse
-from recorder.core.grant import Grant, contemplated_hash, inputs_hash
 from recorder.core.kinds import Decision, Stage
 from recorder.core.observation import Observation
 from recorder.core.policy_source import parse
 from recorder.core.revocation import Revoked
 from recorder.core.scope import Counts
 from recorder.core.spending import Spent
-from recorder.gate.authorities import Authorities
-from recorder.gate.cel import Cel
 from recorder.gate.evidence import Before
 from recorder.gate.inputs import Now
-from recorder.gate.judging import ARTEFACT_MAX_BYTES, Asked, Ground, Judged, judge
+from recorder.gate.judging import ARTEFACT_MAX_BYTES, judge
 from recorder.gate.program import Program, replay
 from tests.credential_builder import (
     ARM,
@@ -37,9 +35,29 @@ from tests.credential_builder import (
     signer,
     terms,
 )
+from tests.gate.opening import (
+    ANN,
+    BEGIN_NS,
+    DEPOT,
+    ENGINE,
+    FORCE,
+    HEAD,
+    HELD,
+    INPUT,
+    LIDAR,
+    LIMIT,
+    NOW,
+    POLICY_EXP_S,
+    SALT,
+    WHAT,
+    WHERE,
+    asked,
+    ground,
+    instant,
+    judged,
+    names,
+)
 from tests.policies import CLASS, PERMIT, clause
-from tests.gate.opening import ANN, BEGIN_NS, DEPOT, ENGINE, EVALUATOR, FORCE, HEAD, HELD, INPUT, LIDAR, LIMIT, NOW, POLICY_EXP_S, SALT, SLOW, WHAT, WHERE, asked, ground, instant, judged, names
-
 
 # --- What is granted, and its evidence
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hwsim.lease import Lease, open_lease, outcome
-from tests.hwsim.inline import InlineExecutor
 from hwsim.report import DriveReport
+from tests.hwsim.inline import InlineExecutor
 from tests.hwsim.port import MemoryCycle, MemoryRecorder, SimulatedClock, refused
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hwsim.inline import InlineExecutor
 from hwsim.report import ArmReport
 from hwsim.scenario import run_arm
+from tests.hwsim.inline import InlineExecutor
 from tests.hwsim.port import LateExecutor, MemoryRecorder, SimulatedClock, refused, unavailable
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from recorder.cli import run
+from recorder.core.canonical import encode_base64
 from recorder.core.checkpoint import parse_checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
-from recorder.core.canonical import encode_base64
 from recorder.core.note import parse_note
 from recorder.store.layout import read_current
 from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of

@@ -11,8 +11,8 @@ import pytest
 
 from recorder.cli import run
 from recorder.client import Recorder
-from recorder.core.entry import decode
 from recorder.core.controls import Boot
+from recorder.core.entry import decode
 from recorder.store.layout import CURRENT, LINEAGES
 from tests.node.meshes import Platform, fleet, needs_namespaces
 from tests.running import wait_until

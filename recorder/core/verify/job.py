@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from recorder.core import cbor, entry
 from recorder.core.errors import FormatError
-from recorder.core.keys import verify
 from recorder.core.findings import Problem, problem
 from recorder.core.header import read_header
+from recorder.core.keys import verify
 from recorder.core.verify.acts import check_acts
 from recorder.core.verify.batches import check_batch
 from recorder.core.verify.disclosure import BODY, check_claims

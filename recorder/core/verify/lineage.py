@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from recorder.core.chosen import Candidate
-from recorder.core.entry import ZERO_HASH, Entry, decode_in_order, entry_hash, external_aad
-from recorder.core.header import Header
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.ids import entry_id
 from recorder.core.controls import Previous
+from recorder.core.entry import ZERO_HASH, Entry, decode_in_order, entry_hash, external_aad
+from recorder.core.errors import FormatError, Misuse
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.header import Header
+from recorder.core.ids import entry_id
 from recorder.core.kinds import Commit, Kind
 from recorder.core.limits import HASH_BYTES
 from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree
-from recorder.core.findings import ProblemLog, problem
 from recorder.core.verdict import Report, Tail, TailBound, make_report
 from recorder.core.verify.asked import Asked
 from recorder.core.verify.authority import Authority

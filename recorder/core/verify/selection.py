@@ -12,15 +12,15 @@ from collections.abc import Collection, Sequence
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.chosen import Candidate
 from recorder.core.entry import Entry, decode_in_order, external_aad
-from recorder.core.header import Header
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.keys import kid
 from recorder.core.kinds import Commit, Kind, Rows
 from recorder.core.merkle import verify_inclusion
 from recorder.core.note import VerifierKey, is_key_name, parse_note
 from recorder.core.rows import schema_id, size_of, struct_format
-from recorder.core.findings import ProblemLog, problem
 from recorder.core.verdict import Report, Tail, make_report
 from recorder.core.verify.asked import ERROR as WITNESS_CHOICE
 from recorder.core.verify.asked import by_kid, choice_beside, choice_fault

@@ -6,9 +6,9 @@ contemplates, where that is here: what follows is about the same one.
 
 from __future__ import annotations
 
-from recorder.core.header import Header
-from recorder.core.grant import contemplated_hash
 from recorder.core.controls import Boot, CycleEnd
+from recorder.core.grant import contemplated_hash
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Kind, Ref, RefType, Stage
 from recorder.core.stages import end_reason, successor_error
 from recorder.core.verify.acts import contemplated

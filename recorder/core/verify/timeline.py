@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recorder.core.header import Header
 from recorder.core.controls import Boot, Gap
+from recorder.core.header import Header
 from recorder.core.kinds import Kind
 from recorder.core.verify.found import Found
 
