@@ -10,20 +10,17 @@ from hypothesis import strategies as st
 
 from recorder.core import canonical
 from recorder.core.errors import FormatError
+from tests.core.refusals import perhaps
 
 
 @given(st.text(max_size=12), st.binary(max_size=12))
 def test_base64_and_decimals_are_canonical(text: str, value: bytes) -> None:
     """What is decoded is encoded to the same text, and numbers are written as Python writes them."""
     assert canonical.decode_base64(canonical.encode_base64(value), "some_error") == value
-    try:
+    with perhaps("some_error"):
         assert base64.b64encode(canonical.decode_base64(text, "some_error")).decode() == text
-    except FormatError as error:
-        assert error.error == "some_error"
-    try:
+    with perhaps("some_error"):
         assert str(canonical.parse_decimal(text, "some_error")) == text
-    except FormatError as error:
-        assert error.error == "some_error"
 
 
 def test_decimals() -> None:

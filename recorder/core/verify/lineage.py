@@ -26,6 +26,7 @@ from recorder.core.verify.heads import KnownHeads
 from recorder.core.verify.job import Checked, Job
 from recorder.core.verify.missing import MissingClaims
 from recorder.core.verify.stages import Stages
+from recorder.core.verify.tally import Tally
 from recorder.core.verify.timeline import Timeline
 from recorder.core.verify.windows import KeyWindows
 
@@ -96,7 +97,7 @@ class Verifier:
         self._utc_ns = 0
         self._read = 0  # entries that could be decoded
         self._commits = 0
-        self._jobs = self._jobs_done = self._signatures = self._families = 0
+        self._tally = Tally()
 
     @property
     def entries(self) -> int:
@@ -135,14 +136,12 @@ class Verifier:
         under = self._authority.check(entry, claims)  # step 9; a part of it, and 11, are the job's
         self._timeline.check(header)  # step 10
         self._count(entry)
-        self._jobs += 1
+        self._tally.handed += 1
         return Job(seq, raw, self._aad, key, claims, row_bytes, under)
 
     def take(self, checked: Checked) -> None:
         """Take what `check_jobs` found, in whatever order jobs were run."""
-        self._jobs_done += checked.jobs
-        self._signatures += checked.signatures
-        self._families += checked.families
+        self._tally.take(checked)
         self._authority.take(checked)
         self._log.extend(checked.problems)
 
@@ -153,8 +152,7 @@ class Verifier:
             Misuse: results of jobs are still out; a report without them would pass what nobody checked.
 
         """
-        if self._jobs_done != self._jobs:
-            raise Misuse(f"{self._jobs - self._jobs_done} of {self._jobs} jobs were not taken back")
+        self._tally.finish()
         size = self.entries
         self._heads.finish(self._windows.identity or self._trusted, size)
         self._timeline.finish()
@@ -168,9 +166,9 @@ class Verifier:
         checked = {
             **dict.fromkeys((1, 2, 5), size),
             **dict.fromkeys((3, 6, 10), self._read),
-            4: self._signatures,
+            4: self._tally.signatures,
             7: self._heads.count,
-            8: self._families,
+            8: self._tally.families,
             **self._authority.checked(),
         }
         return make_report(
