@@ -40,6 +40,7 @@ AUTHORITY, TRUST, LOG, BRIDGE, BRIDGE_LOG, PORT = (
 )  # fmt: skip
 SEGMENT_MIB = 16
 DAY_S = 86_400
+PATIENT_MS = 10_000  # a machine that is busy elsewhere is no part of the story
 CLASS, LIMITS = "motion", {"rad": (0.0, 3.2)}
 SOURCE = "configs/policies/confirmed.toml"
 SEED_BYTES = 32
@@ -177,7 +178,7 @@ def _bridge(state: Path, socket: Path) -> AbstractContextManager[subprocess.Pope
 
 
 def _told(story: Story, socket: Path, delegation: bytes, tell: Callable[[str], None]) -> Iterator[Told]:
-    with Recorder(socket, client_name="demo controller") as client:
+    with Recorder(socket, client_name="demo controller", timeout_ms=PATIENT_MS) as client:
         for one in story.play(client, delegation):
             tell(one.tells)
             yield one

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FLEET, PLATFORM = "demo", "cell-1"
 AUTHORITY, POLICY, TRUST, LOG = "authority", "arm.policy", "fleet.trust", "recorder.log"
 DAY_S = 86_400
+PATIENT_MS = 10_000  # a machine that is busy elsewhere is no part of the story
 SEGMENT_MIB = 16
 SOURCE = "configs/policies/arm.toml"
 
@@ -68,7 +69,7 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         _bring(socket, "credential", delegation.signed.raw, delegation.hash)
         bundle = policy.read(signed).hash
         in_force = say_to(socket, Kind.POLICY, body={"bundle": signed}, control=[bundle])
-        with Recorder(socket, client_name="demo incident") as client:
+        with Recorder(socket, client_name="demo incident", timeout_ms=PATIENT_MS) as client:
             player = Player(client, delegation.hash)
             tell("playing the incident")
             told = player.play(INCIDENT)
