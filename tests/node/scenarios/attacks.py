@@ -26,7 +26,7 @@ def forged(world: World) -> Told:
     victim, *peers = world.platforms
     before = {one: standings_of(one) for one in peers}
     victim.mark()
-    with Recorder(victim.state / "recorder.sock") as client:
+    with Recorder(victim.state / "recorder.sock", timeout_ms=60_000) as client:
         note = client.checkpoint()  # what is on its way to everybody is no secret
     origin = parse_checkpoint(parse_note(note).text).origin
     size = before[peers[0]][f"acme/{victim.name}"].head.size

@@ -150,7 +150,7 @@ def _holds(platform: Platform, wanted: dict[str, int]) -> bool:
 def leaves_of(platform: Platform) -> list[bytes]:
     """Hashes of all entries that a running recorder has."""
     hashes: list[bytes] = []
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         size = next(client.subscribe()).first
         while len(hashes) < size:
             hashes += [entry_hash(raw) for raw, _ in client.read(len(hashes)).entries]
