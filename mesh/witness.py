@@ -129,11 +129,11 @@ def add_incarnation(
 
 def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
     """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed."""
-    origin = parse_checkpoint(parse_note(note).text).origin
+    origin = parse_checkpoint(parse_note(note).text, may_extend=True).origin
     log = fleet.log_of(origin)
     if log is None:
         raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
-    return log, open_checkpoint(note, log.key)
+    return log, open_checkpoint(note, log.key, may_extend=log.is_foreign)
 
 
 def _refuse_forked(origin: str, is_forked: IsForked) -> None:
