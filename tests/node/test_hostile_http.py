@@ -259,6 +259,7 @@ def test_what_is_odd_gets_one_answer_in_time(sent: bytes, caplog: pytest.LogCapt
         (head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"1;", b"extension" * 1_000),
         (head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"), b"1\r\nx\r\n" * 1_000),
         (head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"0\r\n", b"Trailer: 1\r\n" * 1_000),
+        (head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"), b"10000\r\n" + bytes(PIECE) + b"\r\n"),
         (head(1 << 40), bytes(PIECE)),
         (b"GET /held HTTP/1.1\r\nHost: w\r\n\r\n", b"GET /held HTTP/1.1\r\nHost: w\r\n\r\n" * 1_000),
     ],

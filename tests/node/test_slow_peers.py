@@ -59,12 +59,14 @@ def test_a_log_that_nobody_leads_to_holds_up_no_other(tmp_path: Path) -> None:
         await honest.told(LEAVES)
         late.table.urls = []
         pulling = late.following.pulling
-        async with silent() as (slow, _):
+        async with silent() as (slow, asked):
             heads = [note_of(LEAVES[:size], NEXT_ORIGIN) for size in range(10, 30)]
             held_up = [asyncio.create_task(late.follow(head, slow)) for head in heads]
             for head in heads:
                 pulling.behind(Behind(told_of(head), head))
             assert len(pulling._pending) == PER_LOG_MAX
+            while not asked:  # noqa: ASYNC110 -- it tells nobody
+                await asyncio.sleep(0.01)
             # With one slow pull there is a place left for another.
             async with asyncio.timeout(SOON_S):
                 assert await late.follow(note_of(LEAVES), honest.url)
