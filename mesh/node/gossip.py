@@ -6,6 +6,7 @@ What a peer tells is a head with the log's own signature or a proof; both count 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,6 +28,8 @@ NOTES_MAX = 64  # signatures of heads that are verified for one peer and round
 FORKS_MAX = 8  # proofs that are verified for one peer and round
 SEEN_MAX = 4_096
 AT_ONCE = 8  # peers that are asked at a time
+PEER_S = 60.0  # for one peer and round: one that answers slowly, again and again, keeps no other from being asked again
+FILL_S = 60.0  # for what is filled in after a round
 TEXT = "text/plain; charset=utf-8"
 
 OwnContradiction = Callable[[Told], Awaitable[ForkProof | None]]
@@ -114,15 +117,26 @@ class Gossip:
 
         async def ask(url: str) -> None:
             async with room:
-                await self._with(url)
+                try:
+                    async with asyncio.timeout(PEER_S):
+                        await self._with(url)
+                except TimeoutError:
+                    self.counts["too_slow"] += 1  # what was learnt of it stays; the rest is for the next round
 
         await asyncio.gather(*(ask(url) for url in self._peers.all_urls() if self._conduct.may_ask(url)))
         await self._pulling.settle()
-        with suppress(OSError):  # said by `Archives`
-            for one in await self._archives.call(self._archives.store.summaries):
-                if one.missing and not self._forks.is_forked(one.origin):
-                    await self._pulling.fill(one.origin)
+        with suppress(OSError):  # said by `Archives`; TimeoutError is one: the rest is for the next round
+            async with asyncio.timeout(FILL_S):
+                await self._fill()
         self.rounds += 1
+
+    async def _fill(self) -> None:
+        """Fill in what was jumped over, in no order: so that each log has its turn, whatever holds up another."""
+        some = list(await self._archives.call(self._archives.store.summaries))
+        random.shuffle(some)
+        for one in some:
+            if one.missing and not self._forks.is_forked(one.origin):
+                await self._pulling.fill(one.origin)
 
     async def _with(self, url: str) -> None:
         source = self._source(url)
