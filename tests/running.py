@@ -189,9 +189,9 @@ def let_others_reach(path: Path) -> None:
             above.chmod(mode | 0o055)
 
 
-def wait_until(condition: Any, timeout_s: float = 240.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 240.0, every_s: float = 0.01) -> None:
     """Poll until something holds; the bound is for what never comes, not for what comes late."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
+        time.sleep(every_s)

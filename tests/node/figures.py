@@ -32,7 +32,7 @@ from tests.claims import WHAT, WHO, WHY
 from tests.node.meshes import Platform, checked, start, write_list
 from tests.node.networks import DEVICE, networks, switched
 from tests.node.scenarios.attacks import memory_mib
-from tests.node.scenarios.world import World, world
+from tests.node.scenarios.world import World, submission_url, world
 
 WITNESSES_NEEDED = 3
 SETTLING_S = 5.0
@@ -131,11 +131,11 @@ def attacked(seconds: float) -> None:
         here.settle()
         calm = _committed(here.platforms[0], seconds)
         hosts = [one.address for one in here.platforms]
-        ghosts = f"http://{hosts[0]}:7171/add-checkpoint"
+        ghosts = submission_url(here.platforms[0])
         here.add_outside(20)
         each = str(seconds + SETTLING_S)
         with _attacks(
-            here, [("slow", "7171", *hosts), ("flood", ghosts, each), ("digests", each, "4"), ("names", each)]
+            here, [("slow", "7171", *hosts), ("flood", each, ghosts), ("digests", each, "4"), ("names", each)]
         ):
             time.sleep(SETTLING_S)  # the digests are heard first
             loud = _committed(here.platforms[0], seconds)

@@ -36,14 +36,15 @@ class Table:
 
     def __init__(self) -> None:
         self.urls: list[str] = []
+        self.platforms: dict[str, list[str]] = {}
 
     def all_urls(self) -> list[str]:
         """Of any peer."""
         return list(self.urls)
 
-    def urls_of(self, _: str) -> list[str]:
-        """Of a platform: unknown here."""
-        return []
+    def urls_of(self, platform: str) -> list[str]:
+        """Of a platform: unknown, unless a test says it."""
+        return self.platforms.get(platform, [])
 
 
 async def _nothing(_: Told) -> None:

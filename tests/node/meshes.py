@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,8 @@ from tests.node.networks import address_of, networks
 from tests.running import Running, make_state, wait_until
 
 PORT = 7171
-ROUND_S = 240.0
-PATIENT_S = (
-    60.0  # for an answer: on a machine with other work a few seconds are too few, and who is not there refuses at once
-)
+ROUND_S = 300.0
+PATIENT_S = 60.0  # for an answer: who is not there refuses at once, and a machine with other work takes its time
 AT_A_TIME = 8  # processes that start, or make a round: more would only wait for the cores
 _RUN = "import sys; from pathlib import Path; from mesh.node.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 _COMMAND = "from recorder.cli import main; main()"
@@ -127,7 +126,7 @@ class Platform:
     def await_mesh(self) -> None:
         """Wait until it listens and its first round is over: from then on rounds are those that a test asks for."""
         self.await_listening()
-        wait_until(lambda: self.status().get("rounds", 0))
+        wait_until(lambda: self.status().get("rounds", 0), ROUND_S)
 
     def stop_mesh(self) -> int:
         assert self.process is not None
@@ -224,10 +223,10 @@ def start(platforms: Sequence[Platform]) -> None:
             one.begin_mesh()
         for one in wave:
             one.await_listening()
+    with ThreadPoolExecutor(AT_A_TIME) as several:
+        list(several.map(Platform.start_recorder, platforms))
     for one in platforms:
-        one.start_recorder()
-    for one in platforms:
-        wait_until(lambda one=one: one.status().get("rounds", 0))  # it found no recorder yet, or it did
+        wait_until(lambda one=one: one.status().get("rounds", 0), ROUND_S)  # it found no recorder yet, or it did
     rounds(platforms)
 
 
