@@ -10,6 +10,7 @@
 | 410 | an incarnation that another one has followed; ours, not tlog-witness's |
 | 422 | a proof that does not hold, another root for the size held, or a log of which two histories are proved |
 | 503 | no trusted clock, or others were faster again and again; nothing was changed |
+| 429 | all is right, but this log has cost as much here as it may: when to ask again; ours, not tlog-witness's |
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from mesh import exchange
-from mesh.exchange import Answer, conflict, cosigned, parse_request, refused
+from mesh.exchange import Answer, conflict, cosigned, parse_request, put_off, refused
 from mesh.fleetlist import FleetList, Log
 from mesh.standing import RETIRED_MAX, Standing, StandingStore, signed_by_log
 from mesh.succession import UNPROVED, check_succession, parse_succession
@@ -56,11 +57,18 @@ class Outcome(NamedTuple):
 
 _Verdict: TypeAlias = Standing | Answer  # what is to be held from now on, or why not
 IsForked: TypeAlias = Callable[[str], bool]
+# A line of the fleet list, and whether the head is the first of another incarnation -> 0 where that is taken off what
+# the line may cost, else seconds until it could be (`allowance.Allowance.take`).
+Spend: TypeAlias = Callable[[str, bool], float]
 _Judge: TypeAlias = Callable[[Standing | None], _Verdict]
 
 
 def _never(_: str) -> bool:
     return False
+
+
+def _free(_: str, __: bool) -> float:  # noqa: FBT001 -- a `Spend`
+    return 0.0
 
 
 def add_checkpoint(
@@ -70,12 +78,14 @@ def add_checkpoint(
     cosigner: Cosigner,
     time_s: int | None,
     is_forked: IsForked = _never,
+    spend: Spend = _free,
 ) -> Outcome:
     """Answer an `add-checkpoint` request, in the order of tlog-witness.
 
     1. It is a request and holds a checkpoint (400).  2. The origin is known (404).  3. The log signed (403), and no two
-    histories of it are proved (422).  4. What is held decides (`_judged`).  5. The new head is held durably, unless
-    another request was faster: then 4. again.  6. It is cosigned.
+    histories of it are proved (422).  4. What is held decides (`_judged`).  5. Another head than the one held has to be
+    within what the log may cost here (429).  6. It is held durably, unless another request was faster: then 4. again.
+    7. It is cosigned.
 
     Args:
         body: of the request.
@@ -84,6 +94,7 @@ def add_checkpoint(
         cosigner: signs.
         time_s: POSIX seconds of a clock that is trusted, None without one.
         is_forked: whether two histories of an origin are proved.
+        spend: takes off what a log may cost.
 
     """
     try:
@@ -97,7 +108,7 @@ def add_checkpoint(
     def judge(held: Standing | None) -> _Verdict:
         return _judged(request.old, request.proof, opened.checkpoint, note, held)
 
-    return _settled(judge, log, opened, store, cosigner, time_s)
+    return _settled(judge, log, opened, store, (cosigner, time_s, spend))
 
 
 def add_incarnation(
@@ -107,6 +118,7 @@ def add_incarnation(
     cosigner: Cosigner,
     time_s: int | None,
     is_forked: IsForked = _never,
+    spend: Spend = _free,
 ) -> Outcome:
     """Answer an `add-incarnation` request; steps and arguments as `add_checkpoint`, and 4. is `check_succession`."""
     try:
@@ -124,7 +136,7 @@ def add_incarnation(
         check_succession(shown, opened.checkpoint, log.key, held.head)
         return held.succeeded(note)
 
-    return _settled(judge, log, opened, store, cosigner, time_s)
+    return _settled(judge, log, opened, store, (cosigner, time_s, spend))
 
 
 def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
@@ -172,9 +184,10 @@ def _refuse_retired(held: Standing, origin: str) -> None:
 
 
 def _settled(
-    judge: _Judge, log: Log, opened: OpenedCheckpoint, store: StandingStore, cosigner: Cosigner, time_s: int | None
+    judge: _Judge, log: Log, opened: OpenedCheckpoint, store: StandingStore, by: tuple[Cosigner, int | None, Spend]
 ) -> Outcome:
-    """Steps 4 to 6: judge, hold, cosign."""
+    """Steps 4 to 7: judge, spend, hold, cosign."""
+    cosigner, time_s, spend = by
     fork = None
     for _ in range(RACES_MAX):
         held = store.held(log.line)
@@ -189,12 +202,26 @@ def _settled(
             # Before anything is held: else a witness that cannot sign would move on to sizes that it never vouched for.
             refusal = FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at")
             return Outcome(_refused(refusal), opened, fork)
+        # What is held already costs no sync: whoever repeats heads, which are public, uses up nothing of their log's.
+        if verdict != held and (wait_s := spend(log.line, _is_another(held, opened.checkpoint))) > 0:
+            return Outcome(put_off(_too_much(held, opened.checkpoint), wait_s), opened, fork)
         if store.swap(log.line, held, verdict):
             # If we crash here, the log gets 409 with this very size, and is cosigned at its next attempt.
             line = cosign(opened.checkpoint, cosigner.name, cosigner.signer, time_s)
             return Outcome(cosigned([line]), opened, fork)
     refusal = FormatError("witness_busy", f"another request was faster {RACES_MAX} times")
     return Outcome(_refused(refusal), opened, fork)
+
+
+def _is_another(held: Standing | None, head: Checkpoint) -> bool:
+    """Whether a head is the first of an incarnation that follows one that is held."""
+    return held is not None and held.head.origin != head.origin
+
+
+def _too_much(held: Standing | None, head: Checkpoint) -> FormatError:
+    if _is_another(held, head):
+        return FormatError("too_many_incarnations", "this platform began as many as it may for now; nothing is changed")
+    return FormatError("too_many_heads", "this log had as many heads made durable here as it may; nothing is changed")
 
 
 def _contradiction(held: Standing | None, head: Checkpoint, note: bytes) -> ForkProof | None:

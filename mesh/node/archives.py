@@ -14,9 +14,10 @@ from mesh.archive import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
 from mesh.histories import Told, told_of
-from mesh.node.archivestore import ArchiveStore, Summary
+from mesh.node.archivestore import ArchiveStore
 from mesh.node.aside import Aside
 from mesh.node.forkbook import ForkBook
+from mesh.node.incarnations import Summary
 from mesh.node.places import NotKeptError
 from recorder.core.errors import FormatError
 from recorder.core.forks import ForkProof
@@ -169,7 +170,9 @@ class Archives:
                 }
                 for one in summaries
             ],
-            "refused_incarnations": self._store.refused,
+            "archives_put_off": dict(self._store.saves.put_off),
+            "incarnations_put_off": dict(self._store.incarnations.refused),
+            "incarnations_dropped": [list(one) for one in self._store.incarnations.dropped],
             "archived_digests": dict(self.counts),
             "archives_trouble": self.trouble,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from mesh import exchange, witness
 from mesh.account import Account
+from mesh.allowance import Allowance
 from mesh.exchange import TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
 from mesh.node.forkbook import ForkBook
@@ -46,6 +48,7 @@ class WitnessDesk:
         cosigner: Cosigner | None,
         clock: Clock,
         say: Callable[[str], None],
+        allowance: Allowance | None = None,
     ) -> None:
         """Make it.
 
@@ -56,8 +59,10 @@ class WitnessDesk:
             cosigner: signs; None where the fleet list does not name our key, and then nothing is cosigned.
             clock: the time, where it is trusted.
             say: tells a person.
+            allowance: what platforms may cost; None: as by default.
 
         """
+        self.allowance = allowance or Allowance()
         self.answers: Counter[int] = Counter()  # to POST, by status
         self.offered: Callable[[bytes], object] | None = None  # told every head of a platform that its log signed
         self._fleet = fleet
@@ -140,6 +145,9 @@ class WitnessDesk:
             latest = self._latest[line] = _Latest(standing.note, cosignature)
         return with_cosignatures(latest.note, [latest.line])
 
+    def _spend(self, line: str, is_new: bool) -> float:  # noqa: FBT001 -- a `witness.Spend`
+        return self.allowance.take(line, time.monotonic(), is_new=is_new)
+
     def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
         answer = self._answered(judge, body)
         self.answers[answer.status] += 1
@@ -151,7 +159,9 @@ class WitnessDesk:
                 503, FormatError("witness_unlisted", "the fleet list in force here does not name this witness")
             )
         try:
-            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked)
+            outcome = judge(
+                *(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked, self._spend)
+            )
         except DamagedError as error:
             self._say(str(error))
             return _DAMAGED

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mesh.allowance import Allowance
+from mesh.bucket import Rate
 from mesh.exchange import Answer
 from mesh.fleetlist import FleetList
 from mesh.histories import Told
@@ -105,7 +107,8 @@ class Node:
             say("the fleet list does not name this mesh key: no digests are sent, nobody could tell whose they are")
         cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
         self._forks = ForkBook(state / FORKS, fleet, say)
-        self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
+        allowance = Allowance(Rate(config.limits.heads_per_s, config.limits.heads_burst))
+        self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say, allowance)
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say)
         self._ours = ours_in(fleet, self._mesh_key, self._key)

@@ -77,7 +77,13 @@ class Witnessing(NamedTuple):
                 for one in rounds.witnesses
             ],
             "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
+                {
+                    "line": line,
+                    "origin": one.head.origin,
+                    "size": one.head.size,
+                    "retired": len(one.retired),
+                    "put_off": self.desk.allowance.put_off[line],
+                }
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self.desk.answers.items())},

@@ -17,8 +17,8 @@ from recorder.cli.options import json_option
 
 # What `peers --json` gives of the status; each is there where the part of the process that writes it is on.
 PEERS = (
-    *("present", "strangers", "strangers_not_listed", "peers", "held", "archives", "refused_incarnations"),
-    *("other_versions", "answered_wrongly"),
+    *("present", "strangers", "strangers_not_listed", "peers", "held", "archives", "archives_put_off"),
+    *("incarnations_put_off", "incarnations_dropped", "other_versions", "answered_wrongly"),
 )
 
 
