@@ -30,6 +30,7 @@ from recorder.core.forks import ForkProof, fork_of
 from recorder.core.keys import Signer
 from recorder.core.merkle import verify_consistency
 from recorder.core.note import parse_note
+from recorder.core.splits import boot_entry
 
 UNKNOWN = "incarnation_unknown"  # the submitter shows it, by add-incarnation
 RACES_MAX = 4  # how often another request may be faster
@@ -48,6 +49,7 @@ class Outcome(NamedTuple):
     answer: Answer
     offered: OpenedCheckpoint | None = None  # a head that the log signed, cosigned or not: for the archive
     fork: ForkProof | None = None  # it contradicts the head that is held
+    boot: bytes | None = None  # with which the log of that head begins, as its key signed it; followed or not
 
     @property
     def is_cosigned(self) -> bool:
@@ -136,7 +138,8 @@ def add_incarnation(
         check_succession(shown, opened.checkpoint, log.key, held.head)
         return held.succeeded(note)
 
-    return _settled(judge, log, opened, store, (cosigner, time_s, spend))
+    outcome = _settled(judge, log, opened, store, (cosigner, time_s, spend))
+    return outcome._replace(boot=shown.boot if _is_boot(shown.boot, log) else None)
 
 
 def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
@@ -146,6 +149,13 @@ def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
     if log is None:
         raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
     return log, open_checkpoint(note, log.key)
+
+
+def _is_boot(raw: bytes, log: Log) -> bool:
+    try:
+        return bool(boot_entry(raw, log.key))
+    except FormatError:
+        return False
 
 
 def _refuse_forked(origin: str, is_forked: IsForked) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from mesh.node.forkbook import ForkBook
 from mesh.node.incarnations import Summary
 from mesh.node.places import NotKeptError
 from recorder.core.errors import FormatError
-from recorder.core.forks import ForkProof
+from recorder.core.proofs import Proof
 
 QUEUE_MAX = 1_024  # digests that wait for the thread; more are dropped, and what they said is pulled
 # For what comes together: a head that is to be cosigned is here before the digest whose hashes lead to it, and what
@@ -129,7 +129,7 @@ class Archives:
         """Take hashes from a peer, and heads that are verified; whether there were hashes that lead to no head."""
         return await self.call(self._learned, origin, first, hashes, notes)
 
-    async def prove(self, proofs: list[ForkProof], source: str) -> bool:
+    async def prove(self, proofs: Sequence[Proof], source: str) -> bool:
         """Keep proofs of forks; whether one is new.
 
         Raises:
@@ -182,7 +182,7 @@ class Archives:
         self._proved(learned.forks, "by what was told here")
         return bool(learned.unproved)
 
-    def _proved(self, proofs: list[ForkProof], source: str) -> bool:
+    def _proved(self, proofs: Sequence[Proof], source: str) -> bool:
         return sum(self._forks.keep(one, source) for one in proofs if self._forks.is_wanted(one)) > 0
 
     def _take_all(self, batch: list[tuple[Digest | None, bytes | None]]) -> list[Behind]:

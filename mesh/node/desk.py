@@ -13,6 +13,7 @@ from mesh.account import Account
 from mesh.allowance import Allowance
 from mesh.exchange import TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
+from mesh.node.boots import Boots
 from mesh.node.forkbook import ForkBook
 from mesh.node.heldsizes import encode_held
 from mesh.node.places import DamagedError
@@ -49,6 +50,7 @@ class WitnessDesk:
         clock: Clock,
         say: Callable[[str], None],
         allowance: Allowance | None = None,
+        boots: Boots | None = None,
     ) -> None:
         """Make it.
 
@@ -60,6 +62,7 @@ class WitnessDesk:
             clock: the time, where it is trusted.
             say: tells a person.
             allowance: what platforms may cost; None: as by default.
+            boots: how incarnations began that were followed; None: they are not held against each other.
 
         """
         self.allowance = allowance or Allowance()
@@ -71,6 +74,7 @@ class WitnessDesk:
         self._cosigner = cosigner
         self._clock = clock
         self._say = say
+        self._boots = boots
         self._latest: dict[str, _Latest] = {}  # by line
 
     def add_checkpoint(self, body: bytes) -> Answer:
@@ -171,4 +175,22 @@ class WitnessDesk:
                 self.offered(signed_by_log(outcome.offered, log.key))
         if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
             self._forks.keep(outcome.fork, "by what it had this witness cosign")
+        if outcome.boot is not None and outcome.offered is not None:
+            self._hold(outcome.offered.checkpoint.origin, outcome.boot, is_followed=outcome.is_cosigned)
         return outcome.answer
+
+    def _hold(self, origin: str, boot: bytes, *, is_followed: bool) -> None:
+        """Hold the beginning of an incarnation against those that were followed before.
+
+        A disk that fails costs a proof and no answer: what was cosigned is durable already.
+        """
+        if self._boots is None:
+            return
+        try:
+            for split in self._boots.splits(origin, boot):
+                if self._forks.is_wanted(split):
+                    self._forks.keep(split, "by what it showed this witness")
+            if is_followed:
+                self._boots.keep(origin, boot)
+        except OSError as error:
+            self._say(f"the beginning of {origin} is not kept, or not compared: {error}")

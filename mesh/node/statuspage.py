@@ -95,6 +95,7 @@ class Witnessing(NamedTuple):
             },
             "forks": len(self.forks.names()),
             "own_forks": self.forks.origins_of(self.ours),
+            "own_splits": self.forks.splits_of(self.ours),
             "own_heads": rounds.own_heads.status(),
         }
 

@@ -41,6 +41,7 @@ STATUS: dict[str, Any] = {
     "connections": {"open": 1, "turned_away": 4, "malformed": 7},
     "forks": 1,
     "own_forks": [ORIGIN],
+    "own_splits": 1,
 }
 # What parts of the process add, where they are on.
 PARTS: dict[str, Any] = {
@@ -119,6 +120,7 @@ ALWAYS = {
         "answered     5 x 200, 1 x 409; 4 connections turned away",
         "other        10.0.0.9 speaks version 2",
         "FORKS        1: ",
+        "OWN SPLIT    this platform's incarnations are of two lines",
         f"OWN FORK     {ORIGIN}: this platform's own key signed two histories",
     ],
     "peers": [
