@@ -16,7 +16,6 @@ CONFIG = "bridge.toml"
 CREDENTIAL = "credential"
 SESSIONS = "sessions.json"
 FRONT = "front.json"
-STATUS = "status.json"
 HOLDER = "a running `lineage bridge run`; stop it first"
 
 

@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.limits import HASH_BYTES, NOTE_MAX_SIGNATURES, PROOF_MAX_HASHES
-from recorder.core.note import (
-    NoteSignature,
-    decode_base64,
-    encode_base64,
-    parse_decimal,
-    parse_note,
-    parse_signature_line,
-)
+from recorder.core.canonical import before_note, decode_proof, encode_base64, parse_decimal, written
+from recorder.core.errors import FormatError
+from recorder.core.limits import NOTE_MAX_SIGNATURES
+from recorder.core.note import NoteSignature, parse_note, parse_signature_line
 
 ERROR = "add_checkpoint_malformed"
 ANSWER_ERROR = "witness_answer_malformed"
@@ -58,12 +52,7 @@ class AddCheckpoint:
         """
         lines = [f"old {self.old}", *map(encode_base64, self.proof)]
         body = "\n".join(lines).encode() + b"\n\n" + self.note
-        try:
-            if parse_request(body) == self:
-                return body
-        except FormatError as failure:
-            raise Misuse(f"this request cannot be written: {failure}") from failure
-        raise Misuse("this request cannot be written: it would be read as another one")
+        return written(body, parse_request, self, "request")
 
 
 class Answer(NamedTuple):
@@ -105,18 +94,11 @@ def parse_request(body: bytes) -> AddCheckpoint:
     """
     if len(body) > REQUEST_MAX_BYTES:
         raise FormatError(ERROR, f"a request of {len(body)} bytes, at most {REQUEST_MAX_BYTES} are allowed")
-    head, empty_line, note = body.partition(b"\n\n")  # the first one; a note's text ends at its last
-    if not empty_line:
-        raise FormatError(ERROR, "no empty line before the checkpoint")
-    if not head.isascii():
-        raise FormatError(ERROR, "not ASCII before the checkpoint")
-    old, *lines = head.decode("ascii").split("\n")
+    (old, *lines), note = before_note(body, ERROR)
     if not old.startswith("old "):
         raise FormatError(ERROR, "the first line is not written as old SIZE")
-    if len(lines) > PROOF_MAX_HASHES:
-        raise FormatError(ERROR, f"{len(lines)} hashes, at most {PROOF_MAX_HASHES} are allowed")
     size = parse_decimal(old.removeprefix("old "), ERROR)
-    proof = tuple(_hash(line) for line in lines)
+    proof = decode_proof(lines, ERROR)
     try:
         parse_note(note)
     except FormatError as failure:
@@ -194,13 +176,6 @@ def _lines(body: bytes) -> tuple[NoteSignature, ...]:
         return tuple(parse_signature_line(line) for line in lines)
     except FormatError as failure:
         raise FormatError(ANSWER_ERROR, failure.detail) from None
-
-
-def _hash(line: str) -> bytes:
-    value = decode_base64(line, ERROR)
-    if len(value) != HASH_BYTES:
-        raise FormatError(ERROR, f"a hash of {len(value)} bytes, expected {HASH_BYTES}")
-    return value
 
 
 def version_fault(said: str | None) -> FormatError | None:

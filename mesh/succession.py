@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recorder.core import cbor
+from recorder.core.canonical import written
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Boot, Previous
 from recorder.core.entry import entry_hash
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Boot, Previous
+from recorder.core.errors import FormatError
 from recorder.core.limits import HASH_BYTES, PROOF_MAX_HASHES
 from recorder.core.merkle import verify_consistency, verify_inclusion
 from recorder.core.note import VerifierKey
@@ -42,13 +43,8 @@ class Succession:
             Misuse: `parse_succession` would not give this request back.
 
         """
-        try:
-            body = cbor.encode([FORMAT, self.boot, list(self.inclusion), list(self.consistency), self.note])
-            if parse_succession(body) == self:
-                return body
-        except FormatError as failure:
-            raise Misuse(f"this request cannot be written: {failure}") from failure
-        raise Misuse("this request cannot be written: it would be read as another one")
+        body = cbor.encode([FORMAT, self.boot, list(self.inclusion), list(self.consistency), self.note])
+        return written(body, parse_succession, self, "request")
 
 
 def parse_succession(body: bytes) -> Succession:

@@ -16,13 +16,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from mesh import exchange
-from mesh.exchange import Answer, conflict, cosigned, parse_request, put_off, refused
+from mesh.exchange import AddCheckpoint, Answer, conflict, cosigned, parse_request, put_off, refused
 from mesh.fleetlist import FleetList, Log
 from mesh.standing import RETIRED_MAX, Standing, StandingStore, signed_by_log
-from mesh.succession import UNPROVED, check_succession, parse_succession
+from mesh.succession import UNPROVED, Succession, check_succession, parse_succession
 from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import cosign
 from recorder.core.errors import FormatError
@@ -58,11 +58,23 @@ class Outcome(NamedTuple):
 
 
 _Verdict: TypeAlias = Standing | Answer  # what is to be held from now on, or why not
+_Request = TypeVar("_Request", AddCheckpoint, Succession)
 IsForked: TypeAlias = Callable[[str], bool]
 # A line of the fleet list, and whether the head is the first of another incarnation -> 0 where that is taken off what
 # the line may cost, else seconds until it could be (`allowance.Allowance.take`).
 Spend: TypeAlias = Callable[[str, bool], float]
-_Judge: TypeAlias = Callable[[Standing | None], _Verdict]
+
+
+class _Offered(NamedTuple):
+    """A head that its log signed."""
+
+    log: Log
+    opened: OpenedCheckpoint
+    note: bytes  # with the log's own signature alone
+
+    @property
+    def head(self) -> Checkpoint:
+        return self.opened.checkpoint
 
 
 def _never(_: str) -> bool:
@@ -99,18 +111,7 @@ def add_checkpoint(
         spend: takes off what a log may cost.
 
     """
-    try:
-        request = parse_request(body)
-        log, opened = _opened(request.note, fleet)
-        _refuse_forked(opened.checkpoint.origin, is_forked)
-    except FormatError as error:
-        return Outcome(_refused(error))
-    note = signed_by_log(opened, log.key)
-
-    def judge(held: Standing | None) -> _Verdict:
-        return _judged(request.old, request.proof, opened.checkpoint, note, held)
-
-    return _settled(judge, log, opened, store, (cosigner, time_s, spend))
+    return _answered(body, parse_request, _judged, fleet, store, is_forked, (cosigner, time_s, spend))
 
 
 def add_incarnation(
@@ -122,68 +123,82 @@ def add_incarnation(
     is_forked: IsForked = _never,
     spend: Spend = _free,
 ) -> Outcome:
-    """Answer an `add-incarnation` request; steps and arguments as `add_checkpoint`, and 4. is `check_succession`."""
+    """Answer an `add-incarnation` request; steps and arguments as `add_checkpoint`, and 4. is `_succeeded`."""
+    return _answered(body, parse_succession, _succeeded, fleet, store, is_forked, (cosigner, time_s, spend))
+
+
+def _answered(
+    body: bytes,
+    parse: Callable[[bytes], _Request],
+    judge: Callable[[_Request, _Offered, Standing | None], _Verdict],
+    fleet: FleetList,
+    store: StandingStore,
+    is_forked: IsForked,
+    by: tuple[Cosigner, int | None, Spend],
+) -> Outcome:
+    """All steps; what tells one kind of request from the other is how it is read, and step 4."""
     try:
-        shown = parse_succession(body)
-        log, opened = _opened(shown.note, fleet)
-        _refuse_forked(opened.checkpoint.origin, is_forked)
+        request = parse(body)
+        offered = _offered(request.note, fleet, is_forked)
     except FormatError as error:
         return Outcome(_refused(error))
-    note = signed_by_log(opened, log.key)
-
-    def judge(held: Standing | None) -> _Verdict:
-        if held is None or held.head.origin == log.key.name:
-            return conflict(0 if held is None else held.head.size)  # on with add-checkpoint
-        _refuse_retired(held, log.key.name)
-        check_succession(shown, opened.checkpoint, log.key, held.head)
-        return held.succeeded(note)
-
-    outcome = _settled(judge, log, opened, store, (cosigner, time_s, spend))
-    return outcome._replace(boot=shown.boot if _is_boot(shown.boot, log) else None)
+    outcome = _settled(lambda held: judge(request, offered, held), offered, store, by)
+    return outcome._replace(boot=_boot_in(request, offered.log))
 
 
-def _opened(note: bytes, fleet: FleetList) -> tuple[Log, OpenedCheckpoint]:
-    """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed."""
-    origin = parse_checkpoint(parse_note(note).text).origin
+def _boot_in(request: AddCheckpoint | Succession, log: Log) -> bytes | None:
+    """The boot entry that a request shows, where the identity key signed it."""
+    try:
+        return request.boot if isinstance(request, Succession) and boot_entry(request.boot, log.key) else None
+    except FormatError:
+        return None
+
+
+def _offered(note: bytes, fleet: FleetList, is_forked: IsForked) -> _Offered:
+    """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed and that has one history."""
+    origin = parse_checkpoint(parse_note(note).text, may_extend=True).origin
     log = fleet.log_of(origin)
     if log is None:
         raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
-    return log, open_checkpoint(note, log.key)
-
-
-def _is_boot(raw: bytes, log: Log) -> bool:
-    try:
-        return bool(boot_entry(raw, log.key))
-    except FormatError:
-        return False
-
-
-def _refuse_forked(origin: str, is_forked: IsForked) -> None:
+    opened = open_checkpoint(note, log.key, may_extend=log.is_foreign)
     if is_forked(origin):
         raise FormatError("origin_forked", f"the key of {origin} signed two histories; `forks` has the proof")
+    return _Offered(log, opened, signed_by_log(opened, log.key))
 
 
-def _judged(old: int, proof: tuple[bytes, ...], head: Checkpoint, note: bytes, held: Standing | None) -> _Verdict:
+def _judged(request: AddCheckpoint, offered: _Offered, held: Standing | None) -> _Verdict:
     """Step 4: sizes (400, 409), proof (422); an incarnation that is over (410) or has not shown itself (403)."""
+    old, head = request.old, offered.head
     if old > head.size:
         raise FormatError("old_size", f"a proof from {old} to {head.size} entries")
     if held is None:
-        return conflict(0) if old else _grown(None, proof, head, note)
+        return conflict(0) if old else _grown(None, request, offered)
     if held.head.origin != head.origin:
         _refuse_retired(held, head.origin)
         raise FormatError(UNKNOWN, f"{held.head.origin} is in force here; show the new one by add-incarnation")
     if old != held.head.size:
         return conflict(held.head.size)
-    return _grown(held, proof, head, note)
+    return _grown(held, request, offered)
 
 
-def _grown(held: Standing | None, proof: tuple[bytes, ...], head: Checkpoint, note: bytes) -> Standing:
+def _grown(held: Standing | None, request: AddCheckpoint, offered: _Offered) -> Standing:
+    head, proof = offered.head, request.proof
     if held is None:
         if proof:
             raise FormatError("consistency_proof", f"{len(proof)} hashes where the proof from 0 is empty")
-        return Standing(note)
+        return Standing(offered.note)
     verify_consistency(held.head.size, held.head.root, head.size, head.root, proof)
-    return held.grown(note)
+    return held.grown(offered.note)
+
+
+def _succeeded(shown: Succession, offered: _Offered, held: Standing | None) -> _Verdict:
+    """Step 4 of a new incarnation: `check_succession`, where another one is in force."""
+    key = offered.log.key
+    if held is None or held.head.origin == key.name:
+        return conflict(0 if held is None else held.head.size)  # on with add-checkpoint
+    _refuse_retired(held, key.name)
+    check_succession(shown, offered.head, key, held.head)
+    return held.succeeded(offered.note)
 
 
 def _refuse_retired(held: Standing, origin: str) -> None:
@@ -194,14 +209,17 @@ def _refuse_retired(held: Standing, origin: str) -> None:
 
 
 def _settled(
-    judge: _Judge, log: Log, opened: OpenedCheckpoint, store: StandingStore, by: tuple[Cosigner, int | None, Spend]
+    judge: Callable[[Standing | None], _Verdict],
+    offered: _Offered,
+    store: StandingStore,
+    by: tuple[Cosigner, int | None, Spend],
 ) -> Outcome:
     """Steps 4 to 7: judge, spend, hold, cosign."""
     cosigner, time_s, spend = by
-    fork = None
+    log, opened, fork = offered.log, offered.opened, None
     for _ in range(RACES_MAX):
         held = store.held(log.line)
-        fork = fork or _contradiction(held, opened.checkpoint, signed_by_log(opened, log.key))
+        fork = fork or _contradiction(held, offered)
         try:
             verdict = judge(held)
         except FormatError as error:
@@ -213,8 +231,8 @@ def _settled(
             refusal = FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at")
             return Outcome(_refused(refusal), opened, fork)
         # What is held already costs no sync: whoever repeats heads, which are public, uses up nothing of their log's.
-        if verdict != held and (wait_s := spend(log.line, _is_another(held, opened.checkpoint))) > 0:
-            return Outcome(put_off(_too_much(held, opened.checkpoint), wait_s), opened, fork)
+        if verdict != held and (wait_s := spend(log.line, _is_another(held, offered.head))) > 0:
+            return Outcome(put_off(_too_much(held, offered.head), wait_s), opened, fork)
         if store.swap(log.line, held, verdict):
             # If we crash here, the log gets 409 with this very size, and is cosigned at its next attempt.
             line = cosign(opened.checkpoint, cosigner.name, cosigner.signer, time_s)
@@ -234,11 +252,12 @@ def _too_much(held: Standing | None, head: Checkpoint) -> FormatError:
     return FormatError("too_many_heads", "this log had as many heads made durable here as it may; nothing is changed")
 
 
-def _contradiction(held: Standing | None, head: Checkpoint, note: bytes) -> ForkProof | None:
+def _contradiction(held: Standing | None, offered: _Offered) -> ForkProof | None:
     """Two roots for one size; heads of other sizes are for the archive to compare, which has the tree."""
+    head = offered.head
     if held is None or (held.head.origin, held.head.size) != (head.origin, head.size):
         return None
-    return fork_of(held.note, note)
+    return fork_of(held.note, offered.note)
 
 
 _STATUS = {

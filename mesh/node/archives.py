@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.account import Account
-from mesh.archive import AHEAD_MAX
+from mesh.ahead import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
 from mesh.histories import Told, told_of
@@ -111,8 +111,9 @@ class Archives:
                     self.behind(one)
                 if time.monotonic() - saved_s >= self._save_s:
                     saved_s = time.monotonic()
-                    await self.call(self._store.keep)
-                    self.trouble = None
+                    if await self.call(self._store.keep) and self.trouble is not None:
+                        self._say("archives are kept again")
+                        self.trouble = None
             except OSError:
                 await asyncio.sleep(self._save_s)  # said by `call`; a disk that is full is not asked again at once
 
@@ -242,6 +243,7 @@ class Archives:
         return any(rung.head.size == size and rung.head.root == root for rung in heads)
 
     def _told(self, trouble: str) -> None:
-        if trouble != self.trouble:
+        """Say it once, whichever file it is the next time, until something was written again."""
+        if self.trouble is None:
             self._say(trouble)
         self.trouble = trouble

@@ -70,6 +70,7 @@ class ArchiveStore:
         self._per_line, self._total = (int(mib * MIB) // HASH_BYTES for mib in room)
         self._say = say
         self._open: OrderedDict[str, PeerLog] = OrderedDict()
+        self._unread: set[Path] = set()  # of which that was said
         self._known: dict[str, Summary] = {}
         directory.mkdir(mode=0o700, exist_ok=True)
         for path in sorted(directory.iterdir()):
@@ -202,10 +203,9 @@ class ArchiveStore:
         wanted = self.get(origin).wanted(most, self.allowed(origin))
         return wanted if wanted and self.may_follow(origin) else []
 
-    def keep(self) -> None:
-        """Make durable what is here."""
-        for log in self._open.values():
-            self._keep(log)
+    def keep(self) -> bool:
+        """Make durable what is here; whether anything had to be written."""
+        return sum([self._keep(log) for log in self._open.values()]) > 0
 
     def forget(self) -> None:
         """After a failed write: what is in memory may not be on the disk, so all is read again from there."""
@@ -220,17 +220,25 @@ class ArchiveStore:
 
     # --- Inside
 
-    def _keep(self, log: PeerLog) -> None:
-        if log.keep():
+    def _keep(self, log: PeerLog) -> bool:
+        is_written = log.keep()
+        if is_written:
             self.saves.saved(log.origin)
+        return is_written
 
     def _find(self, path: Path) -> None:
         try:
-            files = ArchiveFiles(path)
-            kept = files.read()
+            self._take(path)
         except DamagedError as error:
             self._say(f"{error}; that archive is pulled again")
-            return
+        except OSError as error:  # it stays as it is: a start, or a disk that answers again, reads it
+            if path not in self._unread:
+                self._say(f"cannot read {path}: {error}; that archive is left alone")
+            self._unread.add(path)
+
+    def _take(self, path: Path) -> None:
+        files = ArchiveFiles(path)
+        kept = files.read()
         if kept is None:
             files.remove()  # of one that was never made durable, or whose removal a crash cut off
             return
@@ -238,7 +246,11 @@ class ArchiveStore:
         if log is None or path != self._path(log):
             return  # of a list that is no longer in force; it stays for when it is again
         self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None, 0)
-        self._opened(kept.origin)
+        try:
+            self._opened(kept.origin)
+        except OSError:
+            del self._known[kept.origin]
+            raise
 
     def _make_room(self, origin: str, line: str) -> None:
         """Have room for another incarnation."""

@@ -24,10 +24,12 @@ from mesh.node.ownlog import Head as OwnHead
 from mesh.node.peering import urls_in
 from mesh.node.present import Present
 from mesh.node.runs import MS, Sent, next_run
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from mesh.window import RENEWED_S
+from recorder.core.errors import Misuse
 from recorder.core.keys import Signer
-from recorder.core.messages import Head as Push
+from recorder.core.message_replies import Head as Push
 from recorder.core.note import VerifierKey
 
 LOOK_S = 5.0  # how soon an interface that came is used
@@ -63,6 +65,7 @@ class Broadcast:
         sources: Sources,
         archives: Archives | None,
         say: Callable[[str], None],
+        unkept: Unkept,
     ) -> None:
         """Make it inside the event loop; the port is open from then on.
 
@@ -75,18 +78,19 @@ class Broadcast:
             sources: of what is sent.
             archives: get what came.
             say: tells a person.
+            unkept: holds a run that cannot be written.
 
         Raises:
-            MeshError: the port is taken.
-            StoreFailedError: the run cannot be kept.
+            NoAddressError: the port is taken.
 
         """
         self._state = state
+        self._unkept = unkept
         self._speaker = speaker
         self._sources = sources
         self._announcer = Announcer(config.digest, time.monotonic())
         self._is_timed = sources.clock() is not None
-        self._sent = Sent(0 if speaker is None else next_run(state, sources.clock))
+        self._sent = Sent(0 if speaker is None else next_run(state, sources.clock, unkept))
         self._trouble: str | None = None
         self._blind: str | None = None
         ours = None if speaker is None else speaker.key.name
@@ -190,7 +194,7 @@ class Broadcast:
         """
         time_s = self._sources.clock()
         if time_s is not None and (not self._is_timed or (time_s - RENEWED_S) * MS >= self._sent.run):
-            self._sent.begin(await self._sources.aside(next_run, self._state, self._sources.clock))
+            self._sent.begin(await self._sources.aside(next_run, self._state, self._sources.clock, self._unkept))
             self._is_timed = True
 
 
@@ -202,10 +206,17 @@ def _held(standings: Iterable[tuple[str, Standing]]) -> Iterable[Held]:
 
 
 def _addresses(urls: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Hosts of URLs that are addresses, and those that are names: to look one up, one may have to wait."""
+    """Hosts of URLs that are addresses, and those that are names: to look one up, one may have to wait.
+
+    What a URL of the fleet list means is not ours to say: one that is none of this protocol is told of like a name.
+    """
     addresses, names = [], []
     for url in urls:
-        host = unquote(host_of(url))
+        try:
+            host = unquote(host_of(url))
+        except Misuse:
+            names.append(url)
+            continue
         try:
             ip_address(host.partition("%")[0])
         except ValueError:

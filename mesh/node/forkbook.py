@@ -13,14 +13,17 @@ from threading import Lock
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
-from mesh.node.forkfiles import FORKS_MAX, fork_files, keep_fork
+from mesh.node.forkfiles import count_forks, fork_files
+from mesh.node.unkept import Unkept
 from recorder.core.checkpoint import OpenedCheckpoint
 from recorder.core.errors import FormatError
 from recorder.core.forks import Fork, ForkProof, origin_of
 from recorder.core.note import Note
 from recorder.core.proofs import Proof, parse_proof, verify_proof
 from recorder.core.splits import Split, SplitProof
+from recorder.store.layout import sync_dir
 
+FORKS_MAX = 1_000  # two notes each; whoever sees as many has seen enough
 PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
 PER_ORIGIN_MAX = 4
 SPLITS_MAX = 4  # of one platform; apart from forks, which splits could not keep out
@@ -36,24 +39,32 @@ class Known(NamedTuple):
 
 
 class ForkBook:
-    """Keeps proofs; used from every thread.  Raises OSError of the disk."""
+    """Keeps proofs; used from every thread.
 
-    def __init__(self, directory: Path, fleet: FleetList, say: Callable[[str], None]) -> None:
+    A proof counts as soon as it is verified, also where the disk takes nothing: what it convicts is not cosigned, and
+    peers are told, who keep it too.  That it is kept here is answered once it is durable.
+    """
+
+    def __init__(self, directory: Path, fleet: FleetList, say: Callable[[str], None], unkept: Unkept) -> None:
         """Read what is kept; what proves nothing under this fleet list is left alone and said."""
         self._directory = directory
         self._fleet = fleet
         self._say = say
+        self._unkept = unkept
         self._lock = Lock()
         self._keeping = Lock()  # one proof at a time, from whichever thread
         self._known: dict[str, Known] = {}
         self._tell: Callable[[], object] | None = None
-        for path in fork_files(directory):
+        unkept.keep(str(directory), self._make_durable, again=True)
+        for name in dict.fromkeys([*unkept.names(directory), *(path.name for path in fork_files(directory))]):
             try:
-                proof = parse_proof(path.read_bytes())
+                proof = parse_proof(unkept.read(directory / name))
                 self._verified(proof)
-                self._note(path.name, proof)
+                self._note(name, proof)
             except FormatError as error:
-                say(f"{path} proves nothing: {error}")
+                say(f"{directory / name} proves nothing: {error}")
+            except OSError as error:
+                say(f"cannot read a proof of a fork: {error}; peers that keep it tell it again")
 
     def tell(self, whom: Callable[[], object]) -> None:
         """Call this after a proof was kept, from whatever thread kept it."""
@@ -80,11 +91,20 @@ class ForkBook:
             return sorted(self._known)
 
     def text(self, name: str) -> bytes | None:
-        """A proof's text; None where there is none."""
+        """A proof's text; None where there is none that can be read."""
         with self._lock:
             if name not in self._known:
                 return None
-        return (self._directory / name).read_bytes()
+        path = self._directory / name
+        try:
+            return self._unkept.read(path)
+        except OSError as error:
+            self._unkept.failed(str(path), error, path.read_bytes)
+            return None
+
+    def are_kept(self) -> bool:
+        """Whether all that is known is durable."""
+        return not self._unkept.names(self._directory)
 
     def is_wanted(self, proof: Proof) -> bool:
         """Whether a proof is new and would be kept if it holds; costs no verification."""
@@ -124,12 +144,12 @@ class ForkBook:
             # With the lines of known keys and no other: else one fork would be as many proofs as anyone likes.
             proof = ForkProof(_known(found.first), _known(found.second), proof.root, proof.hashes)
         name = sha256(proof.encode()).hexdigest()
-        if not self.is_wanted(proof):
+        path = self._directory / name
+        if not self.is_wanted(proof) or (count_forks(self._directory) >= FORKS_MAX and not path.exists()):
             return False
         is_first = isinstance(found, Split) or not self.is_forked(found.origin)
-        if not keep_fork(self._directory, proof):
-            return False
         self._note(name, proof)
+        self._unkept.put(path, proof.encode())  # also over a file of this name: what is in it proved nothing
         if self._tell is not None:
             self._tell()
         if isinstance(found, Split):
@@ -143,6 +163,12 @@ class ForkBook:
                 "them. Nothing more of this log is cosigned or archived here; what is held of it stays"
             )
         return True
+
+    def _make_durable(self) -> None:
+        """What an earlier process renamed and could not sync counts from here on; so does the directory itself."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        sync_dir(self._directory.parent)
+        sync_dir(self._directory)
 
     def _verified(self, proof: Proof) -> Fork | Split:
         return verify_proof(proof, self._fleet.trust, self._fleet.foreign)

@@ -117,11 +117,11 @@ class PeerLog:
 
     def keep(self) -> bool:
         """Make durable what is here; whether anything had to be written.  Raises OSError."""
-        is_behind = self.is_changed or self._files.unsynced > 0
-        if is_behind:
-            self._files.keep(Kept(self.origin, self.ordinal, self.archive.state()))
+        if not self.is_changed and not self._files.unsynced:
+            return False
+        self._files.keep(Kept(self.origin, self.ordinal, self.archive.state()))
         self.is_changed = False
-        return is_behind
+        return True
 
     def remove(self) -> None:
         """Delete all that is kept; this object is not used afterwards.  Raises OSError."""

@@ -28,8 +28,8 @@ from mesh.submission import (
 )
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.note import VerifierKey
 
 OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date

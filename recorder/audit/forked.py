@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from recorder.core.checkpoint import OpenedCheckpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
 from recorder.core.forks import Fork, origin_of, seen_by, verify_fork_under
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.proofs import parse_proof
 from recorder.core.shownfork import Bearing, ForkHead, Seen, ShownFork
 from recorder.core.splits import SplitProof, verify_split_under
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, problem
 
 
 class BroughtFork(NamedTuple):

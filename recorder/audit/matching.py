@@ -14,8 +14,9 @@ from recorder.audit.describe import kind_name, values_of, withheld_of
 from recorder.audit.links import digest_of
 from recorder.audit.source import Held, LineageSource, entry_at, groups_of
 from recorder.audit.span import Span
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Decision, Kind, Rows, Stage
 from recorder.store.errors import StoreError
 

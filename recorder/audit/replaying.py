@@ -12,8 +12,9 @@ from recorder.audit.pool import JobPool
 from recorder.audit.redecide import Recorded, Redecided, redecide
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.audit.span import Span
-from recorder.core.entry import Entry, Header, decode, decode_in_order
+from recorder.core.entry import Entry, decode, decode_in_order
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind, RefType, Stage
 from recorder.core.stages import SUCCESSORS

@@ -17,6 +17,7 @@ from recorder.audit.source import Held, entry_named
 from recorder.audit.state import StateSource
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options
+from recorder.cli.unread import print_unread
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError, Misuse
 
@@ -117,7 +118,4 @@ def _print(found: Impact, listed: int, *, is_whole: bool) -> None:
         output.say(f"brought by: {', '.join(map(str, found.brought))}")
     if found.gone:
         output.say(f"of {found.gone:,} entries the claims are gone: inputs and delegation in them cannot be told")
-    if found.unread:
-        output.say(f"{found.unread:,} entries cannot be read; run `lineage verify`")
-    if not is_whole:
-        output.say("a selection: what was left out of it cannot be told")
+    print_unread(found.unread, is_whole=is_whole)

@@ -12,12 +12,13 @@ from mesh.node.boots import Boots
 from mesh.node.desk import WitnessDesk
 from mesh.node.forkbook import SPLITS_MAX, ForkBook
 from mesh.node.standings import StandingFiles
+from mesh.node.unkept import Unkept
 from mesh.succession import Succession
 from recorder.audit.forked import BroughtFork, judge_forks
+from recorder.core.canonical import encode_base64
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.merkle import prove_inclusion
-from recorder.core.note import encode_base64
 from recorder.core.proofs import parse_proof, verify_proof
 from recorder.core.splits import BOOT_MAX_BYTES, Split, SplitProof, parse_split, split_of, verify_split
 from tests.mesh.fleet import FLEET, IDENTITY, ORIGIN, TIME_S, Leaves, hashes, head_of, note_of, signer
@@ -127,7 +128,7 @@ class Witness:
 
     def __init__(self, directory: Path) -> None:
         self.said: list[str] = []
-        self.forks = ForkBook(directory / "forks", FLEET, self.said.append)
+        self.forks = ForkBook(directory / "forks", FLEET, self.said.append, Unkept(self.said.append))
         self._directory = directory
         self.begin()
         assert self.desk.add_checkpoint(request(0, HELD, OLD)).status == 200
@@ -137,7 +138,7 @@ class Witness:
         (self._directory / "s").mkdir(exist_ok=True)
         self.desk = WitnessDesk(
             *(FLEET, StandingFiles(self._directory / "s"), self.forks, COSIGNER, lambda: TIME_S, self.said.append),
-            boots=Boots(self._directory / "boots"),
+            boots=Boots(self._directory / "boots", Unkept(self.said.append)),
         )
 
     def show(self, one: Succession) -> int:
@@ -190,14 +191,14 @@ def test_a_boot_entry_that_has_no_room_in_a_proof_is_not_followed(tmp_path: Path
 
 def test_splits_are_bounded_and_keep_out_no_fork(tmp_path: Path) -> None:
     """Whoever has the key can make any number."""
-    book = ForkBook(tmp_path / "forks", FLEET, print)
+    book = ForkBook(tmp_path / "forks", FLEET, print, Unkept(print))
     made = [split_of((FIRST, ONE), (f"{LINE}/{at:016x}", boot(f"{LINE}/{at:016x}", named(3)))) for at in range(4, 12)]
     kept = [book.keep(one, "a test") for one in made if one is not None]
     assert kept == [True] * SPLITS_MAX + [False] * 4
     fork = fork_of(note_of(hashes(3, "one"), FIRST), note_of(hashes(3, "two"), FIRST))
     assert fork is not None
     assert book.keep(fork, "a test")
-    again = ForkBook(tmp_path / "forks", FLEET, print)
+    again = ForkBook(tmp_path / "forks", FLEET, print, Unkept(print))
     assert (again.splits_of(LINE), again.origins_of(LINE)) == (SPLITS_MAX, [FIRST])
 
 

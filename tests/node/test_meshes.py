@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from recorder.cli import run
+from recorder.core.canonical import encode_base64
 from recorder.core.checkpoint import parse_checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
-from recorder.core.note import encode_base64, parse_note
+from recorder.core.note import parse_note
 from recorder.store.layout import read_current
 from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of
 from tests.node.test_ask import asked
@@ -299,7 +300,7 @@ FORGED = """
 import urllib.request, urllib.error, base64
 for body in {bodies!r}:
     try:
-        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=10).status)
+        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=120).status)
     except urllib.error.HTTPError as error:
         print(error.code, error.read().decode().partition(":")[0])
 """

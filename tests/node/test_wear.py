@@ -21,6 +21,7 @@ from mesh.node.proofs import OwnProofs
 from mesh.node.saves import JUMPS, SAVES_BURST, SAVES_PER_INTERVAL, Saves
 from mesh.node.server import HttpServer
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.node.unkept import Unkept
 from mesh.submission import Done
 from recorder.core.cosignature import cosign
 from recorder.core.errors import FormatError
@@ -43,7 +44,7 @@ class Kept:
         self.synced = 0
         self.said: list[str] = []
         self.directory = directory / "archives"
-        self.forks = ForkBook(directory / "forks", FLEET, self.said.append)
+        self.forks = ForkBook(directory / "forks", FLEET, self.said.append, Unkept(self.said.append))
         self.store = self.opened()
         monkeypatch.setattr("mesh.node.archivefiles.replace_file", self._replaced)
 
@@ -197,7 +198,7 @@ def asked(state: Path, *answers: Answer, timeout_s: float = 20.0, times: int = 1
         return left.pop(0)
 
     async def ask() -> tuple[Witness, Done | None]:
-        own = OwnLog(state / "no-recorder.sock", state / "logs", FLEET, print)
+        own = OwnLog(state / "no-recorder.sock", state / "logs", FLEET, print, Unkept(print))
         own.tree(ORIGIN).append(LEAVES)
         log = FLEET.log_of(ORIGIN)
         assert log is not None
