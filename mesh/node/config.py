@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from mesh.allowance import HEADS
 from mesh.node.places import MeshError
 from recorder.core.errors import Misuse
 
@@ -58,6 +59,8 @@ pulls = 4                         # at a time
 connections = 64                  # that peers may have open
 per_address = 4                   # of them from one address
 request_s = 10.0                  # for a request, from the connection to the answer
+heads_per_s = 2.0                 # of one platform that are newly cosigned, on average: each wears the card
+heads_burst = 1200                # of them at once
 """
 
 
@@ -96,6 +99,8 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     connections: Annotated[int, Meta(ge=1, le=512)] = 64
     per_address: Annotated[int, Meta(ge=1, le=512)] = 4
     request_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    heads_per_s: Annotated[float, Meta(ge=0.001, le=1_000)] = HEADS.per_s
+    heads_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = HEADS.burst
 
 
 class Discovery(Struct, forbid_unknown_fields=True, frozen=True):

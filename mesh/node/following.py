@@ -53,7 +53,8 @@ class Following:
             say: tells a person.
 
         """
-        store = ArchiveStore(state / ARCHIVES, fleet, forks, (settings.per_peer_mib, settings.total_mib), say)
+        room = (settings.per_peer_mib, settings.total_mib)
+        store = ArchiveStore(state / ARCHIVES, fleet, forks, room, say, settings.save_s)
         self.archives = Archives(store, fleet, forks, settings.save_s, say)
         self.archives.own = own[0]
         self._post = Post(REQUEST_S)

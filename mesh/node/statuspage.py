@@ -82,7 +82,13 @@ class Witnessing(NamedTuple):
                 for one in rounds.witnesses
             ],
             "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
+                {
+                    "line": line,
+                    "origin": one.head.origin,
+                    "size": one.head.size,
+                    "retired": len(one.retired),
+                    "put_off": self.desk.allowance.put_off[line],
+                }
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self.desk.answers.items())},
@@ -94,6 +100,7 @@ class Witnessing(NamedTuple):
             },
             "forks": len(self.forks.names()),
             "own_forks": self.forks.origins_of(self.ours),
+            "own_splits": self.forks.splits_of(self.ours),
             "own_heads": rounds.own_heads.status(),
             "unkept": self.unkept.told(),
         }

@@ -17,8 +17,8 @@ from recorder.cli.options import json_option
 
 # What `peers --json` gives of the status; each is there where the part of the process that writes it is on.
 PEERS = (
-    *("present", "strangers", "strangers_not_listed", "peers", "held", "archives", "refused_incarnations"),
-    *("other_versions", "answered_wrongly"),
+    *("present", "strangers", "strangers_not_listed", "peers", "held", "archives", "archives_put_off"),
+    *("incarnations_put_off", "incarnations_dropped", "other_versions", "answered_wrongly"),
 )
 
 
@@ -33,6 +33,11 @@ def status(*, state: Path, as_json: bool) -> None:
         return
     for name, value in status_rows(found):
         output.line(f"{name:<12} {value}")
+    if found["own_splits"]:
+        output.line(
+            "OWN SPLIT    this platform's incarnations are of two lines: another machine has its key, or it lost a "
+            "store and did not know what it had begun"
+        )
     for origin in found["own_forks"]:
         output.line(
             f"OWN FORK     {origin}: this platform's own key signed two histories. Another machine has the key, or an "
@@ -59,7 +64,9 @@ def peers(*, state: Path, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def forks(ctx: click.Context, *, state: Path, as_json: bool) -> None:
-    """Logs whose own key signed two histories; each proof is checked again. Exit status 1 where there is one.
+    """Logs whose own key signed two histories, platforms with two lines of logs; each proof is checked again.
+
+    Exit status 1 where there is one.
 
     What is only suspicion stands apart: a head that nobody has shown to follow the one that is held.
     """

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from recorder.audit.forked import BroughtFork
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.forks import FORK_MAX_BYTES, origin_of, parse_fork
+from recorder.core.forks import FORK_MAX_BYTES, ForkProof, origin_of
 from recorder.core.limits import NOTE_MAX_BYTES
 from recorder.core.note import parse_note
+from recorder.core.proofs import parse_proof
 
 FORKS_MAX = 1_000
 
@@ -87,7 +88,10 @@ def _head(path: Path) -> KnownHead:
 def _fork(path: Path) -> KnownFork:
     text = _read(path, FORK_MAX_BYTES)
     try:
-        return KnownFork(BroughtFork(str(path), text), _incarnation(origin_of(parse_fork(text))))
+        proof = parse_proof(text)
+        # A split is about two logs: it goes with the one in force, as what is about none that lies here.
+        incarnation = _incarnation(origin_of(proof)) if isinstance(proof, ForkProof) else ""
+        return KnownFork(BroughtFork(str(path), text), incarnation)
     except FormatError as error:
         raise FormatError(error.error, f"{path} is no fork proof: {error.detail}") from error
 

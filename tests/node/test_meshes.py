@@ -103,6 +103,37 @@ def test_a_mesh_that_starts_again_goes_on(four: list[Platform]) -> None:
     assert {one["forgot"] for one in first.status()["peers"]} == {None}
 
 
+def test_a_platform_that_has_cost_enough_waits(four: list[Platform]) -> None:
+    """Two heads at once are cosigned, the third is put off: no fault of anyone, told on both sides, and asked for once."""
+    first, bounded = four[0], four[1]
+    usual = (bounded.mesh / "mesh.toml").read_text()
+    assert bounded.stop_mesh() == 0
+    bounded.configure("limits", heads_per_s=0.001, heads_burst=2)
+    bounded.begin_mesh()
+    bounded.await_mesh()
+    for _ in range(2):
+        first.mark()
+        assert first.round()["latest"]["cosigned"] == 3
+    for said in ("not now: 429 too_many_heads; again in ", "not now: it asked to be left alone for "):
+        first.mark()
+        status = first.round()
+        assert status["latest"]["cosigned"] == 2
+        peer = peer_of(status, bounded)
+        assert (peer["failures"], peer["last"][: len(said)]) == (0, said)
+    status = bounded.round()
+    assert status["answers"]["429"] == 1
+    assert [one["put_off"] for one in status["held"] if one["line"] == f"acme/{first.name}"] == [1]
+    four[2].mark()
+    assert four[2].round()["latest"]["cosigned"] == 3, "of another platform nothing was used up"
+    assert bounded.stop_mesh() == 0
+    (bounded.mesh / "mesh.toml").write_text(usual)
+    for one in (first, bounded):  # the one has to forget for how long it was to wait
+        if one is first:
+            assert one.stop_mesh() == 0
+        one.begin_mesh()
+        one.await_mesh()
+
+
 def test_who_was_away_is_asked_alone_at_rest(four: list[Platform]) -> None:
     """Whoever was not there when the others signed is asked later, also where nothing more is recorded; once."""
     first, away = four[0], four[3]
