@@ -414,6 +414,8 @@ bool lineage_confirm(lineage_device *d, const lineage_commit *commit, enum linea
     put_head(&w, UINT, commit->seq);
     put_head(&w, UINT, commit->place);
     put_string(&w, BYTES, commit->hash, 16);
+    if (outcome < LINEAGE_REACHED || outcome > LINEAGE_EXPIRED) /* no reader takes a frame with it */
+        w.full = true;
     put_head(&w, UINT, (uint64_t)outcome);
     put_values(&w, values, count);
     return finished(d, &w, at_once);
