@@ -12,10 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from mesh.fleetlist import make_fleet_list
-from recorder.client import NotRecorded, Recorder, Unavailable
+from mesh.node.places import STANDINGS
+from mesh.node.standings import StandingFiles
+from mesh.standing import Standing
+from recorder.client import Cycle, NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.merkle import root_of
 from tests.claims import WHAT, WHO, WHY
 from tests.faults.clocks import Offsets
@@ -71,6 +74,10 @@ class Pair:
         self.second.mark()
         return str(peer_of(self.second.round(), self.first)["last"])
 
+    def on_the_device(self) -> dict[str, Standing]:
+        """What lies on the first one's device, read without it."""
+        return dict(StandingFiles(self.device.backing / "mesh" / STANDINGS).all())
+
     def are_consistent(self) -> None:
         """What each holds of the other is a head of what that one truly has; and both lineages verify."""
         for holder, held in ((self.first, self.second), (self.second, self.first)):
@@ -107,16 +114,16 @@ class Controller:
 
     def _run(self) -> None:
         with Recorder(self._socket, timeout_ms=60_000) as client:
-            cycle = client.open_cycle(
-                who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=100_000, valid_ms=3_600_000
-            )
             while not self._end.is_set():
                 try:
+                    cycle = client.open_cycle(
+                        who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], valid_ms=60_000
+                    )
                     self._commit(client, cycle)
-                except (Unavailable, NotRecorded) as error:
+                except (Unavailable, NotRecorded, Refused) as error:
                     self.wrong.append(repr(error))
 
-    def _commit(self, client: Recorder, cycle: Any) -> None:
+    def _commit(self, client: Recorder, cycle: Cycle) -> None:
         receipt = cycle.commit("arm", what=WHAT, witnesses=1, within_ms=WITHIN_MS)
         begun_s = time.monotonic()
         found = client.witnessed(receipt, wait_ms=WITHIN_MS)

@@ -47,7 +47,7 @@ def test_a_disk_that_takes_nothing_ends_nothing(pair: Pair) -> None:
     said = Said(first)
     assert pair.asks().startswith("cosigned")
     for at, (name, device) in enumerate(DISKS.items(), 1):
-        before = standings_of(first)
+        before = pair.on_the_device()
         pair.device.become(device)
         for _ in range(2):
             assert pair.asks() == "not now: 503 witness_failed", name
@@ -59,11 +59,11 @@ def test_a_disk_that_takes_nothing_ends_nothing(pair: Pair) -> None:
         if device.fail_syncs:
             wait_until(lambda: any("what this witness holds" in one for one in first.status()["unkept"]))
         else:
-            assert standings_of(first) == before
+            assert pair.on_the_device() == before
         pair.device.become(Device())
         wait_until(lambda: pair.asks().startswith("cosigned"))
         wait_until(lambda at=at: said.count("kept again: what this witness holds") == min(at, 1))
-        wait_until(lambda: first.status()["unkept"] == [])
+        wait_until(lambda: first.round()["unkept"] == [])  # a round comes back to the own tree
     assert said.count("not kept: what this witness holds") == 1, "what comes and goes is said once a minute"
     assert len(said.lines) < 20, said.lines
     pair.are_consistent()
