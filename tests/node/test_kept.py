@@ -6,6 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.fleetlist import make_fleet_list
 from mesh.node.config import ConfigError, load
@@ -355,3 +357,14 @@ def test_announced_sizes_are_read_as_written() -> None:
     for wrong in (b"a/b 1", b"a/b\n", b"a/b 01\n", b"a/b -1\n", b"a/b 1\na/b 2\n", b" 1\n", b"\xff 1\n", b"a/b 1 2\n"):
         with pytest.raises(FormatError, match="held_malformed"):
             parse_held(wrong)
+
+
+@given(st.binary(max_size=40) | st.from_regex(rb"([a-z/]{1,5} [0-9]{1,20}\n){0,3}", fullmatch=True))
+def test_any_bytes_are_announced_sizes_or_refused(body: bytes) -> None:
+    """By that name; and what is read is all that stood there."""
+    try:
+        read = parse_held(body)
+    except FormatError as error:
+        assert error.error == "held_malformed"
+    else:
+        assert "".join(f"{origin} {size}\n" for origin, size in read.items()).encode() == body
