@@ -16,6 +16,7 @@ from recorder.cli import demo_process, output
 from recorder.cli.demo_ending import print_next, print_verdicts
 from recorder.cli.demo_policy import (
     AUTHORITY,
+    PATIENT_MS,
     TRUST,
     Wanted,
     found_governed,
@@ -146,7 +147,7 @@ def _bridge(state: Path, socket: Path) -> AbstractContextManager[subprocess.Pope
 
 
 def _told(story: Story, socket: Path, delegation: bytes, tell: Callable[[str], None]) -> Iterator[Told]:
-    with Recorder(socket, client_name="demo controller") as client:
+    with Recorder(socket, client_name="demo controller", timeout_ms=PATIENT_MS) as client:
         for one in story.play(client, delegation):
             tell(one.tells)
             yield one

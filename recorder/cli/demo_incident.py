@@ -12,7 +12,16 @@ from recorder.authority import directory
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import output
 from recorder.cli.demo_ending import print_next, print_verdicts
-from recorder.cli.demo_policy import TRUST, Wanted, bring, found_governed, put_in_force, read_source, verified
+from recorder.cli.demo_policy import (
+    PATIENT_MS,
+    TRUST,
+    Wanted,
+    bring,
+    found_governed,
+    put_in_force,
+    read_source,
+    verified,
+)
 from recorder.client import Recorder
 
 if TYPE_CHECKING:
@@ -42,7 +51,7 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         ruled = put_in_force(socket, state, authority, source, wanted)
         (state / POLICY).write_bytes(ruled.bundle.signed.raw)
         delegation = ruled.delegation.hash
-        with Recorder(socket, client_name="demo incident") as client:
+        with Recorder(socket, client_name="demo incident", timeout_ms=PATIENT_MS) as client:
             player = Player(client, delegation)
             tell("playing the incident")
             told = player.play(INCIDENT)

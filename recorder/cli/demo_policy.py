@@ -32,6 +32,7 @@ FLEET, PLATFORM = "demo", "cell-1"
 AUTHORITY, TRUST = "authority", "fleet.trust"
 SEGMENT_MIB = 16
 DAY_S = 86_400
+PATIENT_MS = 10_000  # a machine that is busy elsewhere is no part of the story
 
 
 class SourceError(LineageError):
