@@ -37,6 +37,11 @@ class Log(NamedTuple):
     key: VerifierKey  # named as the origin
     line: str  # what a witness keeps one state for: FLEET/PLATFORM, or the origin of a foreign log
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is no lineage."""
+        return self.line == self.key.name
+
 
 class MeshKey(NamedTuple):
     """Who signs a platform's datagrams, and where its mesh process answers."""

@@ -134,11 +134,11 @@ def _answered(
 
 def _offered(note: bytes, fleet: FleetList, is_forked: IsForked) -> _Offered:
     """Steps 1 to 3 of a note: a checkpoint, of a known origin, that its log signed and that has one history."""
-    origin = parse_checkpoint(parse_note(note).text).origin
+    origin = parse_checkpoint(parse_note(note).text, may_extend=True).origin
     log = fleet.log_of(origin)
     if log is None:
         raise FormatError("origin_unknown", f"nobody is trusted here to speak for {origin!r}")
-    opened = open_checkpoint(note, log.key)
+    opened = open_checkpoint(note, log.key, may_extend=log.is_foreign)
     if is_forked(origin):
         raise FormatError("origin_forked", f"the key of {origin} signed two histories; `forks` has the proof")
     return _Offered(log, opened, signed_by_log(opened, log.key))

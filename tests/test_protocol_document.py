@@ -116,7 +116,7 @@ def test_the_examples_are_what_goes_over_the_socket(founded: Running) -> None:
             if connection is not None:
                 connection.close()
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            connection.settimeout(60)
+            connection.settimeout(240)
             connection.connect(str(founded.socket))
             continue
         assert connection is not None, "the first example connects"

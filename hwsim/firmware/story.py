@@ -23,7 +23,7 @@ from recorder.core.kinds import Decision, Kind
 
 ACTUATOR, CLASS, EVENT_STOP = "arm", "motion", 1
 CONFIRM_BY_MS, MOVE_MS = 1000, 400
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 _TURNS = 20  # of the firmware's loop between two looks at the lineage
 _WHERE = {"frame": "arm_base"}
 _BODY = 11  # key of the body claims

@@ -25,6 +25,7 @@ from mesh.node.peering import urls_in
 from mesh.node.present import Present
 from mesh.node.runs import next_run
 from mesh.standing import Standing
+from recorder.core.errors import Misuse
 from recorder.core.keys import Signer
 from recorder.core.message_replies import Head as Push
 from recorder.core.note import VerifierKey
@@ -76,7 +77,7 @@ class Broadcast:
             say: tells a person.
 
         Raises:
-            MeshError: the port is taken.
+            NoAddressError: the port is taken.
             StoreFailedError: the run cannot be kept.
 
         """
@@ -198,10 +199,17 @@ def _held(standings: Iterable[tuple[str, Standing]]) -> Iterable[Held]:
 
 
 def _addresses(urls: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Hosts of URLs that are addresses, and those that are names: to look one up, one may have to wait."""
+    """Hosts of URLs that are addresses, and those that are names: to look one up, one may have to wait.
+
+    What a URL of the fleet list means is not ours to say: one that is none of this protocol is told of like a name.
+    """
     addresses, names = [], []
     for url in urls:
-        host = unquote(host_of(url))
+        try:
+            host = unquote(host_of(url))
+        except Misuse:
+            names.append(url)
+            continue
         try:
             ip_address(host.partition("%")[0])
         except ValueError:

@@ -30,6 +30,7 @@ clock = "kernel"
 [submit]
 interval_s = 60.0                 # a checkpoint goes to the witnesses at least this often, where anything was recorded
 timeout_s = 10.0                  # for one witness and checkpoint, retries included
+learn_s = 3.0                     # that a start of the recorder waits for what peers hold of it; later ones count too
 
 [discovery]
 enabled = true                    # announce this platform by mDNS, and look for others; what is found is only tried
@@ -76,6 +77,7 @@ class Submit(Struct, forbid_unknown_fields=True, frozen=True):
 
     interval_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    learn_s: Annotated[float, Meta(ge=0.1, le=600)] = 3.0
 
 
 class Archiving(Struct, forbid_unknown_fields=True, frozen=True):

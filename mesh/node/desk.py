@@ -124,7 +124,7 @@ class WitnessDesk:
             return True
         log = self._fleet.log_of(standing.head.origin)
         try:
-            return log is not None and bool(open_checkpoint(standing.note, log.key))
+            return log is not None and bool(open_checkpoint(standing.note, log.key, may_extend=log.is_foreign))
         except FormatError:
             return False
 
@@ -157,7 +157,7 @@ class WitnessDesk:
             return _DAMAGED
         if outcome.offered is not None and self.offered is not None:
             log = self._fleet.log_of(outcome.offered.checkpoint.origin)
-            if log is not None and log.line != log.key.name:  # the hashes of foreign logs nobody here serves
+            if log is not None and not log.is_foreign:  # the hashes of foreign logs nobody here serves
                 self.offered(signed_by_log(outcome.offered, log.key))
         if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
             self._forks.keep(outcome.fork, "by what it had this witness cosign")

@@ -47,5 +47,9 @@ class NotKeptError(MeshError):
     """It was jumped over, dropped, or never seen: another peer may have it."""
 
 
+class NoAddressError(MeshError):
+    """An address or port to listen on is not to be had now; it may be in a while, as where an interface is to come."""
+
+
 class StoreFailedError(MeshError):
     """A write failed: what is held may or may not be what was said.  Nothing more is answered until a restart."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from mesh.digest import Digest
 from mesh.window import Seen, Window, take
@@ -95,7 +96,11 @@ class Present:
         peer = self.peers[platform]
         peer.version = version
         for url in urls:
-            _latest(peer.found, url, now_s, ADDRESSES_MAX)
+            peer.found.pop(url, None)
+            peer.found[url] = now_s
+            if len(peer.found) > ADDRESSES_MAX:  # whoever is on the network can tell as many as he likes
+                others = (one for one in peer.found if _host(one) not in peer.addresses)
+                del peer.found[next(others, next(iter(peer.found)))]
 
     def stranger(self, name: str, address: str, how: str, now_s: float) -> None:
         """Note one; where there is no room it is only counted, so that a flood drives out nobody."""
@@ -118,13 +123,18 @@ class Present:
         self.strangers = {key: one for key, one in self.strangers.items() if now_s - one.seen_s <= STRANGER_S}
 
     def urls_of(self, platform: str) -> list[str]:
-        """Where its mesh process may answer: by the fleet list, then as last found; empty where nothing is known."""
+        """Where its mesh process may answer: by the fleet list, then as last found; empty where nothing is known.
+
+        Of what discovery found only addresses that its digests come from, if there are such: else whoever forges mDNS
+        could have us wait at his own for as long as a request may take.
+        """
         peer = self.peers.get(platform)
         if peer is None:
             return []
+        heard = {url: peer.addresses[host] for url in peer.found if (host := _host(url)) in peer.addresses}
         # Of several addresses the latest first: one that has moved is found where it is.
-        found = sorted(peer.found, key=lambda url: -peer.found[url])
-        return list(dict.fromkeys([*peer.listed, *found]))
+        found = sorted((heard or peer.found).items(), key=lambda one: -one[1])
+        return list(dict.fromkeys([*peer.listed, *(url for url, _ in found)]))
 
     def all_urls(self) -> list[str]:
         """Where any peer may answer, those of the configuration too."""
@@ -170,6 +180,11 @@ class Present:
             ],
             "strangers_not_listed": self.not_listed,
         }
+
+
+def _host(url: str) -> str:
+    """The address in a URL that discovery made, as a datagram's source is written."""
+    return urlsplit(url).hostname or ""
 
 
 def _latest(known: dict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:

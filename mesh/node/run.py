@@ -13,10 +13,10 @@ from pathlib import Path
 from mesh.fleetlist import FleetList
 from mesh.node.config import Config, load
 from mesh.node.desk import Clock
-from mesh.node.fleetfile import fleet_in_force
+from mesh.node.fleetfile import fleet_held, fleet_in_force
 from mesh.node.founding import HOLDER, mesh_key, witness_key
-from mesh.node.node import EXIT_OK, Node, Signers
-from mesh.node.places import CONFIG, MeshError
+from mesh.node.node import EXIT_FAILED, EXIT_OK, Node, Signers
+from mesh.node.places import CONFIG, MeshError, NoAddressError
 from recorder.clock import QUALITY_SYNCHRONISED, SystemClock
 from recorder.store.layout import StateLock
 
@@ -27,7 +27,8 @@ def run(state: Path, socket: Path, config: Path | None = None) -> int:
     """Serve until SIGTERM or SIGINT; SIGUSR1 begins a round at once, SIGHUP reads the fleet list anew.
 
     Returns:
-        0 after a clean stop; 1 after a failed write, which a service manager answers by starting again.
+        0 after a clean stop; 1 after a failed write, or where an address to listen on is not there: a service manager
+        starts it again.
 
     Raises:
         LineageError, OSError: it cannot start.
@@ -37,7 +38,7 @@ def run(state: Path, socket: Path, config: Path | None = None) -> int:
     signers = Signers(witness_key(state), mesh_key(state) if settings.digest.enabled else None)
     lock = StateLock(state, HOLDER)
     try:
-        fleet = fleet_in_force(state)
+        fleet = _list_at_start(state)
         make = partial(Node, state, socket, settings, signers, clock=trusted_clock(settings), say=_say)
         return asyncio.run(_Service(state, fleet, make).run())
     finally:
@@ -67,7 +68,11 @@ class _Service:
         loop.add_signal_handler(signal.SIGUSR1, self._ask_now)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         while True:
-            status = await self._node.run()
+            try:
+                status = await self._node.run()
+            except NoAddressError as error:
+                _say(f"{error}; it may be there at the next start")
+                status = EXIT_FAILED
             if self._is_stopped or self._next is None or status != EXIT_OK:
                 break
             self._fleet, self._next = self._next, None
@@ -99,6 +104,25 @@ class _Service:
             return
         self._next = fleet
         self._node.stop()
+
+
+def _list_at_start(state: Path) -> FleetList:
+    """The list in force; one that was brought and cannot be used keeps no platform from the list that it has.
+
+    Raises:
+        MeshError: there is none that can be used; the message is about the one that was brought.
+        OSError: it cannot be kept.
+
+    """
+    try:
+        return fleet_in_force(state)
+    except MeshError as error:
+        try:
+            held = fleet_held(state)
+        except MeshError:
+            raise error from None
+        _say(f"{error}; fleet list {held.version} stays in force")
+        return held
 
 
 def trusted_clock(config: Config) -> Clock:

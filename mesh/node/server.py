@@ -24,7 +24,7 @@ from mesh.exchange import (
     version_fault,
 )
 from mesh.node.config import Limits, address
-from mesh.node.places import MeshError
+from mesh.node.places import NoAddressError
 from mesh.succession import SUCCESSION_MAX_BYTES
 from recorder.core.errors import FormatError
 from recorder.core.forks import FORK_MAX_BYTES
@@ -183,7 +183,7 @@ class HttpServer:
         """Listen on each.
 
         Raises:
-            MeshError: one cannot be listened on.
+            NoAddressError: one cannot be listened on.
 
         """
         for text in addresses:
@@ -191,7 +191,7 @@ class HttpServer:
             try:
                 listener = await asyncio.get_running_loop().create_server(self._connection, host, port)
             except OSError as error:
-                raise MeshError(f"cannot listen on {text}: {error.strerror or error}") from error
+                raise NoAddressError(f"cannot listen on {text}: {error.strerror or error}") from error
             self._listeners.append(listener)
 
     async def close(self) -> None:

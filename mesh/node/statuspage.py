@@ -62,6 +62,7 @@ class Witnessing(NamedTuple):
             "clock_trusted": self.clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "rounds_by_hand": rounds.by_hand,
             "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [

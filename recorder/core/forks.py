@@ -120,13 +120,16 @@ def verify_fork(proof: ForkProof, trust: Trust, foreign: Mapping[str, VerifierKe
 
     """
     origin = origin_of(proof)
-    log = (foreign or {}).get(origin) or trust.log_key_of(origin)
+    other = (foreign or {}).get(origin)
+    log = other or trust.log_key_of(origin)
     if log is None:
         raise FormatError("fork_origin", f"nobody here is trusted to speak for {origin!r}")
-    return verify_fork_under(proof, log, trust.witnesses.values())
+    return verify_fork_under(proof, log, trust.witnesses.values(), may_extend=other is not None)
 
 
-def verify_fork_under(proof: ForkProof, log: VerifierKey, witnesses: Iterable[VerifierKey] = ()) -> Fork:
+def verify_fork_under(
+    proof: ForkProof, log: VerifierKey, witnesses: Iterable[VerifierKey] = (), *, may_extend: bool = False
+) -> Fork:
     """Verify a proof off line, under the key of the log.
 
     1. Both notes open under it: the log signed both, and cosignatures of known witnesses hold.  2. One size: the roots
@@ -137,6 +140,7 @@ def verify_fork_under(proof: ForkProof, log: VerifierKey, witnesses: Iterable[Ve
         proof: as it was parsed.
         log: named as the origin.
         witnesses: whose cosignatures are told of.
+        may_extend: whether its checkpoints may have extension lines, as those of a lineage never do.
 
     Raises:
         FormatError: those of `open_checkpoint`, fork_malformed, fork_unproved.
@@ -144,8 +148,8 @@ def verify_fork_under(proof: ForkProof, log: VerifierKey, witnesses: Iterable[Ve
     """
     # 1. Notes
     witnesses = tuple(witnesses)
-    first = open_checkpoint(proof.first, log, witnesses)
-    second = open_checkpoint(proof.second, log, witnesses)
+    first = open_checkpoint(proof.first, log, witnesses, may_extend=may_extend)
+    second = open_checkpoint(proof.second, log, witnesses, may_extend=may_extend)
     if proof.root is None:
         return Fork(log.name, first, second, second.checkpoint.root)
     # 2. Root of the larger tree at the smaller size
@@ -197,7 +201,7 @@ def _size_and_root(checkpoint: Checkpoint) -> tuple[int, bytes]:
 
 def _checkpoint_of(note: bytes) -> Checkpoint:
     try:
-        return parse_checkpoint(parse_note(note).text)
+        return parse_checkpoint(parse_note(note).text, may_extend=True)
     except FormatError as error:
         raise FormatError(ERROR, f"a head in it: {error.detail}") from None
 

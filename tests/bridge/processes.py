@@ -68,7 +68,7 @@ class Bridge:
     def stop(self) -> int:
         """SIGTERM and wait."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def cpu_s(self) -> float:
         """Processor time of the running process."""

@@ -76,7 +76,7 @@ class Program:
 
     def end(self) -> dict[str, Any]:
         """Wait for its end; what it said last, numbers by name."""
-        said, complained = self._process.communicate(timeout=100)
+        said, complained = self._process.communicate(timeout=240)
         assert self._process.returncode == 0, f"{self._process.returncode}\n{said[-2000:]}\n{complained[-6000:]}"
         assert "Sanitizer" not in complained, complained
         assert "runtime error" not in complained, complained

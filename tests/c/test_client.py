@@ -110,7 +110,7 @@ def test_a_class_that_holds_does_not_act_without_the_recorder(script: Program, r
     """Away or stopped: unavailable by the deadline; what the recorder may have got is abandoned, what never left is not."""
     script.do("open motion 60000")
     recorder.process.send_signal(signal.SIGSTOP)
-    stopped = script.do("commit 1 50")
+    stopped = script.do("commit 1 1000")  # in which its thread has surely sent it
     recorder.process.send_signal(signal.SIGCONT)
     assert stopped.startswith("commit unavailable late=0 rule=1 "), stopped
     assert script.do("commit 2 60000").startswith("commit ok ")

@@ -262,7 +262,7 @@ def test_what_cannot_be_stored_is_sent_again_later(script: Program, peer: Picky)
     script.do("stream arm 1024")
     script.do("lane arm 16")
     peer.mute = True
-    assert script.do("commit 1 50").startswith("commit unavailable ")
+    assert script.do("commit 1 1000").startswith("commit unavailable ")  # sent: its thread has had time
     peer.fail = lambda request: (
         Failed("store_full", "no room") if request.verb in (Verb.ROWS, Verb.EVENT, Verb.ABANDON, Verb.COMMIT) else None
     )
@@ -284,8 +284,8 @@ def test_what_cannot_be_stored_is_sent_again_later(script: Program, peer: Picky)
 def test_what_listens_there_may_be_something_else(driver: Path, peer: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that are no protocol of ours: told, and tried again, without a fault."""
     monkeypatch.setattr(Picky, "_reply", lambda self, link, *_: link.sock.send(b"\xffHTTP/1.1 400"))
-    with Program(driver, peer.path, "script", 200) as script:
-        answer = script.do("open motion 200")
+    with Program(driver, peer.path, "script", 1000) as script:
+        answer = script.do("open motion 1000")
         assert answer.startswith("open unavailable "), answer
         assert "does not speak the recorder's protocol" in answer
         script.end()

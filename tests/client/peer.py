@@ -109,7 +109,7 @@ class Peer:
             for link in list(self._links.values()):
                 self._drop(link)
 
-    def wait_for(self, done: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_for(self, done: Callable[[], bool], timeout_s: float = 240.0) -> None:
         """Wait until the test's condition holds."""
         until = time.monotonic() + timeout_s
         while not done():

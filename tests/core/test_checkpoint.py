@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -51,6 +52,24 @@ def test_shared_vector() -> None:
     parsed = checkpoint.parse_checkpoint(text)
     assert (parsed.origin, parsed.size) == ("rome2026h1.example.org", 300)
     assert parsed.text() == text
+
+
+@given(
+    heads, st.lists(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=9), min_size=1, max_size=3)
+)
+def test_extension_lines_are_read_where_the_caller_says_so(head: checkpoint.Checkpoint, lines: list[str]) -> None:
+    """And come back; elsewhere there are none."""
+    text = head.text() + "".join(f"{line}\n" for line in lines)
+    extended = checkpoint.parse_checkpoint(text, may_extend=True)
+    assert extended == dataclasses.replace(head, extension=text.removeprefix(head.text()))
+    assert extended.text() == text
+    for changed in (text[:-1], text + "\n"):
+        with pytest.raises(FormatError, match="checkpoint_malformed"):
+            checkpoint.parse_checkpoint(changed, may_extend=True)
+    with pytest.raises(FormatError, match="checkpoint_malformed"):
+        checkpoint.parse_checkpoint(text)
+    with pytest.raises(Misuse, match="extension"):
+        dataclasses.replace(head, extension=text[:-1])
 
 
 @given(heads)

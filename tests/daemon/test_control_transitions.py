@@ -22,7 +22,7 @@ WHOLE: dict[str, Any] = {"asked": "ann", "in_control": None, "means": "dead-man 
 
 def test_who_is_in_control_is_recorded(running: Running) -> None:
     """Nobody and nothing are said, a reason only where there is one; the line of the log says it in words."""
-    with Recorder(running.socket) as rec:
+    with Recorder(running.socket, timeout_ms=60_000) as rec:
         first = rec.control_transition(asked="ann", in_control="ann", means="hand on the arm", reason="it was slow")
         second = rec.control_transition(asked="planner", in_control=None, means=None)
     assert running.stop() == 0

@@ -269,7 +269,7 @@ FORGED = """
 import urllib.request, urllib.error, base64
 for body in {bodies!r}:
     try:
-        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=10).status)
+        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=120).status)
     except urllib.error.HTTPError as error:
         print(error.code, error.read().decode().partition(":")[0])
 """

@@ -84,6 +84,24 @@ def test_strangers_are_apart_and_a_flood_drives_out_nobody() -> None:
     assert [(one.address, one.count) for one in present.strangers.values()] == [("192.0.2.2", 2)]
 
 
+def test_who_forges_announcements_is_not_asked_where_the_platform_is_heard() -> None:
+    """Addresses that verified digests come from are neither displaced by others, nor tried after or beside them."""
+    present = table()
+    (listed_url,) = present.urls_of(PEER)
+    first, second = "http://192.0.2.1:7171/", "http://[fe80::1%3]:7171/"
+    present.found(PEER, [first, second], 1, 1.0)
+    present.heard(PEER, says(1), "192.0.2.1", 1.0)
+    for at in range(100):
+        present.found(PEER, [f"http://192.0.2.{at + 100}:7171/"], 1, 2.0 + at)
+    assert present.urls_of(PEER) == [listed_url, first]
+    assert len(present.peers[PEER].found) == ADDRESSES_MAX
+    present.found(PEER, [second], 1, 200.0)
+    present.heard(PEER, says(2), "fe80::1%3", 201.0)
+    assert present.urls_of(PEER) == [listed_url, second, first], "where it was heard last, first"
+    present.age(202.0 + ADDRESS_S)
+    assert present.urls_of(PEER) == [listed_url], "nothing of that is believed for ever"
+
+
 def test_what_was_told_longest_ago_makes_room() -> None:
     """Not what was told first and again since."""
     present = table()
