@@ -110,8 +110,9 @@ class Archives:
                     self.behind(one)
                 if time.monotonic() - saved_s >= self._save_s:
                     saved_s = time.monotonic()
-                    await self.call(self._store.keep)
-                    self.trouble = None
+                    if await self.call(self._store.keep) and self.trouble is not None:
+                        self._say("archives are kept again")
+                        self.trouble = None
             except OSError:
                 await asyncio.sleep(self._save_s)  # said by `call`; a disk that is full is not asked again at once
 
@@ -239,6 +240,7 @@ class Archives:
         return any(rung.head.size == size and rung.head.root == root for rung in heads)
 
     def _told(self, trouble: str) -> None:
-        if trouble != self.trouble:
+        """Say it once, whichever file it is the next time, until something was written again."""
+        if self.trouble is None:
             self._say(trouble)
         self.trouble = trouble

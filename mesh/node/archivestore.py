@@ -78,6 +78,7 @@ class ArchiveStore:
         self._per_line, self._total = (int(mib * MIB) // HASH_BYTES for mib in room)
         self._say = say
         self._open: OrderedDict[str, PeerLog] = OrderedDict()
+        self._unread: set[Path] = set()  # of which that was said
         self._known: dict[str, Summary] = {}
         directory.mkdir(mode=0o700, exist_ok=True)
         for path in sorted(directory.iterdir()):
@@ -204,10 +205,9 @@ class ArchiveStore:
         """Tiles to pull next; see `PeerLog.wanted`."""
         return self.get(origin).wanted(most, self.allowed(origin))
 
-    def keep(self) -> None:
-        """Make durable what is here."""
-        for log in self._open.values():
-            log.keep()
+    def keep(self) -> bool:
+        """Make durable what is here; whether anything had to be written."""
+        return sum([log.keep() for log in self._open.values()]) > 0
 
     def forget(self) -> None:
         """After a failed write: what is in memory may not be on the disk, so all is read again from there."""
@@ -224,15 +224,25 @@ class ArchiveStore:
 
     def _find(self, path: Path) -> None:
         try:
-            kept = ArchiveFiles(path).read()
+            self._take(path)
         except DamagedError as error:
             self._say(f"{error}; that archive is pulled again")
-            return
+        except OSError as error:  # it stays as it is: a start, or a disk that answers again, reads it
+            if path not in self._unread:
+                self._say(f"cannot read {path}: {error}; that archive is left alone")
+            self._unread.add(path)
+
+    def _take(self, path: Path) -> None:
+        kept = ArchiveFiles(path).read()
         log = None if kept is None else self._fleet.log_of(kept.origin)
         if kept is None or log is None or path != self._path(log):
             return  # of a list that is no longer in force; it stays for when it is again
         self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None, 0)
-        self._opened(kept.origin)
+        try:
+            self._opened(kept.origin)
+        except OSError:
+            del self._known[kept.origin]
+            raise
 
     def _may_begin(self, origin: str) -> bool:
         log = self._fleet.log_of(origin)

@@ -24,6 +24,7 @@ from mesh.node.ownlog import Head as OwnHead
 from mesh.node.peering import urls_in
 from mesh.node.present import Present
 from mesh.node.runs import next_run
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.errors import Misuse
 from recorder.core.keys import Signer
@@ -63,6 +64,7 @@ class Broadcast:
         sources: Sources,
         archives: Archives | None,
         say: Callable[[str], None],
+        unkept: Unkept,
     ) -> None:
         """Make it inside the event loop; the port is open from then on.
 
@@ -75,18 +77,19 @@ class Broadcast:
             sources: of what is sent.
             archives: get what came.
             say: tells a person.
+            unkept: holds a run that cannot be written.
 
         Raises:
             NoAddressError: the port is taken.
-            StoreFailedError: the run cannot be kept.
 
         """
         self._state = state
+        self._unkept = unkept
         self._speaker = speaker
         self._sources = sources
         self._announcer = Announcer(config.digest, time.monotonic())
         self._is_timed = sources.clock() is not None
-        self._run = 0 if speaker is None else next_run(state, sources.clock)
+        self._run = 0 if speaker is None else next_run(state, sources.clock, unkept)
         self._number = 0
         self._trouble: str | None = None
         self._blind: str | None = None
@@ -187,7 +190,7 @@ class Broadcast:
     async def _renew_run(self) -> None:
         """A run that began without a clock may be one that peers saw before; as soon as there is a clock it is not."""
         if not self._is_timed and self._sources.clock() is not None:
-            self._run = await self._sources.aside(next_run, self._state, self._sources.clock)
+            self._run = await self._sources.aside(next_run, self._state, self._sources.clock, self._unkept)
             self._number, self._is_timed = 0, True
 
 

@@ -67,6 +67,7 @@ class WitnessDesk:
         self._clock = clock
         self._say = say
         self._latest: dict[str, _Latest] = {}  # by line
+        self._told: set[str] = set()  # damage that was said: whoever asks may ask again and again
 
     def add_checkpoint(self, body: bytes) -> Answer:
         """Answer `add-checkpoint`; StoreFailedError passes through."""
@@ -90,7 +91,7 @@ class WitnessDesk:
         try:
             standing = None if log is None else self._store.held(log.line)
         except DamagedError as error:
-            self._say(str(error))
+            self._tell(error)
             return _DAMAGED
         if log is None or standing is None or standing.head.origin != origin or not self._is_listed(log.line, standing):
             return refused(404, FormatError("origin_unknown", f"nothing of {origin!r} was cosigned here"))
@@ -111,7 +112,7 @@ class WitnessDesk:
         try:
             standing = self._store.held(platform)
         except DamagedError as error:
-            self._say(str(error))
+            self._tell(error)
             standing = None
         if standing is None or not self._is_listed(platform, standing):
             return Account(platform, {}, [], [])
@@ -140,6 +141,11 @@ class WitnessDesk:
             latest = self._latest[line] = _Latest(standing.note, cosignature)
         return with_cosignatures(latest.note, [latest.line])
 
+    def _tell(self, damage: DamagedError) -> None:
+        if str(damage) not in self._told:
+            self._told.add(str(damage))
+            self._say(str(damage))
+
     def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
         answer = self._answered(judge, body)
         self.answers[answer.status] += 1
@@ -153,7 +159,7 @@ class WitnessDesk:
         try:
             outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked)
         except DamagedError as error:
-            self._say(str(error))
+            self._tell(error)
             return _DAMAGED
         if outcome.offered is not None and self.offered is not None:
             log = self._fleet.log_of(outcome.offered.checkpoint.origin)

@@ -10,12 +10,15 @@ from threading import Lock
 from typing import NamedTuple
 
 from mesh.fleetlist import FleetList
-from mesh.node.forkfiles import FORKS_MAX, fork_files, keep_fork
+from mesh.node.forkfiles import count_forks, fork_files
+from mesh.node.unkept import Unkept
 from recorder.core.checkpoint import OpenedCheckpoint
 from recorder.core.errors import FormatError
 from recorder.core.forks import Fork, ForkProof, origin_of, parse_fork, verify_fork
 from recorder.core.note import Note
+from recorder.store.layout import sync_dir
 
+FORKS_MAX = 1_000  # two notes each; whoever sees as many has seen enough
 PER_LINE_MAX = 16  # of one platform; the key that signed as many is not believed anyway
 PER_ORIGIN_MAX = 4
 
@@ -29,22 +32,31 @@ class Known(NamedTuple):
 
 
 class ForkBook:
-    """Keeps proofs; used from every thread.  Raises OSError of the disk."""
+    """Keeps proofs; used from every thread.
 
-    def __init__(self, directory: Path, fleet: FleetList, say: Callable[[str], None]) -> None:
+    A proof counts as soon as it is verified, also where the disk takes nothing: what it convicts is not cosigned, and
+    peers are told, who keep it too.  That it is kept here is answered once it is durable.
+    """
+
+    def __init__(self, directory: Path, fleet: FleetList, say: Callable[[str], None], unkept: Unkept) -> None:
         """Read what is kept; what proves nothing under this fleet list is left alone and said."""
         self._directory = directory
         self._fleet = fleet
         self._say = say
+        self._unkept = unkept
         self._lock = Lock()
         self._keeping = Lock()  # one proof at a time, from whichever thread
         self._known: dict[str, Known] = {}
         self._tell: Callable[[], object] | None = None
-        for path in fork_files(directory):
+        unkept.keep(str(directory), self._make_durable, again=True)
+        for name in dict.fromkeys([*unkept.names(directory), *(path.name for path in fork_files(directory))]):
             try:
-                self._note(path.name, self._verified(parse_fork(path.read_bytes())).origin)
+                proof = parse_fork(unkept.read(directory / name))
+                self._note(name, self._verified(proof).origin)
             except FormatError as error:
-                say(f"{path} proves no fork: {error}")
+                say(f"{directory / name} proves no fork: {error}")
+            except OSError as error:
+                say(f"cannot read a proof of a fork: {error}; peers that keep it tell it again")
 
     def tell(self, whom: Callable[[], object]) -> None:
         """Call this after a proof was kept, from whatever thread kept it."""
@@ -66,11 +78,20 @@ class ForkBook:
             return sorted(self._known)
 
     def text(self, name: str) -> bytes | None:
-        """A proof's text; None where there is none."""
+        """A proof's text; None where there is none that can be read."""
         with self._lock:
             if name not in self._known:
                 return None
-        return (self._directory / name).read_bytes()
+        path = self._directory / name
+        try:
+            return self._unkept.read(path)
+        except OSError as error:
+            self._unkept.failed(str(path), error, path.read_bytes)
+            return None
+
+    def are_kept(self) -> bool:
+        """Whether all that is known is durable."""
+        return not self._unkept.names(self._directory)
 
     def is_wanted(self, proof: ForkProof) -> bool:
         """Whether a proof is new and would be kept if it holds; costs no verification."""
@@ -113,9 +134,11 @@ class ForkBook:
             if name in self._known:
                 return False
             first = all(one.origin != origin for one in self._known.values())
-        if not self.has_room(origin) or not keep_fork(self._directory, proof):
+        path = self._directory / name
+        if not self.has_room(origin) or (count_forks(self._directory) >= FORKS_MAX and not path.exists()):
             return False
         self._note(name, origin)
+        self._unkept.put(path, proof.encode())  # also over a file of this name: what is in it proved nothing
         if self._tell is not None:
             self._tell()
         if first:
@@ -124,6 +147,12 @@ class ForkBook:
                 "Nothing more of this log is cosigned or archived here; what is held of it stays"
             )
         return True
+
+    def _make_durable(self) -> None:
+        """What an earlier process renamed and could not sync counts from here on; so does the directory itself."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        sync_dir(self._directory.parent)
+        sync_dir(self._directory)
 
     def _verified(self, proof: ForkProof) -> Fork:
         return verify_fork(proof, self._fleet.trust, self._fleet.foreign)

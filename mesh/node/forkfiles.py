@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 from mesh.fleetlist import FleetList
 from mesh.node.places import DamagedError
 from recorder.core.errors import FormatError
-from recorder.core.forks import Fork, ForkProof, parse_fork, verify_fork
-from recorder.store.layout import replace_file
-
-FORKS_MAX = 1_000  # two notes each; whoever sees as many has seen enough
-
-
-def keep_fork(directory: Path, proof: ForkProof) -> bool:
-    """Keep a proof durably; whether it is new and there was room. Raises OSError."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    text = proof.encode()
-    path = directory / sha256(text).hexdigest()
-    if path.exists() or count_forks(directory) >= FORKS_MAX:
-        return False
-    replace_file(path, text, 0o600)
-    return True
+from recorder.core.forks import Fork, parse_fork, verify_fork
 
 
 def count_forks(directory: Path) -> int:

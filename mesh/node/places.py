@@ -52,4 +52,4 @@ class NoAddressError(MeshError):
 
 
 class StoreFailedError(MeshError):
-    """A write failed: what is held may or may not be what was said.  Nothing more is answered until a restart."""
+    """What was to be answered could not be made durable first, so it is not answered; a later attempt may succeed."""

@@ -6,16 +6,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from mesh.fleetlist import FleetList
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.forkbook import ForkBook
+from mesh.node.places import STATUS
 from mesh.node.present import Present
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.status import write_status
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.note import VerifierKey
 
@@ -49,6 +52,7 @@ class Witnessing(NamedTuple):
     desk: WitnessDesk
     server: HttpServer
     forks: ForkBook
+    unkept: Unkept
     ours: str | None  # this platform, FLEET/PLATFORM
 
     def status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
@@ -91,6 +95,7 @@ class Witnessing(NamedTuple):
             "forks": len(self.forks.names()),
             "own_forks": self.forks.origins_of(self.ours),
             "own_heads": rounds.own_heads.status(),
+            "unkept": self.unkept.told(),
         }
 
 
@@ -135,7 +140,10 @@ class StatusPage:
                 live = self._present.status(now_s)
                 for part in self._parts:
                     live |= part.live()
-                write_status(self._state, {**status, **live, "utc_s": int(time.time())})
+                page = {**status, **live, "utc_s": int(time.time())}
+                # Where it cannot be, the next change or the next 10 s try it again; who reads it sees how old it is.
+                write = partial(write_status, self._state, page)
+                self._witnessing.unkept.keep(str(self._state / STATUS), write, again=False)
                 written, live_at_s = status, now_s + LIVE_EVERY_S
             self._changed.clear()
             with suppress(TimeoutError):

@@ -10,6 +10,7 @@ from recorder.cli import output
 
 _Row = tuple[str, str]
 NEVER = "never"
+STALE_S = 60  # a process that can writes each 10 s
 
 
 def status_rows(found: Mapping[str, Any]) -> list[_Row]:
@@ -41,6 +42,14 @@ def status_rows(found: Mapping[str, Any]) -> list[_Row]:
     refused = f"{doors['turned_away']} connections turned away, {doors['malformed']} were no requests"
     rows.append(("answered", f"{answers or 'nothing yet'}; {refused}"))
     rows += [("trouble", found[name]) for name in _TROUBLES if found.get(name)]
+    rows += [("trouble", one) for one in found.get("unkept", [])]
+    if found["running"] and age_s > STALE_S:
+        rows.append(
+            (
+                "trouble",
+                f"it has written no status for {age_s} s: its disk takes nothing, or it hangs; its journal says which",
+            )
+        )
     if at_once is not None and at_once["trouble"]:
         rows.append(("trouble", f"at once: {at_once['trouble']}"))
     rows += [("other", f"{address} {said}") for address, said in found.get("other_versions", {}).items()]

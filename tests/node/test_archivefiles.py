@@ -10,6 +10,7 @@ import pytest
 from mesh.node.archivestore import ArchiveStore
 from mesh.node.forkbook import ForkBook
 from mesh.node.places import NotKeptError
+from mesh.node.unkept import Unkept
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import prove_consistency, root_at, root_of
@@ -24,7 +25,9 @@ ROOM = 2_048 * HASH_BYTES / (1 << 20)
 
 
 def store(tmp_path: Path, say: Callable[[str], None] = print, room: float = ROOM) -> ArchiveStore:
-    return ArchiveStore(tmp_path / "archives", FLEET, ForkBook(tmp_path / "forks", FLEET, say), (room, 1_024), say)
+    return ArchiveStore(
+        tmp_path / "archives", FLEET, ForkBook(tmp_path / "forks", FLEET, say, Unkept(say)), (room, 1_024), say
+    )
 
 
 def partial_of(size: int) -> list[bytes]:
@@ -282,7 +285,9 @@ def test_what_a_replaced_key_signed_is_not_told_as_the_log(tmp_path: Path) -> No
     line, after = "acme/arm-7", signer("the next key")
     old, new = (str(VerifierKey.derive(line, ED25519, one.public_key)) for one in (IDENTITY, after))
     fleet = listed(policy().replace(old, new), 4)
-    other = ArchiveStore(tmp_path / "archives", fleet, ForkBook(tmp_path / "forks", fleet, print), (ROOM, 1_024), print)
+    other = ArchiveStore(
+        tmp_path / "archives", fleet, ForkBook(tmp_path / "forks", fleet, print, Unkept(print)), (ROOM, 1_024), print
+    )
     assert other.summaries() == []
     learned = other.learn(ORIGIN, 0, LEAVES[100:700], [note_of(LEAVES[100:700], by=after)])
     assert (learned.forks, other.size(ORIGIN)) == ([], 600)

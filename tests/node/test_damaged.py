@@ -17,6 +17,7 @@ from mesh.node.post import Post
 from mesh.node.proofs import OwnProofs
 from mesh.node.server import HttpServer
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.node.unkept import Unkept
 from recorder.core.errors import FormatError
 from recorder.core.tiles import tile_path
 from tests.mesh.fleet import FLEET, ORIGIN, WITNESSES, hashes, head_of, note_of
@@ -34,7 +35,7 @@ def asked(state: Path, answer: Answer, *, size: int = 700) -> Witness:
         return answer if method == "POST" else Answer(OK, TEXT_TYPE, b"")
 
     async def ask() -> Witness:
-        own = OwnLog(state / "no-recorder.sock", state / "logs", FLEET, print)
+        own = OwnLog(state / "no-recorder.sock", state / "logs", FLEET, print, Unkept(print))
         own.tree(ORIGIN).append(LEAVES[:size])
         (state / "logs" / ORIGIN / tile_path(0, 0)).write_bytes(bytes(8192))
         log = FLEET.log_of(ORIGIN)
