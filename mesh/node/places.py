@@ -32,7 +32,8 @@ LOGS = "logs"
 ARCHIVES = "archives"
 FORKS = "forks"
 FORKS_LOGGED = "forks.logged"
-STATUS = "status.json"
+COMMAND = "lineage mesh run"  # the process that has the directory
+HOLDER = f"a running `{COMMAND}`; stop it first"
 
 
 class MeshError(LineageError):
