@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.fleetlist import make_fleet_list
-from mesh.node.config import ConfigError, load
+from mesh.node.config import load
 from mesh.node.desk import WitnessDesk
 from mesh.node.fleetfile import fleet_held, fleet_in_force
 from mesh.node.forkbook import ForkBook
@@ -29,6 +29,7 @@ from recorder.core.forks import ForkProof, fork_of
 from recorder.core.merkle import prove_consistency, root_of, verify_consistency
 from recorder.core.note import ED25519, Note, NoteSignature, VerifierKey, parse_note
 from recorder.core.tiles import tile_path
+from recorder.store.configfile import ConfigError
 from recorder.store.layout import replace_file
 from tests.mesh import fleet as fleets
 from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy, signer
