@@ -77,6 +77,15 @@ class _Offered(NamedTuple):
         return self.opened.checkpoint
 
 
+class _Here(NamedTuple):
+    """What a witness decides with."""
+
+    store: StandingStore
+    cosigner: Cosigner
+    time_s: int | None
+    spend: Spend
+
+
 def _never(_: str) -> bool:
     return False
 
@@ -111,7 +120,7 @@ def add_checkpoint(
         spend: takes off what a log may cost.
 
     """
-    return _answered(body, parse_request, _judged, fleet, store, is_forked, (cosigner, time_s, spend))
+    return _answered(body, parse_request, _judged, fleet, is_forked, _Here(store, cosigner, time_s, spend))
 
 
 def add_incarnation(
@@ -124,7 +133,8 @@ def add_incarnation(
     spend: Spend = _free,
 ) -> Outcome:
     """Answer an `add-incarnation` request; steps and arguments as `add_checkpoint`, and 4. is `_succeeded`."""
-    return _answered(body, parse_succession, _succeeded, fleet, store, is_forked, (cosigner, time_s, spend))
+    here = _Here(store, cosigner, time_s, spend)
+    return _answered(body, parse_succession, _succeeded, fleet, is_forked, here)
 
 
 def _answered(
@@ -132,9 +142,8 @@ def _answered(
     parse: Callable[[bytes], _Request],
     judge: Callable[[_Request, _Offered, Standing | None], _Verdict],
     fleet: FleetList,
-    store: StandingStore,
     is_forked: IsForked,
-    by: tuple[Cosigner, int | None, Spend],
+    here: _Here,
 ) -> Outcome:
     """All steps; what tells one kind of request from the other is how it is read, and step 4."""
     try:
@@ -142,16 +151,19 @@ def _answered(
         offered = _offered(request.note, fleet, is_forked)
     except FormatError as error:
         return Outcome(_refused(error))
-    outcome = _settled(lambda held: judge(request, offered, held), offered, store, by)
+    outcome = _settled(lambda held: judge(request, offered, held), offered, here)
     return outcome._replace(boot=_boot_in(request, offered.log))
 
 
 def _boot_in(request: AddCheckpoint | Succession, log: Log) -> bytes | None:
-    """The boot entry that a request shows, where the identity key signed it."""
+    """The boot entry that a request shows, where the log's key signed it."""
+    if isinstance(request, AddCheckpoint):
+        return None
     try:
-        return request.boot if isinstance(request, Succession) and boot_entry(request.boot, log.key) else None
+        boot_entry(request.boot, log.key)
     except FormatError:
         return None
+    return request.boot
 
 
 def _offered(note: bytes, fleet: FleetList, is_forked: IsForked) -> _Offered:
@@ -208,17 +220,11 @@ def _refuse_retired(held: Standing, origin: str) -> None:
         raise FormatError("incarnation_retired", f"{RETIRED_MAX} incarnations are over; a person has to look")
 
 
-def _settled(
-    judge: Callable[[Standing | None], _Verdict],
-    offered: _Offered,
-    store: StandingStore,
-    by: tuple[Cosigner, int | None, Spend],
-) -> Outcome:
+def _settled(judge: Callable[[Standing | None], _Verdict], offered: _Offered, here: _Here) -> Outcome:
     """Steps 4 to 7: judge, spend, hold, cosign."""
-    cosigner, time_s, spend = by
     log, opened, fork = offered.log, offered.opened, None
     for _ in range(RACES_MAX):
-        held = store.held(log.line)
+        held = here.store.held(log.line)
         fork = fork or _contradiction(held, offered)
         try:
             verdict = judge(held)
@@ -226,16 +232,16 @@ def _settled(
             verdict = _refused(error)
         if isinstance(verdict, Answer):
             return Outcome(verdict, opened, fork)
-        if time_s is None:
+        if here.time_s is None:
             # Before anything is held: else a witness that cannot sign would move on to sizes that it never vouched for.
             refusal = FormatError("clock_untrusted", "no trusted clock here, so no time to cosign at")
             return Outcome(_refused(refusal), opened, fork)
         # What is held already costs no sync: whoever repeats heads, which are public, uses up nothing of their log's.
-        if verdict != held and (wait_s := spend(log.line, _is_another(held, offered.head))) > 0:
-            return Outcome(put_off(_too_much(held, offered.head), wait_s), opened, fork)
-        if store.swap(log.line, held, verdict):
+        if verdict != held and (wait_s := here.spend(log.line, _is_another(held, opened.checkpoint))) > 0:
+            return Outcome(put_off(_too_much(held, opened.checkpoint), wait_s), opened, fork)
+        if here.store.swap(log.line, held, verdict):
             # If we crash here, the log gets 409 with this very size, and is cosigned at its next attempt.
-            line = cosign(opened.checkpoint, cosigner.name, cosigner.signer, time_s)
+            line = cosign(opened.checkpoint, here.cosigner.name, here.cosigner.signer, here.time_s)
             return Outcome(cosigned([line]), opened, fork)
     refusal = FormatError("witness_busy", f"another request was faster {RACES_MAX} times")
     return Outcome(_refused(refusal), opened, fork)

@@ -150,13 +150,13 @@ class WitnessDesk:
             latest = self._latest[line] = _Latest(standing.note, cosignature)
         return with_cosignatures(latest.note, [latest.line])
 
-    def _spend(self, line: str, is_new: bool) -> float:  # noqa: FBT001 -- a `witness.Spend`
-        return self.allowance.take(line, time.monotonic(), is_new=is_new)
-
     def _tell(self, damage: DamagedError) -> None:
         if str(damage) not in self._told:
             self._told.add(str(damage))
             self._say(str(damage))
+
+    def _spend(self, line: str, is_new: bool) -> float:  # noqa: FBT001 -- a `witness.Spend`
+        return self.allowance.take(line, time.monotonic(), is_new=is_new)
 
     def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
         answer = self._answered(judge, body)

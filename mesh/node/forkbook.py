@@ -64,7 +64,7 @@ class ForkBook:
             except FormatError as error:
                 say(f"{directory / name} proves nothing: {error}")
             except OSError as error:
-                say(f"cannot read a proof of a fork: {error}; peers that keep it tell it again")
+                say(f"cannot read a proof: {error}; peers that keep it tell it again")
 
     def tell(self, whom: Callable[[], object]) -> None:
         """Call this after a proof was kept, from whatever thread kept it."""
@@ -144,8 +144,10 @@ class ForkBook:
             # With the lines of known keys and no other: else one fork would be as many proofs as anyone likes.
             proof = ForkProof(_known(found.first), _known(found.second), proof.root, proof.hashes)
         name = sha256(proof.encode()).hexdigest()
+        if not self.is_wanted(proof):
+            return False
         path = self._directory / name
-        if not self.is_wanted(proof) or (count_forks(self._directory) >= FORKS_MAX and not path.exists()):
+        if count_forks(self._directory) >= FORKS_MAX and not path.exists():
             return False
         is_first = isinstance(found, Split) or not self.is_forked(found.origin)
         self._note(name, proof)

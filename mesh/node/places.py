@@ -34,7 +34,8 @@ ARCHIVES = "archives"
 BOOTS = "boots"
 FORKS = "forks"
 FORKS_LOGGED = "forks.logged"
-STATUS = "status.json"
+COMMAND = "lineage mesh run"  # the process that has the directory
+HOLDER = f"a running `{COMMAND}`; stop it first"
 
 
 class MeshError(LineageError):

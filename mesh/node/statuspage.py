@@ -13,14 +13,13 @@ from typing import Any, NamedTuple, Protocol
 from mesh.fleetlist import FleetList
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.forkbook import ForkBook
-from mesh.node.places import STATUS
 from mesh.node.present import Present
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
-from mesh.node.status import write_status
 from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.note import VerifierKey
+from recorder.store.statusfile import STATUS, write_status
 
 STATUS_EVERY_S = 1.0
 LIVE_EVERY_S = 10.0

@@ -11,7 +11,7 @@ import click
 
 from firmware_bridge import config, founding
 from firmware_bridge.credentialfile import bring
-from firmware_bridge.places import CONFIG, CREDENTIAL, BridgeError
+from firmware_bridge.places import COMMAND, CONFIG, CREDENTIAL, BridgeError
 from recorder.authority import directory
 from recorder.cli import output
 from recorder.cli.identity import PUBLIC, read_bounded
@@ -195,7 +195,7 @@ def run(ctx: click.Context, *, state: Path, port: str, baud: int | None, socket:
 @json_option
 def status(*, state: Path, as_json: bool) -> None:
     """How the bridge does: port, session, what it recorded, conditions of the line."""
-    found = read_status(state, "lineage bridge run")
+    found = read_status(state, COMMAND)
     if as_json:
         output.json_text(found)
         return

@@ -182,6 +182,17 @@ def _device_remarks(roots: Sequence[str], notes: Mapping[str, int]) -> list[str]
     if count := notes.get("confirmed"):
         whose = f"{notes['batches_judged']:,} batches held against their credentials" if roots else "not asked by whom"
         remarks.append(f"{count:,} commits were confirmed by devices: {whose}")
+    if count := notes.get("confirmed_short"):
+        remarks.append(
+            f"{count:,} confirmations say that a commit was not reached, or in part: `lineage why` of it says what was"
+        )
+    if count := notes.get("confirmed_again"):
+        remarks.append(f"{count:,} confirmations are of commits that were confirmed before")
+    if count := notes.get("requests_unproven"):
+        remarks.append(
+            f"{count:,} commits say that a device asked for them, and no frame here that it signed does: that is the "
+            f"word of whoever committed"
+        )
     if count := notes.get("batches_unjudged"):
         remarks.append(f"{count:,} batches or commits of them were not judged: claims or credentials are not here")
     return remarks

@@ -31,7 +31,7 @@ ARCHIVED_S = 600.0
 SETTLE_MAX = 20  # rounds; on a machine with time for it, it is one
 PATIENT_S = 30.0  # for one witness and checkpoint: where everybody can answer, all do, however busy the machine is
 IMPATIENT_S = 3.0  # where some cannot: each round lasts so long, and who was only slow is asked again by the next
-LARGE, LARGE_FACTOR = 16, 2  # where so many share two cores, an answer takes its time
+LARGE, LARGE_FACTOR = 16, 3  # where so many share two cores, an answer takes its time
 END_S = 600.0  # for an attack to end
 EVERY_S = 0.2  # to look at all statuses takes time that the platforms want
 
