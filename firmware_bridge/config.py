@@ -16,6 +16,7 @@ from firmware_bridge.places import BridgeError
 from recorder.core.deviceframe import EVENTS
 from recorder.core.kinds import Name, Positive
 from recorder.core.required import REQUIRED
+from recorder.store.layout import advice
 
 BAUD = 115_200
 _TEMPLATE = """\
@@ -134,7 +135,10 @@ def load(path: Path) -> Config:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; `lineage bridge init --state {path.parent}` makes it") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise ConfigError(f"{what}; {advice(error, str(path.parent))}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     return parse(text, path)
 

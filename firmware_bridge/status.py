@@ -8,7 +8,7 @@ from typing import Any
 
 from firmware_bridge.frontfile import replace_unsynced
 from firmware_bridge.places import STATUS, BridgeError
-from recorder.store.layout import LOCK, is_locked
+from recorder.store.layout import LOCK, advice, is_locked
 
 
 def write_status(state: Path, status: dict[str, Any]) -> None:
@@ -29,6 +29,9 @@ def read_status(state: Path) -> dict[str, Any]:
         running = is_locked(state / LOCK)
     except FileNotFoundError:
         raise BridgeError(f"{path} is missing: `lineage bridge run --state {state}` was never started") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise BridgeError(f"{what}; {advice(error, str(state))}") from error
+    except ValueError as error:
         raise BridgeError(f"cannot read {path}: {error}") from error
     return {**status, "running": running}

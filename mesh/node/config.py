@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from mesh.node.places import MeshError
 from recorder.core.errors import Misuse
+from recorder.store.layout import advice
 
 PORT = 7171
 DIGEST_PORT = 7172
@@ -139,7 +140,10 @@ def load(path: Path) -> Config:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; `lineage mesh init --state {path.parent}` makes it") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise ConfigError(f"{what}; {advice(error, str(path.parent))}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
         config = msgspec.convert(tomllib.loads(text), Config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mesh.fleetlist import LIST_MAX_BYTES, UNSIGNED, FleetList, newer, open_fleet_list
@@ -36,6 +37,21 @@ def fleet_in_force(state: Path) -> FleetList:
     return held
 
 
+def fleet_at_start(state: Path, say: Callable[[str], None]) -> FleetList:
+    """The same, but a list that was brought and cannot be used leaves the one that is held in force, as at SIGHUP.
+
+    A copy that a power cut tore is no reason to witness nothing until a person comes.
+    """
+    try:
+        return fleet_in_force(state)
+    except MeshError as error:
+        held = _opened(state / FLEET_HELD, _roots(state))
+        if held is None:
+            raise
+        say(f"{error}; fleet list {held.version} stays in force")
+        return held
+
+
 def fleet_held(state: Path) -> FleetList:
     """The list that the process holds, for whoever only looks.
 
@@ -65,7 +81,8 @@ def _opened(path: Path, roots: tuple[VerifierKey, ...]) -> FleetList | None:
     except FileNotFoundError:
         return None
     except FormatError as error:
-        advice = f"; it has to be signed by a root of {path.with_name(TRUST)}" if error.error == UNSIGNED else ""
+        what = f"it has to be signed by a root of {path.with_name(TRUST)}"
+        advice = f"; {what if error.error == UNSIGNED else 'bring it again, as `lineage mesh list` made it'}"
         raise MeshError(f"{path}: {error}{advice}") from error
     except OSError as error:
         raise MeshError(f"{path}: {error}") from error

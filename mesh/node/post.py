@@ -72,6 +72,8 @@ class Post:
                 return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated)
         except TimeoutError:
             raise Unreachable(f"{url}: no answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(f"{url}: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mesh.fleetlist import FleetList
 from mesh.node.config import Config, load
 from mesh.node.desk import Clock
-from mesh.node.fleetfile import fleet_in_force
+from mesh.node.fleetfile import fleet_at_start, fleet_in_force
 from mesh.node.founding import HOLDER, mesh_key, witness_key
 from mesh.node.node import EXIT_OK, Node, Signers
 from mesh.node.places import CONFIG, MeshError
@@ -37,7 +37,7 @@ def run(state: Path, socket: Path, config: Path | None = None) -> int:
     signers = Signers(witness_key(state), mesh_key(state) if settings.digest.enabled else None)
     lock = StateLock(state, HOLDER)
     try:
-        fleet = fleet_in_force(state)
+        fleet = fleet_at_start(state, _say)
         make = partial(Node, state, socket, settings, signers, clock=trusted_clock(settings), say=_say)
         return asyncio.run(_Service(state, fleet, make).run())
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.node.places import STATUS, MeshError
-from recorder.store.layout import LOCK, is_locked
+from recorder.store.layout import LOCK, advice, is_locked
 
 
 def write_status(state: Path, status: dict[str, Any]) -> None:
@@ -31,6 +31,9 @@ def read_status(state: Path) -> dict[str, Any]:
         running = is_locked(state / LOCK)
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: `lineage mesh run --state {state}` was never started") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise MeshError(f"{what}; {advice(error, str(state))}") from error
+    except ValueError as error:
         raise MeshError(f"cannot read {path}: {error}") from error
     return {**status, "running": running}

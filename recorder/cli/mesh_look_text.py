@@ -121,7 +121,8 @@ def _presence(found: Mapping[str, Any]) -> list[_Row]:
         )
     if (discovery := found.get("discovery")) is not None:
         named = "announces nothing" if discovery["announced"] is None else f"announced as {discovery['announced']}"
-        rows.append(("discovery", f"{named}, on {', '.join(discovery['interfaces']) or 'no interface'}"))
+        on = ", ".join(discovery["interfaces"]) or "no interface: none is up, or none of [discovery] interfaces"
+        rows.append(("discovery", f"{named}, on {on}"))
         if discovery["trouble"]:
             rows.append(("trouble", f"discovery: {discovery['trouble']}"))
     if mdns := found.get("mdns"):
@@ -174,5 +175,5 @@ def _forked(one: Mapping[str, Any]) -> str:
 
 
 def _last(peer: Mapping[str, Any]) -> str:
-    last: str = peer["last"]
+    last: str = peer["last"] if peer["url"] else f"{peer['last']}; no address of it is known, by the list or by mDNS"
     return last if peer["forgot"] is None else f"{last}; {peer['forgot']}"
