@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import aiohttp
 
 from mesh.exchange import ANSWER_MAX_BYTES, VERSION, VERSION_HEADER, VERSION_MAX, Answer, version_fault
@@ -73,7 +75,8 @@ class Post:
         except TimeoutError:
             raise Unreachable(f"{url}: no answer in time") from None
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(f"{url}: {error.os_error.strerror or error.os_error}") from error
+            number = error.os_error.errno  # what asyncio says beside it repeats the address
+            raise Unreachable(f"{url}: {os.strerror(number) if number else error.os_error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from error
 

@@ -107,7 +107,8 @@ def sign_list(*, policy: Path, path: Path, fleet: str, version: int, out: Path, 
     group NAME 2 WITNESS...      who runs them, and how many of them are enough: or all, any
     quorum GROUP|WITNESS|none    the last line; no witness counts for its own platform
 
-    A platform is retired by a list without its lines; what peers keep of it stays.
+    A platform is retired by a list without its witness and mesh lines. Its log line stays: of a log that no line names
+    peers tell nobody what they hold.
     """  # noqa: D301 -- click's mark, not a backslash
     authority = directory.load(path)
     text = _policy(policy)
@@ -120,10 +121,8 @@ def sign_list(*, policy: Path, path: Path, fleet: str, version: int, out: Path, 
         output.json_text({"fleet": fleet, "version": version, "root": authority.matrix.root.name, "file": str(out)})
         return
     output.line(f"{out}: fleet {fleet}, version {version}, signed by {authority.matrix.root.name}")
-    output.say(
-        "next: on each platform it becomes the file `fleet` of the mesh's state, and `systemctl reload lineage-mesh`"
-    )
-    output.say("(SIGHUP) brings it into force")
+    output.say("next: to each platform, as the file `fleet` of its mesh's state; a start or SIGHUP (`systemctl reload")
+    output.say("lineage-mesh`) brings it into force")
 
 
 @command.command(

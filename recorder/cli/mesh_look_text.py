@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mesh.node.journal import UNASKED
 from recorder.cli import output
 
 _Row = tuple[str, str]
@@ -59,7 +60,10 @@ def print_peers(found: Mapping[str, Any]) -> None:
         )
     _table(
         ("witness", "cosigned", "speaks", "last"),
-        ([one["name"], str(one["cosigned"]), _version(one), _last(one)] for one in found["peers"]),
+        (
+            [one["name"], str(one["cosigned"]), _version(one), _last(one, has_round=found["latest"] is not None)]
+            for one in found["peers"]
+        ),
     )
     _table(
         ("log cosigned here", "entries", "incarnations before"),
@@ -174,6 +178,8 @@ def _forked(one: Mapping[str, Any]) -> str:
     return "FORKED: followed no more" if one["forked"] else ""
 
 
-def _last(peer: Mapping[str, Any]) -> str:
-    last: str = peer["last"] if peer["url"] else f"{peer['last']}; no address of it is known, by the list or by mDNS"
+def _last(peer: Mapping[str, Any], *, has_round: bool) -> str:
+    last: str = peer["last"]
+    if peer["last"] == UNASKED and peer["url"] is None and has_round:
+        last = "no address of it is known, by the list or by mDNS"
     return last if peer["forgot"] is None else f"{last}; {peer['forgot']}"
