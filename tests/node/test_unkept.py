@@ -84,7 +84,7 @@ def test_a_damaged_proof_is_taken_again(tmp_path: Path) -> None:
     said: list[str] = []
     again = ForkBook(tmp_path / "forks", LISTED, said.append, Unkept(print))
     assert not again.is_forked(ORIGIN)
-    assert "proves no fork" in said[0]
+    assert "proves nothing" in said[0]
     assert again.is_wanted(PROOF)
     assert again.keep(PROOF, "a peer")
     assert path.read_bytes() == PROOF.encode()
