@@ -45,13 +45,17 @@ def fleet_to_start(state: Path, say: Callable[[str], None]) -> tuple[FleetList, 
     full may take no newer one.
 
     Raises:
-        MeshError: there is no list that can be used.
+        MeshError: there is none that can be used; the message is about the one that was brought.
+        OSError: the first one cannot be kept.
 
     """
     try:
         return fleet_in_force(state), True
     except (MeshError, OSError) as error:
-        fleet = fleet_held(state)
+        try:
+            fleet = fleet_held(state)
+        except MeshError:
+            raise error from None
         say(f"{error}; fleet list {fleet.version} stays in force")
         return fleet, isinstance(error, MeshError)
 

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mesh.allowance import Allowance
+from mesh.bucket import Rate
 from mesh.exchange import Answer
 from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
 from mesh.node.atonce import AtOnce
+from mesh.node.boots import Boots
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
@@ -24,7 +27,7 @@ from mesh.node.forklog import ForkLog
 from mesh.node.logpaths import LogPaths
 from mesh.node.ownlog import OwnLog
 from mesh.node.peering import ours_in, present_of
-from mesh.node.places import FORKS, FORKS_LOGGED, LOGS, STANDINGS, StoreFailedError
+from mesh.node.places import BOOTS, FORKS, FORKS_LOGGED, LOGS, STANDINGS, StoreFailedError
 from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
@@ -108,7 +111,12 @@ class Node:
         cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
         self._forks = ForkBook(state / FORKS, fleet, say, unkept)
         self._store = StandingFiles(state / STANDINGS)
-        self._desk = WitnessDesk(fleet, self._store, self._forks, cosigner, clock, say)
+        allowance = Allowance(Rate(config.limits.heads_per_s, config.limits.heads_burst))
+        self._desk = WitnessDesk(
+            *(fleet, self._store, self._forks, cosigner, clock, say),
+            allowance=allowance,
+            boots=Boots(state / BOOTS),
+        )
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say, unkept)
         self._ours = ours_in(fleet, self._mesh_key, self._key)

@@ -24,8 +24,10 @@ from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_at
-from recorder.core.messages import HEADS_MAX, Compared, Verb
-from recorder.core.messages import Head as Pushed
+from recorder.core.message_replies import Compared
+from recorder.core.message_replies import Head as Pushed
+from recorder.core.message_requests import HEADS_MAX
+from recorder.core.messages import Verb
 from recorder.core.note import parse_note
 from recorder.core.peerheads import CLAIM as PEER_HEADS
 from recorder.core.protocol import body_of

@@ -14,21 +14,22 @@ from mesh.fleetlist import FleetList
 from mesh.node.config import Config, load
 from mesh.node.desk import Clock
 from mesh.node.fleetfile import fleet_in_force, fleet_to_start
-from mesh.node.founding import HOLDER, mesh_key, witness_key
+from mesh.node.founding import mesh_key, witness_key
 from mesh.node.node import Node, Signers
-from mesh.node.places import CONFIG, MeshError
+from mesh.node.places import CONFIG, HOLDER, MeshError, NoAddressError
 from mesh.node.unkept import AGAIN_S, Unkept
 from recorder.clock import QUALITY_SYNCHRONISED, SystemClock
 from recorder.store.layout import StateLock
 
 NS = 1_000_000_000
+EXIT_NO_ADDRESS = 1
 
 
 def run(state: Path, socket: Path, config: Path | None = None) -> int:
     """Serve until SIGTERM or SIGINT; SIGUSR1 begins a round at once, SIGHUP reads the fleet list anew.
 
     Returns:
-        0 after a clean stop.
+        0 after a clean stop; 1 where an address to listen on is not there: a service manager starts it again.
 
     Raises:
         LineageError, OSError: it cannot start.
@@ -83,7 +84,11 @@ class _Service:
         if early:
             self._reload()
         while True:
-            await self._node.run()
+            try:
+                await self._node.run()
+            except NoAddressError as error:
+                _say(f"{error}; it may be there at the next start")
+                return EXIT_NO_ADDRESS
             if self._is_stopped or self._next is None:
                 break
             self._fleet, self._next = self._next, None

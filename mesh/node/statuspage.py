@@ -13,14 +13,13 @@ from typing import Any, NamedTuple, Protocol
 from mesh.fleetlist import FleetList
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.forkbook import ForkBook
-from mesh.node.places import STATUS
 from mesh.node.present import Present
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
-from mesh.node.status import write_status
 from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.note import VerifierKey
+from recorder.store.statusfile import STATUS, write_status
 
 STATUS_EVERY_S = 1.0
 LIVE_EVERY_S = 10.0
@@ -66,6 +65,7 @@ class Witnessing(NamedTuple):
             "clock_trusted": self.clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "rounds_by_hand": rounds.by_hand,
             "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
@@ -81,7 +81,13 @@ class Witnessing(NamedTuple):
                 for one in rounds.witnesses
             ],
             "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
+                {
+                    "line": line,
+                    "origin": one.head.origin,
+                    "size": one.head.size,
+                    "retired": len(one.retired),
+                    "put_off": self.desk.allowance.put_off[line],
+                }
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self.desk.answers.items())},
@@ -93,6 +99,7 @@ class Witnessing(NamedTuple):
             },
             "forks": len(self.forks.names()),
             "own_forks": self.forks.origins_of(self.ours),
+            "own_splits": self.forks.splits_of(self.ours),
             "own_heads": rounds.own_heads.status(),
             "unkept": self.unkept.told(),
         }

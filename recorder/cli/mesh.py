@@ -118,8 +118,9 @@ def run(ctx: click.Context, *, state: Path, socket: Path, config: Path | None) -
 
     A newer list is in force without a restart; one that cannot be used is refused, and the old one stays.
 
-    Exit status: 0 after a clean stop, 2 where it could not start. A disk that takes nothing ends it not: what needs it
-    is refused until it does. It has no --json: programs ask `lineage mesh status --json`.
+    Exit status: 0 after a clean stop, 1 where an address to listen on is not there (start again), 2 where it could not
+    start. A disk that takes nothing ends it not: what needs it is refused until it does. It has no --json: programs
+    ask `lineage mesh status --json`.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves there is nothing to clean up
     for number in (signal.SIGHUP, signal.SIGUSR1):

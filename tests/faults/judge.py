@@ -34,7 +34,7 @@ from tests.faults.states import Left, left
 from tests.faults.traced import Call, calls
 from tests.running import records_of, verified
 
-HANG_S = 60.0
+HANG_S = 240.0
 KEPT_FINDINGS = 12
 OS_BOOTS = (None, b"after a power cu")  # that states are opened in; None: the machine's own
 

@@ -37,14 +37,15 @@ class Table:
 
     def __init__(self) -> None:
         self.urls: list[str] = []
+        self.platforms: dict[str, list[str]] = {}
 
     def all_urls(self) -> list[str]:
         """Of any peer."""
         return list(self.urls)
 
-    def urls_of(self, _: str) -> list[str]:
-        """Of a platform: unknown here."""
-        return []
+    def urls_of(self, platform: str) -> list[str]:
+        """Of a platform: unknown, unless a test says it."""
+        return self.platforms.get(platform, [])
 
 
 async def _nothing(_: Told) -> None:
@@ -87,7 +88,7 @@ class Node:
             answer = await answering.respond(method, path, body)
             return answer if self.lie is None else self.lie(path, answer)
 
-        self._server = HttpServer(Limits(connections=64, per_address=64), respond)
+        self._server = HttpServer(Limits(connections=64, per_address=64, request_s=120.0), respond)
         await self._server.listen([f"127.0.0.1:{self.port}"])
         self._work = asyncio.create_task(self.following.run())
         while not self.following.gossip.rounds:  # noqa: ASYNC110 -- it tells nobody
@@ -168,6 +169,6 @@ async def _no_standings() -> list[tuple[str, Standing]]:
 
 async def until(holds: Callable[[], object]) -> None:
     """Wait for what comes about by itself."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not holds():  # noqa: ASYNC110 -- it tells nobody
             await asyncio.sleep(0.01)

@@ -41,12 +41,12 @@ def asked(state: Path, answer: Answer, *, size: int = 700) -> Witness:
         log = FLEET.log_of(ORIGIN)
         assert log is not None
         latest = Head(head_of(LEAVES), note_of(LEAVES), log)
-        port, post, aside = free_port(), Post(5.0), Aside("own-log")
+        port, post, aside = free_port(), Post(60.0), Aside("own-log")
         server = HttpServer(Limits(), respond)
         await server.listen([f"127.0.0.1:{port}"])
         witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{port}"])
         submission = Submission(latest.head, OwnProofs(own, latest), post, aside, random.random)
-        assert await cosignature_by(witness, submission, time.monotonic() + 10) is None
+        assert await cosignature_by(witness, submission, time.monotonic() + 120) is None
         assert own.tree(ORIGIN).is_damaged == (answer == BEHIND and size == 700)
         await post.close()
         await server.close()
