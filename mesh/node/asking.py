@@ -209,7 +209,8 @@ class _Asking:
 
     def _opened(self, peer: Asked, note: bytes, key: VerifierKey) -> OpenedCheckpoint | None:
         try:
-            return open_checkpoint(note, key, self._whom.trust.witnesses.values())
+            is_foreign = key.name in self._whom.foreign
+            return open_checkpoint(note, key, self._whom.trust.witnesses.values(), may_extend=is_foreign)
         except FormatError as error:
             peer.fault(str(error))
             return None

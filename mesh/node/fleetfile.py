@@ -37,19 +37,27 @@ def fleet_in_force(state: Path) -> FleetList:
     return held
 
 
-def fleet_at_start(state: Path, say: Callable[[str], None]) -> FleetList:
-    """The same, but a list that was brought and cannot be used leaves the one that is held in force, as at SIGHUP.
+def fleet_to_start(state: Path, say: Callable[[str], None]) -> tuple[FleetList, bool]:
+    """The list to start under, and whether there is nothing to come back to.
 
-    A copy that a power cut tore is no reason to witness nothing until a person comes.
+    As `fleet_in_force`; but what was brought and cannot be used leaves the list that is held in force here too, and is
+    said.  A power cut may leave half of a file that was copied here, also of a list that is held since; a disk that is
+    full may take no newer one.
+
+    Raises:
+        MeshError: there is none that can be used; the message is about the one that was brought.
+        OSError: the first one cannot be kept.
+
     """
     try:
-        return fleet_in_force(state)
-    except MeshError as error:
-        held = _opened(state / FLEET_HELD, _roots(state))
-        if held is None:
-            raise
-        say(f"{error}; fleet list {held.version} stays in force")
-        return held
+        return fleet_in_force(state), True
+    except (MeshError, OSError) as error:
+        try:
+            fleet = fleet_held(state)
+        except MeshError:
+            raise error from None
+        say(f"{error}; fleet list {fleet.version} stays in force")
+        return fleet, isinstance(error, MeshError)
 
 
 def fleet_held(state: Path) -> FleetList:

@@ -15,8 +15,8 @@ from recorder.cli.trustfile import trust_in
 from recorder.cli.verify_brought import Known, read_known
 from recorder.cli.verify_child import Request, checked
 from recorder.cli.verify_text import print_other, print_report
+from recorder.core.controls import Previous
 from recorder.core.errors import LineageError, Misuse
-from recorder.core.kinds import Previous
 from recorder.core.trust import Trust
 from recorder.core.verdict import TailBound
 from recorder.store.errors import StoreError

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mesh.fleetlist import open_fleet_list
-from mesh.node.fleetfile import fleet_at_start
+from mesh.fleetlist import make_fleet_list, open_fleet_list
+from mesh.node.fleetfile import fleet_to_start
 from mesh.node.peering import is_out_of_reach
 from mesh.node.places import MeshError
 from recorder.authority import directory
@@ -17,7 +19,8 @@ from recorder.core.cosignature import cosigner_key
 from recorder.core.keys import SeedSigner
 from recorder.core.note import ED25519, VerifierKey
 from recorder.core.trust import parse_trust
-from tests.mesh.fleet import FLEET, ROOT_KEY
+from tests.mesh.fleet import FLEET, ROOT, ROOT_KEY, policy
+from tests.node.meshes import _RUN
 
 
 def test_from_an_authority_to_a_state_with_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +74,26 @@ def test_a_mesh_without_a_fleet_list_does_not_start(tmp_path: Path, capsys: pyte
     assert "a fleet list that a root signed" in capsys.readouterr().err
 
 
+def test_what_may_be_otherwise_in_a_while_is_tried_again(tmp_path: Path) -> None:
+    """An address whose interface is still to come, an old list that was put there again, a broken one.
+
+    Status 1, after which systemd starts it again; and no such list keeps a platform from the one that it has.
+    """
+    trust, state = tmp_path / "roots.trust", tmp_path / "m"
+    trust.write_text(f"root {ROOT_KEY}\nquorum none\n")
+    made = ["mesh", "init", "--state", str(state), "--name", "arm-7.acme", "--trust", str(trust)]
+    assert run([*made, "--listen", "192.0.2.7:7171"]) == 0
+    started = [sys.executable, "-c", _RUN, str(state), str(tmp_path / "none")]
+    lists = {version: make_fleet_list("acme", version, policy(), ROOT_KEY.name, ROOT) for version in (2, 3)}
+    for brought, says in ((lists[3], ""), (lists[2], "version 2, but 3 is in force"), (b"\n", "fleet_list_malformed")):
+        (state / "fleet").write_bytes(brought)
+        done = subprocess.run(started, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert "cannot listen on 192.0.2.7:7171: " in done.stderr
+        assert says in done.stderr
+        assert done.stderr.count("fleet list 3 stays in force\n") == bool(says)
+
+
 def test_what_cannot_be_used_is_named_with_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A policy that is no text or not well formed, a trust file without a root, a state that is none."""
     directory.make(tmp_path / "authority", "acme", 1_760_000_000)
@@ -104,15 +127,15 @@ def test_a_damaged_list_leaves_the_one_that_is_held_in_force(tmp_path: Path) -> 
     (tmp_path / "fleet").write_bytes(FLEET.note[:100])
     said: list[str] = []
     with pytest.raises(MeshError, match="bring it again"):
-        fleet_at_start(tmp_path, said.append)
+        fleet_to_start(tmp_path, said.append)
     (tmp_path / "fleet.held").write_bytes(FLEET.note)
-    assert fleet_at_start(tmp_path, said.append).note == FLEET.note
+    assert fleet_to_start(tmp_path, said.append)[0].note == FLEET.note
     assert len(said) == 1
     assert said[0].startswith(f"{tmp_path / 'fleet'}: fleet_list_malformed")
     assert said[0].endswith(f"; fleet list {FLEET.version} stays in force")
     (tmp_path / "fleet.held").write_bytes(FLEET.note[:100])
     with pytest.raises(MeshError, match=r"fleet\.held"):
-        fleet_at_start(tmp_path, said.append)
+        fleet_to_start(tmp_path, said.append)
 
 
 def test_a_quorum_that_needs_the_own_witness() -> None:
