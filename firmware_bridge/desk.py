@@ -19,7 +19,8 @@ from recorder.core.deviceframe import Event
 from recorder.core.devicegap import Missing, Place
 from recorder.core.errors import Impossible
 from recorder.core.limits import UINT64_MAX
-from recorder.core.messages import Failed, Status
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Status
 from recorder.core.protocol import body_of
 
 WAITING_MAX = 512  # an honest device's ring is full long before; the port is not read meanwhile

@@ -15,8 +15,9 @@ from firmware_bridge.line.confirmations import Known
 from recorder.core import cbor, claims, confirmation, devicegap
 from recorder.core.deviceframe import DEVICE_CLAIM, PREV_BYTES, REF_HASH_BYTES, CommitRef
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header, decode_in_order, entry_hash
+from recorder.core.entry import decode_in_order, entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.keys import kid
 from recorder.core.kinds import Decision, Kind
 

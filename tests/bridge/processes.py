@@ -13,7 +13,8 @@ from firmware_bridge.places import CONFIG, CREDENTIAL
 from recorder.core import cbor, claims, confirmation, devicegap
 from recorder.core.deviceframe import Confirmation, Dropped, Frame
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
+from recorder.core.header import Header
 from recorder.core.kinds import Kind
 from tests.credential_builder import ARM, from_root, rescoped
 from tests.frames import DEVICE
@@ -67,7 +68,7 @@ class Bridge:
     def stop(self) -> int:
         """SIGTERM and wait."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def cpu_s(self) -> float:
         """Processor time of the running process."""

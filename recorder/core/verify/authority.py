@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recorder.core import cbor, confirmation, observation, scope
-from recorder.core.entry import Entry, Header
+from recorder.core.entry import Entry
+from recorder.core.findings import AUTHORITY_STEP
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
-from recorder.core.verdict import AUTHORITY_STEP, LEFT_OPEN, Verdict
+from recorder.core.verdict import LEFT_OPEN, Verdict
 from recorder.core.verify.acts import confirm_by_ms, contemplated, deviate_to
 from recorder.core.verify.budgets import Budgets
 from recorder.core.verify.cycles import CYCLES_KEPT

@@ -5,8 +5,8 @@ from __future__ import annotations
 from recorder.core import confirmation, sign1
 from recorder.core.confirmation import Confirmed
 from recorder.core.deviceframe import REF_HASH_BYTES, Dropped, Frame, Outcome
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import RefType
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family

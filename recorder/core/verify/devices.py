@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from recorder.core import confirmation, devicegap
 from recorder.core.confirmation import BATCH_MAX_FRAMES
+from recorder.core.controls import Gap
 from recorder.core.credential import Credential
 from recorder.core.delegation import Moment
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Gap, Kind, Ref, RefType
+from recorder.core.header import Header
+from recorder.core.kinds import Kind, Ref, RefType
 from recorder.core.scope import ANY
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Decision, RefType
 from recorder.core.policy import PolicyBundle
 from recorder.core.verify.found import Found

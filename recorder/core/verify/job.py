@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from recorder.core import cbor, entry
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
+from recorder.core.header import read_header
 from recorder.core.keys import verify
-from recorder.core.verdict import Problem, problem
 from recorder.core.verify.acts import check_acts
 from recorder.core.verify.batches import check_batch
 from recorder.core.verify.disclosure import BODY, check_claims
@@ -74,7 +75,7 @@ def _check_under(
 
     What is wrong already, or not here, is left.
     """
-    header = entry.read_header(entry.split(job.raw)[1]) if sound and job.claims is not None else None
+    header = read_header(entry.split(job.raw)[1]) if sound and job.claims is not None else None
     if isinstance(under, Confirming):
         body = None if header is None else read(job.claims, BODY, "body", header.body)
         if header is None or body is None:
@@ -108,7 +109,7 @@ def _check(job: Job, problems: list[Problem]) -> int:
         return 0
     header = None
     try:
-        header = entry.read_header(payload)
+        header = read_header(payload)
     except FormatError as error:
         found(error.error, job.seq, error.detail)
     if job.key is not None:

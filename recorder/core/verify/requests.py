@@ -16,8 +16,8 @@ from recorder.core import cbor, confirmation, deviceframe
 from recorder.core.claims import disclosed
 from recorder.core.confirmation import Confirmed
 from recorder.core.deviceframe import DEVICE_CLAIM, CommitRequest, Event, FrameType
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Decision
 from recorder.core.verify.disclosure import COMMITS
 from recorder.core.verify.held import Family
