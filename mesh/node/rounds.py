@@ -158,9 +158,9 @@ class Rounds:
         return [one for one in (*found.values(), *tried) if one.urls]
 
     def named(self) -> tuple[list[Candidate], Own | None]:
-        """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves."""
+        """Who may be asked to witness a commit: those that did not refuse or fail when last asked; and ourselves."""
         trust = self._fleet.trust
-        answering = [one.name for one in self.witnesses if not one.failures and self._urls_of(one)]
+        answering = [one.name for one in self.witnesses if not one.failures and not one.refuses and self._urls_of(one)]
         return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
 
     async def head_now(self) -> Head | None:
