@@ -15,10 +15,10 @@ from firmware_bridge.line.link import Link
 from firmware_bridge.line.states import State
 from firmware_bridge.port import Port, PortGoneError
 from firmware_bridge.recording import Recording
-from firmware_bridge.status import write_status
 from firmware_bridge.telling import Telling
 from recorder.client.connection import boottime_ns
 from recorder.client.wake import Wake
+from recorder.store.statusfile import write_status
 
 US_PER_MS = 1_000
 TICK_MS = 20  # what of a link goes by the clock

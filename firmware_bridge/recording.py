@@ -12,7 +12,7 @@ from firmware_bridge.line.link import Link
 from firmware_bridge.line.states import State
 from firmware_bridge.places import DamagedError
 from firmware_bridge.session import COMMITS, FOLLOWS, READS, RECORDS, Recorder, page_of, read_request
-from recorder.core import messages
+from recorder.core import message_replies
 from recorder.core.deviceframe import PREV_BYTES
 from recorder.core.devicegap import Missing
 from recorder.core.entry import entry_hash
@@ -90,7 +90,7 @@ class Recording:
         for answer in self.recorder.of(RECORDS).read(now_ns):
             durable = self.desk.answered(answer)
             if answer.status is Status.OK:
-                self._seq = max(self._seq, body_of(answer.body, messages.Receipt).seq + 1)
+                self._seq = max(self._seq, body_of(answer.body, message_replies.Receipt).seq + 1)
             if isinstance(durable, Signed):
                 self._link.recorded(durable)
                 self.memory.went_on(Known(durable.boot, durable.last + 1, durable.frames[-1].leaf[:PREV_BYTES]))

@@ -12,7 +12,8 @@ from firmware_bridge.places import AnewError, BridgeError, DamagedError
 from recorder.client.answers import Hello
 from recorder.client.connection import Connection, boottime_ns, wait_for
 from recorder.client.session import Answer, Outgoing, Session, outgoing
-from recorder.core.messages import Failed, Status, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Status, Verb
 from recorder.core.protocol import body_of
 
 RECORDS, COMMITS, READS, FOLLOWS = "records", "commits", "reads", "follows"

@@ -53,7 +53,8 @@ class Following:
             say: tells a person.
 
         """
-        store = ArchiveStore(state / ARCHIVES, fleet, forks, (settings.per_peer_mib, settings.total_mib), say)
+        room = (settings.per_peer_mib, settings.total_mib)
+        store = ArchiveStore(state / ARCHIVES, fleet, forks, room, say, settings.save_s)
         self.archives = Archives(store, fleet, forks, settings.save_s, say)
         self.archives.own = own[0]
         self._post = Post(REQUEST_S)
@@ -76,19 +77,27 @@ class Following:
         forks.tell(lambda: loop.call_soon_threadsafe(self.gossip.found))
         self._kept: dict[str, Any] = {}
         self._heard: dict[str, float] = {}  # by platform of the fleet list, when its last digest came
-        self._appeared: asyncio.TimerHandle | None = None
+        self._peers = peers
+        self._appeared: set[str] = set()  # platforms, not compared with since
+        self._comparing: asyncio.TimerHandle | None = None
 
     def take(self, says: Digest, note: bytes | None) -> None:
         """Take a digest; see `Archives.take`.  With a platform that was away histories are compared at once."""
         self.archives.take(says, note)
         platform, now_s = says.origin.rpartition("/")[0], time.monotonic()
-        if now_s - self._heard.get(platform, -AWAY_S) >= AWAY_S and self._appeared is None:
-            self._appeared = asyncio.get_running_loop().call_later(TOGETHER_S, self._compare)
+        if now_s - self._heard.get(platform, -AWAY_S) >= AWAY_S:
+            self._appeared.add(platform)
+            if self._comparing is None:
+                self._comparing = asyncio.get_running_loop().call_later(TOGETHER_S, self._compare)
         self._heard[platform] = now_s
 
     def _compare(self) -> None:
-        self._appeared = None
-        self.gossip.ask_now()
+        appeared, self._appeared, self._comparing = self._appeared, set(), None
+        urls = [self._peers.urls_of(platform) for platform in appeared]
+        if all(urls):
+            self.gossip.appeared(one for several in urls for one in several)
+        else:
+            self.gossip.ask_now()  # where one of them answers is not known: perhaps at an address that is only tried
 
     def ask_now(self) -> None:
         """Compare with all peers at once."""
@@ -104,8 +113,8 @@ class Following:
             for one in tasks:
                 one.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._appeared is not None:
-                self._appeared.cancel()
+            if self._comparing is not None:
+                self._comparing.cancel()
             await self._post.close()
             await self.archives.close()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from mesh.exchange import OK, Answer
@@ -30,6 +30,9 @@ SEEN_MAX = 4_096
 AT_ONCE = 8  # peers that are asked at a time
 PEER_S = 60.0  # for one peer and round: one that answers slowly, again and again, keeps no other from being asked again
 FILL_S = 60.0  # for what is filled in after a round
+# That are asked in one round. Two halves of a fleet of any size meet in the first round all the same: that all of so
+# many drawn by lot are of one's own half happens once in four billion times, and who finds a fork tells all.
+PEERS_MAX = 32
 TEXT = "text/plain; charset=utf-8"
 
 OwnContradiction = Callable[[Told], Awaitable[ForkProof | None]]
@@ -66,7 +69,7 @@ class Gossip:
             interval_s: between rounds.
 
         """
-        self.rounds = 0  # that have ended
+        self.rounds = 0  # with all peers, that have ended
         self.counts: Counter[str] = Counter()  # peers that answered or did not, heads, proofs
         self._archives = archives
         self._pulling = pulling
@@ -79,12 +82,20 @@ class Gossip:
         self._own = own
         self._interval_s = interval_s
         self._wanted = asyncio.Event()
+        self._is_all_wanted = True
+        self._appeared: dict[str, None] = {}  # URLs
         self._spread: set[str] = set(forks.names())  # those of before a restart were told, and are listed
         self._seen: OrderedDict[str, None] = OrderedDict()  # names of proofs that came, whether kept or not
         self._new = asyncio.Event()
 
     def ask_now(self) -> None:
-        """Begin a round at once: somebody appeared."""
+        """Begin a round at once."""
+        self._is_all_wanted = True
+        self._wanted.set()
+
+    def appeared(self, urls: Iterable[str]) -> None:
+        """Compare at once with these alone: many that start would else ask all whenever one of them appears."""
+        self._appeared |= dict.fromkeys(urls)
         self._wanted.set()
 
     def found(self) -> None:
@@ -92,12 +103,20 @@ class Gossip:
         self._new.set()
 
     async def run(self) -> None:
-        """Make rounds until cancelled."""
+        """Make rounds until cancelled, with all at the interval and with those who appeared when they do."""
+        clock = asyncio.get_running_loop().time
+        due_s = clock()
         while True:
             self._wanted.clear()
-            await self.round()
+            appeared, self._appeared = self._appeared, {}
+            if self._is_all_wanted or clock() >= due_s:
+                self._is_all_wanted = False
+                await self.round()
+                due_s = clock() + self._interval_s
+            elif appeared:
+                await self._compare_with(list(appeared))
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
+                async with asyncio.timeout_at(due_s):
                     await self._wanted.wait()
 
     async def spread(self) -> None:
@@ -112,8 +131,16 @@ class Gossip:
                     await asyncio.gather(*(self._post(url, text) for url in self._peers.all_urls()))
 
     async def round(self) -> None:
-        """Compare with every peer once, and fill in what is missing."""
+        """Compare with every peer once, of many with some."""
+        await self._compare_with(self._peers.all_urls())
+        self.rounds += 1
+
+    async def _compare_with(self, urls: list[str]) -> None:
+        """Ask these, and fill in what is missing."""
         room = asyncio.Semaphore(AT_ONCE)
+        asked = [url for url in urls if self._conduct.may_ask(url)]
+        if len(asked) > PEERS_MAX:
+            asked = random.sample(asked, PEERS_MAX)  # in no order that anyone could reckon with
 
         async def ask(url: str) -> None:
             async with room:
@@ -123,12 +150,11 @@ class Gossip:
                 except TimeoutError:
                     self.counts["too_slow"] += 1  # what was learnt of it stays; the rest is for the next round
 
-        await asyncio.gather(*(ask(url) for url in self._peers.all_urls() if self._conduct.may_ask(url)))
+        await asyncio.gather(*(ask(url) for url in asked))
         await self._pulling.settle()
         with suppress(OSError):  # said by `Archives`; TimeoutError is one: the rest is for the next round
             async with asyncio.timeout(FILL_S):
                 await self._fill()
-        self.rounds += 1
 
     async def _fill(self) -> None:
         """Fill in what was jumped over, in no order: so that each log has its turn, whatever holds up another."""

@@ -14,6 +14,7 @@ from mesh.fleetlist import FleetList, Log
 from mesh.histories import Told
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
+from mesh.node.unkept import Unkept
 from recorder.client import Recorder
 from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
@@ -23,8 +24,10 @@ from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_at
-from recorder.core.messages import HEADS_MAX, Compared, Verb
-from recorder.core.messages import Head as Pushed
+from recorder.core.message_replies import Compared
+from recorder.core.message_replies import Head as Pushed
+from recorder.core.message_requests import HEADS_MAX
+from recorder.core.messages import Verb
 from recorder.core.note import parse_note
 from recorder.core.peerheads import CLAIM as PEER_HEADS
 from recorder.core.protocol import body_of
@@ -60,7 +63,7 @@ class OwnLog:
     All raise `Unavailable` and `NotRecorded` of the client, and what they name themselves.
     """
 
-    def __init__(self, socket: Path, logs: Path, fleet: FleetList, say: Callable[[str], None]) -> None:
+    def __init__(self, socket: Path, logs: Path, fleet: FleetList, say: Callable[[str], None], unkept: Unkept) -> None:
         """Make it; the recorder need not be there yet.
 
         Args:
@@ -68,8 +71,10 @@ class OwnLog:
             logs: where trees are kept.
             fleet: names the own log's key too.
             say: tells a person.
+            unkept: told of trees that could not be written.
 
         """
+        self._unkept = unkept
         self._recorder = Recorder(socket, client_name=CLIENT, timeout_ms=TIMEOUT_MS)
         self._logs = logs
         self._fleet = fleet
@@ -231,7 +236,7 @@ class OwnLog:
         if tree.root() != head.root:
             return False
         if is_kept:
-            tree.save()
+            self._unkept.keep(f"tree of {head.origin}", tree.save, again=False)  # the next round comes back to it
         return True
 
     def _pushed_from(self, origin: str, seq: int) -> list[bytes]:

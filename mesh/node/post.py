@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import aiohttp
 
-from mesh.exchange import ANSWER_MAX_BYTES, VERSION, VERSION_HEADER, VERSION_MAX, Answer, version_fault
+from mesh.exchange import (
+    ANSWER_MAX_BYTES,
+    RETRY_AFTER,
+    VERSION,
+    VERSION_HEADER,
+    VERSION_MAX,
+    Answer,
+    parse_retry_after,
+    version_fault,
+)
 
 CONNECT_S = 2.0
 
@@ -69,7 +78,8 @@ class Post:
                 stated = answer.headers.get(VERSION_HEADER)
                 if stated is not None and (other := version_fault(stated)) is not None:
                     raise OtherVersion(f"{url}: {other.detail}", stated)
-                return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated)
+                wait_s = parse_retry_after(answer.headers.get(RETRY_AFTER))
+                return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated, wait_s)
         except TimeoutError:
             raise Unreachable(f"{url}: no answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

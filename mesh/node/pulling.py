@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from mesh.archive import AHEAD_MAX
+from mesh.ahead import AHEAD_MAX
 from mesh.fleetlist import FleetList
 from mesh.forks import NoProof
 from mesh.histories import Shown, Told, told_of

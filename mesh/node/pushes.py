@@ -17,7 +17,7 @@ from recorder.client.subscription import Subscriber
 from recorder.core.chosen import Candidate, Own
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import Head
+from recorder.core.message_replies import Head
 
 CLIENT = "lineage mesh"
 AGAIN_S = 0.5

@@ -28,8 +28,8 @@ from mesh.submission import (
 )
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.note import VerifierKey
 
 OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date
@@ -85,7 +85,8 @@ class Witness:
     failures: int = 0  # in a row
     place: int = 0  # among the addresses: the one where it cosigned last, or that is tried next
     refuses: bool = False  # it answered when it was last asked, and will not cosign
-    not_before_s: float = 0.0  # time.monotonic
+    not_before_s: float = 0.0  # time.monotonic; after failures, and a round that is wanted at once need not wait for it
+    put_off_s: float = 0.0  # time.monotonic, before which it asked not to be sent anything; that is no failure
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
@@ -138,6 +139,11 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
     """
     step: Step = Later("no time was left")
     for attempt in range(TRIES_MAX):
+        if witness.put_off_s >= until_s:
+            if attempt == 0:
+                step = Later(f"it asked to be left alone for {witness.put_off_s - time.monotonic():.0f} s more", 0)
+            break
+        await asyncio.sleep(max(0.0, witness.put_off_s - time.monotonic()))
         try:
             async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
                 step = await _asked(witness, submission)
@@ -152,6 +158,9 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
             witness.place += 1  # who answers there need not be the witness: what discovery found is anyone's to say
         if not isinstance(step, Later):
             break
+        if step.wait_s is not None:
+            witness.put_off_s = time.monotonic() + step.wait_s
+            continue
         witness.failures += 1
         pause_s = delay_s(witness.failures, submission.jitter())
         witness.not_before_s = time.monotonic() + pause_s
@@ -160,7 +169,7 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
         await asyncio.sleep(pause_s)
     witness.last = _told(step, submission.head)
     witness.refuses = _is_refusal(step)
-    if not isinstance(step, Later):
+    if not isinstance(step, Later) or step.wait_s is not None:
         witness.failures = 0
     if isinstance(step, Failed) and step.error == VERSION_ERROR:
         witness.not_before_s = time.monotonic() + OTHER_VERSION_S

@@ -11,8 +11,7 @@ import click
 
 from firmware_bridge import config, founding
 from firmware_bridge.credentialfile import bring
-from firmware_bridge.places import CONFIG, CREDENTIAL, BridgeError
-from firmware_bridge.status import read_status
+from firmware_bridge.places import COMMAND, CONFIG, CREDENTIAL, BridgeError
 from recorder.authority import directory
 from recorder.cli import output
 from recorder.cli.identity import PUBLIC, read_bounded
@@ -28,6 +27,7 @@ from recorder.core.request import CredentialRequest
 from recorder.core.scope import ANY, Scope
 from recorder.core.sign1 import CREDENTIAL as CREDENTIAL_USE
 from recorder.store.layout import create_file
+from recorder.store.statusfile import read_status
 
 BRIDGE_ENV = "LINEAGE_BRIDGE"
 WITHIN_MS = 3000
@@ -195,7 +195,7 @@ def run(ctx: click.Context, *, state: Path, port: str, baud: int | None, socket:
 @json_option
 def status(*, state: Path, as_json: bool) -> None:
     """How the bridge does: port, session, what it recorded, conditions of the line."""
-    found = read_status(state)
+    found = read_status(state, COMMAND)
     if as_json:
         output.json_text(found)
         return

@@ -25,6 +25,7 @@ from recorder.daemon.founding import check_trust
 from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.ownforks import own_forks
 from recorder.daemon.survey import damage
+from recorder.store.configfile import ConfigError
 from recorder.store.errors import ForeignStoreError, StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, TRUST, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
@@ -60,7 +61,7 @@ def configuration(state: Path) -> Finding:
     """Whether `run` would take it."""
     try:
         config = configs.load(state)
-    except configs.ConfigError as error:
+    except ConfigError as error:
         return Finding("configuration", FAIL, str(error), f"correct {state / CONFIG}")
     if not any(controller.actuators for controller in config.controllers):
         return Finding(
@@ -126,7 +127,7 @@ def store(state: Path, socket: Path) -> Finding:
         config = configs.load(state)
         identity.load(state)
         lock = StateLock(state)
-    except configs.ConfigError:
+    except ConfigError:
         return Finding("store", WARN, "not looked at", "correct the configuration first")
     except identity.IdentityError:
         return Finding("store", WARN, "not looked at", "put the identity key right first")

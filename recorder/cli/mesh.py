@@ -118,10 +118,13 @@ def run(ctx: click.Context, *, state: Path, socket: Path, config: Path | None) -
 
     A newer list is in force without a restart; one that cannot be used is refused, and the old one stays.
 
-    Exit status: 0 after a clean stop, 1 after a failed write or where an address to listen on is not there (start
-    again), 2 where it could not start. It has no --json: programs ask `lineage mesh status --json`.
+    Exit status: 0 after a clean stop, 1 where an address to listen on is not there (start again), 2 where it could not
+    start. A disk that takes nothing ends it not: what needs it is refused until it does. It has no --json: programs
+    ask `lineage mesh status --json`.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it serves there is nothing to clean up
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # nothing is read yet; by default they would end it
     with needing_network():
         from mesh.node.run import run as serve  # noqa: PLC0415 -- aiohttp is an extra
     ctx.exit(serve(state, socket, config))

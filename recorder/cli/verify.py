@@ -14,8 +14,8 @@ from recorder.cli.options import json_option, opened, socket_option, state_optio
 from recorder.cli.verify_brought import Known, read_known
 from recorder.cli.verify_child import Request, checked
 from recorder.cli.verify_text import print_other, print_report
+from recorder.core.controls import Previous
 from recorder.core.errors import LineageError, Misuse
-from recorder.core.kinds import Previous
 from recorder.core.trust import Trust, parse_trust
 from recorder.core.verdict import TailBound
 from recorder.store.errors import StoreError

@@ -11,23 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from recorder.core.canonical import UINT63_MAX, decode_base64, encode_base64, parse_decimal
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import Signer
 from recorder.core.limits import HASH_BYTES, NOTE_MAX_BYTES
 from recorder.core.merkle import empty_root
-from recorder.core.note import (
-    ED25519,
-    UINT63_MAX,
-    Note,
-    OpenedNote,
-    VerifierKey,
-    decode_base64,
-    encode_base64,
-    is_key_name,
-    open_note,
-    parse_decimal,
-    sign_text,
-)
+from recorder.core.note import ED25519, Note, OpenedNote, VerifierKey, is_key_name, open_note, sign_text
 
 _LINES = 3
 EXTENSION_MAX_BYTES = 4_096  # so that two notes fit a proof that they contradict each other

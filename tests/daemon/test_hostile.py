@@ -15,13 +15,13 @@ from recorder.audit.opening import open_source
 from recorder.client import NotRecorded, Recorder, Refused
 from recorder.core import cbor, grant, matrix, revocation
 from recorder.core.entry import decode
+from recorder.core.findings import FINDINGS
 from recorder.core.kinds import Kind
 from recorder.core.limits import UINT64_MAX
 from recorder.core.matrix import Issuer
 from recorder.core.messages import Status, Verb
 from recorder.core.scope import Counts
 from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
 from recorder.store.segment import Segment
 from tests import credential_builder as builder
 from tests import fleet

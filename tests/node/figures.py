@@ -32,7 +32,7 @@ from tests.claims import WHAT, WHO, WHY
 from tests.node.meshes import Platform, checked, start, write_list
 from tests.node.networks import DEVICE, networks, switched
 from tests.node.scenarios.attacks import memory_mib
-from tests.node.scenarios.world import World, world
+from tests.node.scenarios.world import World, submission_url, world
 
 WITNESSES_NEEDED = 3
 SETTLING_S = 5.0
@@ -131,11 +131,11 @@ def attacked(seconds: float) -> None:
         here.settle()
         calm = _committed(here.platforms[0], seconds)
         hosts = [one.address for one in here.platforms]
-        ghosts = f"http://{hosts[0]}:7171/add-checkpoint"
+        ghosts = submission_url(here.platforms[0])
         here.add_outside(20)
         each = str(seconds + SETTLING_S)
         with _attacks(
-            here, [("slow", "7171", *hosts), ("flood", ghosts, each), ("digests", each, "4"), ("names", each)]
+            here, [("slow", "7171", *hosts), ("flood", each, ghosts), ("digests", each, "4"), ("names", each)]
         ):
             time.sleep(SETTLING_S)  # the digests are heard first
             loud = _committed(here.platforms[0], seconds)
@@ -166,7 +166,7 @@ def _attacks(here: World, wanted: Sequence[Sequence[str]]) -> Iterator[None]:
         attacks = [undo.enter_context(here.under_attack(*one)) for one in wanted]
         yield
         for one in attacks:
-            one.communicate(timeout=120)
+            one.communicate(timeout=240)
 
 
 def _committed(platform: Platform, seconds: float) -> list[float]:
@@ -181,7 +181,7 @@ def _committed(platform: Platform, seconds: float) -> list[float]:
 def commits(socket: Path, seconds: float) -> None:
     """Print how long each durable commit took."""
     times = []
-    with Recorder(socket) as client:
+    with Recorder(socket, timeout_ms=60_000) as client:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with client.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"]) as cycle:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -17,12 +17,18 @@ import pytest
 from tests.node.switch import Direction, Faults
 
 DEVICE = "eth0"
+LEARNED_MAX = 512  # neighbours that a kernel keeps, in all namespaces together, before it forgets some (gc_thresh2)
 _NUMBERS = itertools.count()
 
 
 def address_of(at: int) -> str:
     """Of the namespace with this number."""
     return f"10.77.0.{at + 1}"
+
+
+def mac_of(at: int) -> str:
+    """Of the namespace with this number, where it matters."""
+    return f"02:00:00:00:00:{at + 1:02x}"
 
 
 @contextmanager
@@ -36,6 +42,8 @@ def networks(count: int, family: int = 4) -> Iterator[list[str]]:
         for at, name in enumerate(names):
             join(name, hub, at, family)
             _ip("-n", name, "link", "set", "lo", "up")
+        if family == 4:
+            _introduce(names)
         yield names
 
 
@@ -116,7 +124,7 @@ class SwitchProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
         self._process.stdout.close()
 
     def _order(self, order: dict[str, Any]) -> Any:
@@ -141,9 +149,10 @@ def switched(count: int, seed: int = 5) -> Iterator[SwitchProcess]:
         switch = SwitchProcess(_namespaces(count, undo), seed)
         undo.callback(switch.close)
         for at, name in enumerate(switch.names):
-            _ip("-n", name, "link", "set", DEVICE, "address", f"02:00:00:00:00:{at + 1:02x}")
+            _ip("-n", name, "link", "set", DEVICE, "address", mac_of(at))
             _set_up(name, address_of(at), DEVICE)
             _ip("-n", name, "link", "set", "lo", "up")
+        _introduce(switch.names)
         yield switch
 
 
@@ -158,6 +167,24 @@ def _namespaces(count: int, undo: ExitStack) -> list[str]:
 def _add_namespace(name: str, undo: ExitStack) -> None:
     _ip("netns", "add", name)
     undo.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
+
+
+def _introduce(names: Sequence[str]) -> None:
+    """Tell many namespaces each other's MACs.
+
+    One kernel plays all of them: it would forget neighbours that 32 devices with a kernel each have room for, and ask
+    again before every connection.
+    """
+    if len(names) * (len(names) - 1) <= LEARNED_MAX:
+        return
+    for at, name in enumerate(names):
+        _ip("-n", name, "link", "set", DEVICE, "address", mac_of(at))
+        told = [
+            f"neigh replace {address_of(other)} lladdr {mac_of(other)} dev {DEVICE} nud permanent\n"
+            for other in range(len(names))
+            if other != at
+        ]
+        subprocess.run(["ip", "-n", name, "-batch", "-"], input="".join(told), text=True, check=True)
 
 
 def _set_up(name: str, address: str | None, device: str) -> None:

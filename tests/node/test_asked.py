@@ -20,6 +20,8 @@ pytestmark = needs_namespaces
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("asked"), 3, needed=2) as platforms:
+        for one in platforms:  # the recorder has heard whom it may ask
+            wait_until(lambda one=one: one.status()["pushes_trouble"] is None)
         yield platforms
 
 

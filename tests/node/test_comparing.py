@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mesh.digest import Digest
 from mesh.exchange import Answer
 from mesh.histories import encode_heads, told_of
 from mesh.node.config import Archiving
+from mesh.node.gossip import PEERS_MAX
 from mesh.node.post import Post, below
 from recorder.core.forks import fork_of, parse_fork, verify_fork
 from tests.mesh.fleet import FLEET, NEXT_ORIGIN, ORIGIN, hashes, note_of, signer
@@ -79,6 +81,41 @@ def test_one_history_at_different_sizes_is_none(tmp_path: Path) -> None:
     together(story, nodes(tmp_path, 3))
 
 
+def test_of_many_peers_some_are_asked_in_a_round_and_all_in_the_end(tmp_path: Path) -> None:
+    """What a round costs is bounded however many there are; who is asked is drawn each time."""
+
+    async def story(peers: list[Node]) -> None:
+        one, other = peers
+        one.table.urls = [f"{other.url}/{number}" for number in range(PEERS_MAX + 8)]
+        met: set[str] = set()
+        for _ in range(16):
+            other.asked.clear()
+            await one.compare()
+            assert len(other.asked) == len(set(other.asked)) == PEERS_MAX
+            met |= set(other.asked)
+        assert len(met) == PEERS_MAX + 8
+
+    together(story, nodes(tmp_path, 2))
+
+
+def test_who_appears_is_asked_at_once_and_alone(tmp_path: Path) -> None:
+    """Many that start one after the other would else ask all for each; all are asked where its address is not known."""
+
+    async def story(peers: list[Node]) -> None:
+        one, near, other = peers
+        appeared, rounds_before = Digest(ORIGIN, 1, 1, 0, b"", None, []), one.following.gossip.rounds
+        one.table.platforms = {ORIGIN.rpartition("/")[0]: [near.url]}
+        one.following.take(appeared, None)
+        one.following.take(appeared, None)
+        await until(lambda: near.asked)
+        assert (near.asked, other.asked) == (["/heads"], [])
+        one.following.take(appeared._replace(origin=NEXT_ORIGIN.replace("arm", "cart")), None)
+        await until(lambda: one.following.gossip.rounds > rounds_before)
+        assert (near.asked, other.asked) == (["/heads"] * 2, ["/heads"])
+
+    together(story, nodes(tmp_path, 3))
+
+
 def test_a_fork_survives_a_restart_and_a_peer_that_was_away_learns_of_it(tmp_path: Path) -> None:
     """What is proved is proved for good."""
 
@@ -106,7 +143,7 @@ def test_a_proof_that_proves_nothing_is_refused_and_its_bearer_left_alone(tmp_pa
 
     async def story(peers: list[Node]) -> None:
         first, second = peers
-        post = Post(5)
+        post = Post(60)
         said = []
         for one in wrong:
             assert one is not None
@@ -184,7 +221,7 @@ def test_forks_are_bounded_and_repeats_cost_nothing(tmp_path: Path) -> None:
 
     async def story(peers: list[Node]) -> None:
         (one,) = peers
-        post = Post(5)
+        post = Post(60)
 
         async def send(text: bytes) -> bytes:
             return (await post.send(below(one.url, "forks"), text, "text/plain")).body.partition(b":")[0]

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from recorder.core.entry import entry_hash
+from recorder.core.findings import FINDINGS
 from recorder.core.merkle import root_of
-from recorder.core.verdict import FINDINGS
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
 from tests.vectors import confirmations, credentials, mesh, observations

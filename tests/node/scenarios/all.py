@@ -12,11 +12,13 @@ SCENARIOS = [
     Scenario(networks.flapping, timeout_s=IMPATIENT_S),
     Scenario(clocks.day_off, clocks.own_clock),
     Scenario(clocks.untrusted, clocks.own_clock, timeout_s=IMPATIENT_S),
-    Scenario(losses.wiped),
-    Scenario(losses.restored),
     Scenario(histories.two_histories, histories.compare_often, dishonest=1, timeout_s=IMPATIENT_S),
     Scenario(attacks.forged),
     Scenario(attacks.oversized),
     Scenario(attacks.besieged),
     Scenario(attacks.noisy),
+    Scenario(
+        losses.wiped
+    ),  # the last two: whose lineage begins anew is told of in what its platform holds from then on
+    Scenario(losses.restored),
 ]

@@ -39,7 +39,10 @@ def day_off(world: World) -> Told:
 
 
 def untrusted(world: World) -> Told:
-    """The kernel calls one clock unsynchronised: that platform cosigns for nobody and holds what it held, until it is right."""
+    """The kernel calls one clock unsynchronised: that platform cosigns for nobody and holds what it held, until it is right.
+
+    With two platforms the other one is cosigned by nobody meanwhile.
+    """
     *others, unsure = world.platforms
     assert world.clock is not None
     world.settle()

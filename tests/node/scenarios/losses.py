@@ -6,8 +6,8 @@ import shutil
 
 from mesh.node.places import FORKS, LOGS, STANDINGS
 from recorder.client import Recorder
+from recorder.core.controls import Boot
 from recorder.core.entry import decode
-from recorder.core.kinds import Boot
 from recorder.store.layout import CURRENT, LINEAGES
 from tests.node.meshes import Platform
 from tests.node.scenarios.world import Told, World, held_by_all, standings_of
@@ -59,7 +59,7 @@ def went_on(world: World, platform: Platform, peers: list[Platform], lost: dict[
     world.settle()
     origin = platform.status()["latest"]["origin"]
     assert origin != lost["origin"]
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         control = decode(client.read(0).entries[0][0]).header.control
     assert control is not None
     assert (lost["origin"], lost["size"]) in [tuple(one[:2]) for one in Boot(*control).previous]

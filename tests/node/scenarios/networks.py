@@ -21,7 +21,10 @@ def rough(world: World) -> Told:
 
 
 def parted(world: World) -> Told:
-    """Halves that do not see each other go on alone; afterwards one proof each brings all to the same heads."""
+    """Halves that do not see each other go on alone; afterwards one proof each brings all to the same heads.
+
+    With two platforms each half is one, which nobody cosigns until they meet.
+    """
     world.settle()
     world.part()
     for _ in range(2):
@@ -38,7 +41,10 @@ def parted(world: World) -> Told:
 
 
 def flapping(world: World) -> Told:
-    """One cable comes and goes: nobody else is held up, and its platform has all its cosignatures when it stays."""
+    """One cable comes and goes: nobody else is held up, and its platform has all its cosignatures when it stays.
+
+    With two platforms nobody else is there to be cosigned by: the one that stays only has to go on recording.
+    """
     *steady, loose = world.platforms
     world.switch.flap(loose.at, up_s=0.7, down_s=0.9)
     made = 0

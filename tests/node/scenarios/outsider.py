@@ -1,9 +1,10 @@
 """Who means harm: a process in the outsider's namespace, told on its command line and standard input what to do.
 
-post URL            bodies as lines of base64; prints for each the status and the name of the error, or `none`
+post                lines of a URL and a body in base64; prints for each the status and the name of the error, or `none`
+heavy BYTES URL...  posts so many zeros to each; prints the same
 slow PORT HOST...   holds all connections that it can get, a byte now and then, until standard input ends; prints `held`
                     once they stand; comes from all of its namespace's addresses
-flood URL SECONDS   posts heads of logs that nobody knows; prints how often each status came
+flood SECONDS URL.. posts heads of logs that nobody knows, to one after the other; prints how often each status came
 digests SECONDS N   hears digests of N platforms, then sends them again, mangled and in strangers' names
 names SECONDS       announces platforms that are none
 """
@@ -105,7 +106,7 @@ def hold(port: int, hosts: list[str]) -> None:
         one.join()
 
 
-def flood(url: str, seconds: float) -> None:
+def flood(seconds: float, urls: list[str]) -> None:
     """Heads of logs that nobody knows, well signed."""
     end = time.monotonic() + seconds
     numbers = count()
@@ -114,8 +115,9 @@ def flood(url: str, seconds: float) -> None:
 
     def run() -> None:
         while time.monotonic() < end:
-            head = Checkpoint(f"acme/ghost-{next(numbers)}/0123456789abcdef", 7, bytes(32))
-            said[post(url, b"old 0\n\n" + sign_checkpoint(head, thief).encode())] += 1
+            number = next(numbers)
+            head = Checkpoint(f"acme/ghost-{number}/0123456789abcdef", 7, bytes(32))
+            said[post(urls[number % len(urls)], b"old 0\n\n" + sign_checkpoint(head, thief).encode())] += 1
 
     flooders = [Thread(target=run) for _ in range(FLOODERS)]
     for one in flooders:
@@ -193,12 +195,15 @@ def _announcement(number: int, address: str) -> bytes:
 def main(verb: str, *arguments: str) -> None:
     """Do one thing."""
     if verb == "post":
-        for line in sys.stdin:
-            print(post(arguments[0], base64.b64decode(line)))
+        for url, body in (line.split(" ") for line in sys.stdin):
+            print(post(url, base64.b64decode(body)))
+    elif verb == "heavy":
+        for url in arguments[1:]:
+            print(post(url, bytes(int(arguments[0]))))
     elif verb == "slow":
         hold(int(arguments[0]), list(arguments[1:]))
     elif verb == "flood":
-        flood(arguments[0], float(arguments[1]))
+        flood(float(arguments[0]), list(arguments[1:]))
     elif verb == "digests":
         digests(float(arguments[0]), int(arguments[1]))
     elif verb == "names":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,19 +20,20 @@ from recorder.core.entry import entry_hash
 from recorder.core.merkle import root_of
 from recorder.core.verdict import Report
 from tests.faults.clocks import Offsets
-from tests.node.meshes import PORT, Platform, checked, rounds, start, write_list
+from tests.node.meshes import Platform, checked, rounds, start, write_list
 from tests.node.networks import DEVICE, SwitchProcess, address_of, switched
 from tests.running import wait_until
 
 OUTSIDER = "tests.node.scenarios.outsider"
 FIRST_OUTSIDE = 100  # last byte of the addresses that the outsider takes beside its own
 DECLARED = 3  # exit status of `lineage verify`: nothing failed, and what was lost is declared
-ARCHIVED_S = 300.0
+ARCHIVED_S = 600.0
 SETTLE_MAX = 20  # rounds; on a machine with time for it, it is one
 PATIENT_S = 30.0  # for one witness and checkpoint: where everybody can answer, all do, however busy the machine is
 IMPATIENT_S = 3.0  # where some cannot: each round lasts so long, and who was only slow is asked again by the next
-LARGE, LARGE_FACTOR = 16, 2  # where so many share two cores, an answer takes its time
-END_S = 200.0  # for an attack to end
+LARGE, LARGE_FACTOR = 16, 3  # where so many share two cores, an answer takes its time
+END_S = 600.0  # for an attack to end
+EVERY_S = 0.2  # to look at all statuses takes time that the platforms want
 
 
 class Told(NamedTuple):
@@ -127,10 +128,17 @@ class World:
         assert attack.returncode == 0, said
         return said.splitlines()
 
-    def post(self, platform: Platform, bodies: Sequence[bytes], path: str = "add-checkpoint") -> list[str]:
-        """What a platform answers the outsider: status and name of the error of each body."""
-        lines = "\n".join(base64.b64encode(body).decode() for body in bodies)
-        return self.attack("post", f"http://{platform.address}:{PORT}/{path}", stdin=lines)
+    def post(self, bodies: Mapping[Platform, Sequence[bytes]]) -> dict[Platform, list[str]]:
+        """What each platform answers the outsider to checkpoints: status and name of the error of each body."""
+        texts = {one: [base64.b64encode(body).decode() for body in each] for one, each in bodies.items()}
+        lines = [f"{submission_url(one)} {text}\n" for one, each in texts.items() for text in each]
+        said = iter(self.attack("post", stdin="".join(lines)))
+        return {one: [next(said) for _ in each] for one, each in bodies.items()}
+
+
+def submission_url(platform: Platform) -> str:
+    """Where checkpoints are brought to be cosigned."""
+    return f"{platform.url}add-checkpoint"
 
 
 def _signed(status: dict[str, Any]) -> set[str]:
@@ -150,7 +158,7 @@ def _holds(platform: Platform, wanted: dict[str, int]) -> bool:
 def leaves_of(platform: Platform) -> list[bytes]:
     """Hashes of all entries that a running recorder has."""
     hashes: list[bytes] = []
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         size = next(client.subscribe()).first
         while len(hashes) < size:
             hashes += [entry_hash(raw) for raw, _ in client.read(len(hashes)).entries]
@@ -196,18 +204,19 @@ def held_by_all(honest: Sequence[Platform], *, forked: Collection[str] = (), reb
 def await_archives(honest: Sequence[Platform]) -> None:
     """Wait until each holds the hashes of all entries of every other one, up to the head cosigned last."""
     wanted = {one.name: one.status()["latest"] for one in honest}
+    lacking = list(honest)
 
-    def lacking() -> list[str]:
+    def have_all() -> bool:
         # A round without news costs little, and has the status written; in large fleets it does not, and comes in 10 s.
-        statuses = rounds(honest) if len(honest) < LARGE else [one.status() for one in honest]
-        return [
-            f"{peer.name} of {name}"
-            for peer, status in zip(honest, statuses, strict=True)
-            for name, latest in wanted.items()
-            if name != peer.name and not _has_all(status["archives"], latest)
+        statuses = rounds(lacking) if len(honest) < LARGE else [one.status() for one in lacking]
+        lacking[:] = [
+            one
+            for one, status in zip(lacking, statuses, strict=True)
+            if not all(_has_all(status["archives"], latest) for name, latest in wanted.items() if name != one.name)
         ]
+        return not lacking
 
-    wait_until(lambda: not lacking(), timeout_s=ARCHIVED_S)
+    wait_until(have_all, ARCHIVED_S, EVERY_S)
 
 
 def _has_all(archives: list[dict[str, Any]], latest: dict[str, Any]) -> bool:
@@ -243,6 +252,11 @@ class Scenario(NamedTuple):
     @property
     def name(self) -> str:
         return self.act.__name__
+
+    @property
+    def told(self) -> str:
+        """What is to happen, in a line."""
+        return (self.act.__doc__ or "").partition("\n")[0]
 
 
 @contextmanager
