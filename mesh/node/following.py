@@ -115,8 +115,12 @@ class Following:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._comparing is not None:
                 self._comparing.cancel()
-            await self._post.close()
-            await self.archives.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of connections, and make all durable."""
+        await self._post.close()
+        await self.archives.close()
 
     def status(self) -> dict[str, Any]:
         """What changes seldom."""

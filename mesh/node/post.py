@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import aiohttp
 
 from mesh.exchange import (
@@ -82,6 +84,9 @@ class Post:
                 return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated, wait_s)
         except TimeoutError:
             raise Unreachable(f"{url}: no answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            number = error.os_error.errno  # what asyncio says beside it repeats the address
+            raise Unreachable(f"{url}: {os.strerror(number) if number else error.os_error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from error
 

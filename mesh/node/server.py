@@ -192,7 +192,8 @@ class HttpServer:
             try:
                 listener = await asyncio.get_running_loop().create_server(self._connection, host, port)
             except OSError as error:
-                raise NoAddressError(f"cannot listen on {text}: {error.strerror or error}") from error
+                what = f"cannot listen on {text}: {error.strerror or error}"
+                raise NoAddressError(f"{what}; `ss -ltnp` shows who has it, [witness] listen names another") from error
             self._listeners.append(listener)
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from mesh.fleetlist import FleetList
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.forkbook import ForkBook
+from mesh.node.journal import Journal
 from mesh.node.present import Present
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
@@ -109,7 +110,13 @@ class StatusPage:
     """Keeps the file: where anything changed, and what is live every 10 s.  A card wears by writing."""
 
     def __init__(
-        self, state: Path, witnessing: Witnessing, parts: Sequence[Telling], present: Present, standings: Standings
+        self,
+        state: Path,
+        witnessing: Witnessing,
+        parts: Sequence[Telling],
+        present: Present,
+        standings: Standings,
+        journal: Journal,
     ) -> None:
         """Make it inside the event loop.
 
@@ -119,6 +126,7 @@ class StatusPage:
             parts: tell of themselves.
             present: who is there; grows older here.
             standings: what this witness holds.
+            journal: hears of every change.
 
         """
         self._state = state
@@ -126,6 +134,7 @@ class StatusPage:
         self._parts = parts
         self._present = present
         self._standings = standings
+        self._journal = journal
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -140,6 +149,7 @@ class StatusPage:
             status = self._witnessing.status(await self._standings())
             for part in self._parts:
                 status |= part.status()
+            self._journal.take(status)
             now_s = time.monotonic()
             self._present.age(now_s)
             if status != written or now_s >= live_at_s:

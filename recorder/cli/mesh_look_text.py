@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mesh.node.journal import UNASKED
 from recorder.cli import output
 
 _Row = tuple[str, str]
@@ -69,7 +70,10 @@ def print_peers(found: Mapping[str, Any]) -> None:
         )
     _table(
         ("witness", "cosigned", "speaks", "last"),
-        ([one["name"], str(one["cosigned"]), _version(one), _last(one)] for one in found["peers"]),
+        (
+            [one["name"], str(one["cosigned"]), _version(one), _last(one, has_round=found["latest"] is not None)]
+            for one in found["peers"]
+        ),
     )
     _table(
         ("log cosigned here", "entries", "incarnations before", "heads put off"),
@@ -150,7 +154,8 @@ def _presence(found: Mapping[str, Any]) -> list[_Row]:
         )
     if (discovery := found.get("discovery")) is not None:
         named = "announces nothing" if discovery["announced"] is None else f"announced as {discovery['announced']}"
-        rows.append(("discovery", f"{named}, on {', '.join(discovery['interfaces']) or 'no interface'}"))
+        on = ", ".join(discovery["interfaces"]) or "no interface: none is up, or none of [discovery] interfaces"
+        rows.append(("discovery", f"{named}, on {on}"))
         if discovery["trouble"]:
             rows.append(("trouble", f"discovery: {discovery['trouble']}"))
     if mdns := found.get("mdns"):
@@ -202,6 +207,8 @@ def _forked(one: Mapping[str, Any]) -> str:
     return "FORKED: followed no more" if one["forked"] else ""
 
 
-def _last(peer: Mapping[str, Any]) -> str:
+def _last(peer: Mapping[str, Any], *, has_round: bool) -> str:
     last: str = peer["last"]
+    if peer["last"] == UNASKED and peer["url"] is None and has_round:
+        last = "no address of it is known, by the list or by mDNS"
     return last if peer["forgot"] is None else f"{last}; {peer['forgot']}"

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from mesh.fleetlist import make_fleet_list
-from mesh.node.places import STANDINGS, STATUS
+from mesh.node.places import STANDINGS
 from mesh.node.standings import StandingFiles
 from mesh.standing import Standing
 from recorder.client import Cycle, NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.merkle import root_of
+from recorder.store.statusfile import STATUS
 from tests.claims import WHAT, WHO, WHY
 from tests.faults.clocks import Offsets
 from tests.faults.mounted import Mounted
