@@ -17,10 +17,11 @@ from mesh.node.post import Post
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from mesh.submission import Attempt, request_for
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from tests.mesh.fleet import FLEET, WITNESSES, Leaves, head_of, note_of
 from tests.mesh.witnessing import LEAVES, Memory
 from tests.mesh.witnessing import ask as cosigned
@@ -120,7 +121,7 @@ def test_who_refuses_is_not_named_to_the_recorder(tmp_path: Path) -> None:
     """A commit that chose it would wait in vain; as soon as it cosigns again it is named again."""
 
     async def named() -> None:
-        log = OwnLog(tmp_path / "no-recorder.sock", tmp_path, FLEET, print)
+        log = OwnLog(tmp_path / "no-recorder.sock", tmp_path, FLEET, print, Unkept(print))
         rounds = Rounds(log, FLEET, None, present_of(FLEET, Discovery(), None), nothing_held, Submit(), print)
         everyone = {one.name for one in rounds.named()[0]}
         assert everyone == {one.key.name for one in rounds.witnesses}
