@@ -169,13 +169,15 @@ class Rounds:
         return [one for one in (*found.values(), *tried) if one.urls]
 
     def named(self) -> tuple[list[Candidate], Own | None]:
-        """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves.
+        """Who may be asked to witness a commit: those that neither failed nor refused when last asked; and ourselves.
 
         Who asked to be left alone for longer than a round takes would be asked in vain.
         """
         trust, soon_s = self._fleet.trust, time.monotonic() + self._submit.timeout_s
         answering = [
-            one.name for one in self.witnesses if not one.failures and one.put_off_s < soon_s and self._urls_of(one)
+            one.name
+            for one in self.witnesses
+            if not one.failures and not one.refuses and one.put_off_s < soon_s and self._urls_of(one)
         ]
         return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
 
