@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from firmware_bridge.config import Claims, Cycle
-from firmware_bridge.known import ANSWERED_KEPT, DEVICE_CLAIM, Admitted, Memory
+from firmware_bridge.known import ANSWERED_KEPT, Admitted, Memory
 from firmware_bridge.line.happenings import Condition, Happening, Trouble
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.messages import Receipt, Verdict
 from recorder.client.session import STORE_FULL, Answer, Outgoing, Session, outgoing
 from recorder.core import message_replies
-from recorder.core.deviceframe import REF_HASH_BYTES, CommitRef, CommitRequest, Frame, quantity_of
+from recorder.core.deviceframe import DEVICE_CLAIM, REF_HASH_BYTES, CommitRef, CommitRequest, Frame, quantity_of
 from recorder.core.devicegap import Place
 from recorder.core.message_replies import Failed, Opened, Refused
 from recorder.core.messages import Flag, Status, Verb

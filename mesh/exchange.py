@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
 from recorder.core.canonical import before_note, decode_proof, encode_base64, parse_decimal, written
@@ -22,6 +23,9 @@ ANSWER_MAX_BYTES = 65_536
 SIZE_TYPE = "text/x.tlog.size"
 TEXT_TYPE = "text/plain; charset=utf-8"
 OK, CONFLICT = 200, 409
+RETRY_AFTER_MAX_S = 3_600  # what a witness may have us wait: it may be asked again once an hour, whatever it said
+RETRY_AFTER_DIGITS = 18
+RETRY_AFTER = "Retry-After"
 
 VERSION = "1"  # of the mesh protocol, in this header of every request and answer; a C2SP witness has none
 VERSION_HEADER = "Lineage-Mesh"
@@ -58,6 +62,7 @@ class Answer(NamedTuple):
     content_type: str
     body: bytes
     version: str | None = None  # of the mesh protocol, as whoever answered says; None of one that does not speak it
+    retry_after_s: int | None = None  # before which it is not to be asked again, as RFC 9110 section 10.2.3 has it
 
 
 class Cosigned(NamedTuple):
@@ -116,6 +121,21 @@ def refused(status: int, error: FormatError) -> Answer:
     return Answer(status, TEXT_TYPE, f"{error.error}: {error.detail}\n".encode(errors="backslashreplace"))
 
 
+def put_off(error: FormatError, wait_s: float) -> Answer:
+    """An answer that says not yet, and when."""
+    return refused(429, error)._replace(retry_after_s=max(1, ceil(wait_s)))
+
+
+def parse_retry_after(text: str | None) -> int | None:
+    """What an answer says of when to ask again: seconds; None where it says nothing, or a date.
+
+    A date would be by a clock that need not be ours; who states one is asked again when our own delay is over.
+    """
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > RETRY_AFTER_DIGITS:
+        return None
+    return min(int(text), RETRY_AFTER_MAX_S)
+
+
 def parse_answer(answer: Answer) -> Cosigned | Conflict | Refusal:
     """Understand the answer of any witness.
 
@@ -125,7 +145,7 @@ def parse_answer(answer: Answer) -> Cosigned | Conflict | Refusal:
         FormatError: witness_answer_malformed: a 200 or a size that cannot be read, or a body that is too long.
 
     """
-    status, content_type, body, _ = answer
+    status, content_type, body = answer[:3]
     if len(body) > ANSWER_MAX_BYTES:
         raise FormatError(ANSWER_ERROR, f"an answer of {len(body)} bytes, at most {ANSWER_MAX_BYTES} are allowed")
     if status == OK:

@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "recorder.store",
     ),  # how a private key and other small files are kept, for every process
     "recorder.store.layout": ("recorder.store",),
-    "recorder.store.configfile": ("recorder.core",),
+    "recorder.store.configfile": ("recorder.core", "recorder.store.layout"),
     "recorder.store.statusfile": ("recorder.core", "recorder.store.layout"),
     "recorder.clock": (),  # the system's clocks and how far they can be trusted
     "recorder.client": ("recorder.core",),

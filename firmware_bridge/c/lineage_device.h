@@ -1,7 +1,7 @@
 /* The device's side of firmware_bridge/PROTOCOL.md, version 1: portable C99, no heap, no operating system.
  *
  * Add lineage_device.c and this header to a project, fill lineage_hooks, and call
- *   lineage_init     once after a reset, with a boot number that was never used before;
+ *   lineage_init     once after a reset, with a boot number that was never used before, from 1 on (lineage_boots.h has one);
  *   lineage_receive  with whatever bytes came from the line;
  *   lineage_poll     often: it sends, answers, and signs (the one slow call: hooks.sign);
  *   lineage_confirm and its kin for what is to be evidence.

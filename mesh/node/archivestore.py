@@ -6,21 +6,22 @@ of the platform's share; then the oldest of those that are over.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 from mesh.account import Account
 from mesh.fleetlist import FleetList, Log
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
 from mesh.node.forkbook import ForkBook
+from mesh.node.incarnations import Incarnations, Summary
 from mesh.node.peerlog import Learned, PeerLog
 from mesh.node.places import DamagedError, NotKeptError
+from mesh.node.saves import Saves
 from mesh.ranges import Range
-from mesh.standing import RETIRED_MAX
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.forks import ForkProof
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
@@ -35,20 +36,6 @@ TOLD_MAX = 32  # incarnations of one platform of which the archives are told
 NOTHING = Learned(moved=False, unproved=[], forks=[])
 
 
-class Summary(NamedTuple):
-    """An archive in short, whether it is in memory or not."""
-
-    origin: str
-    line: str
-    ordinal: int
-    size: int
-    holds: int  # hashes in full tiles
-    missing: tuple[Range, ...]
-    heads: int
-    told: Told | None
-    above: int  # tiles above those of hashes
-
-
 class ArchiveStore:
     """The archives.  Every call raises OSError of the disk; after one `forget` leaves what is durable."""
 
@@ -59,6 +46,8 @@ class ArchiveStore:
         forks: ForkBook,
         room: tuple[float, float],
         say: Callable[[str], None],
+        save_s: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read what is kept.
 
@@ -68,9 +57,12 @@ class ArchiveStore:
             forks: which logs are no longer followed.
             room: MiB of hashes of one platform, and of all.
             say: tells a person.
+            save_s: how often `keep` is called.
+            now: a monotonic clock, seconds.
 
         """
-        self.refused = 0  # heads of incarnations for which there was no room
+        self.saves = Saves(save_s, now)
+        self.incarnations = Incarnations(now)
         self.let_go = 0  # times that waiting hashes were dropped because there were too many
         self._directory = directory
         self._fleet = fleet
@@ -125,7 +117,11 @@ class ArchiveStore:
 
     def may_follow(self, origin: str) -> bool:
         """Whether more of a log may be taken."""
-        return not self._forks.is_forked(origin) and (origin in self._known or self._may_begin(origin))
+        log = self._fleet.log_of(origin)
+        if log is None or self._forks.is_forked(origin):
+            return False
+        may_begin = origin in self._known or self.incarnations.may_begin(log.line, origin)
+        return may_begin and self.saves.may_take(log.line, origin)
 
     def disregard(self, origin: str, note: bytes) -> None:
         """Let go of a head that nobody proves."""
@@ -159,7 +155,7 @@ class ArchiveStore:
         return learned
 
     def jump(self, origin: str, old: int, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
-        """As `Archive.jump` from `old` entries; durable at once, since the hashes that it saves pulling are many.
+        """As `Archive.jump` from `old` entries; durable at once if it may be, since the hashes that it saves are many.
 
         Raises:
             NotKeptError: more than that is proved by now, or no more of this log is taken.
@@ -170,8 +166,9 @@ class ArchiveStore:
             raise NotKeptError(f"{old} entries of {origin} are no longer what is proved here")
         log = self._opened(origin)
         log.jump(note, proof, partial)
-        log.keep()
         self._noted(log)
+        if self.saves.may_save_jump(self._known[origin].line):
+            self._keep(log)
 
     def fill(self, origin: str, tiles: Iterable[tuple[int, int, Sequence[bytes]]]) -> int:
         """Take tiles as (level, index, hashes), and let older ones go where there is no room; return how many came.
@@ -203,11 +200,12 @@ class ArchiveStore:
 
     def wanted(self, origin: str, most: int) -> list[tuple[int, int]]:
         """Tiles to pull next; see `PeerLog.wanted`."""
-        return self.get(origin).wanted(most, self.allowed(origin))
+        wanted = self.get(origin).wanted(most, self.allowed(origin))
+        return wanted if wanted and self.may_follow(origin) else []
 
     def keep(self) -> bool:
         """Make durable what is here; whether anything had to be written."""
-        return sum([log.keep() for log in self._open.values()]) > 0
+        return sum([self._keep(log) for log in self._open.values()]) > 0
 
     def forget(self) -> None:
         """After a failed write: what is in memory may not be on the disk, so all is read again from there."""
@@ -222,6 +220,12 @@ class ArchiveStore:
 
     # --- Inside
 
+    def _keep(self, log: PeerLog) -> bool:
+        is_written = log.keep()
+        if is_written:
+            self.saves.saved(log.origin)
+        return is_written
+
     def _find(self, path: Path) -> None:
         try:
             self._take(path)
@@ -233,9 +237,13 @@ class ArchiveStore:
             self._unread.add(path)
 
     def _take(self, path: Path) -> None:
-        kept = ArchiveFiles(path).read()
-        log = None if kept is None else self._fleet.log_of(kept.origin)
-        if kept is None or log is None or path != self._path(log):
+        files = ArchiveFiles(path)
+        kept = files.read()
+        if kept is None:
+            files.remove()  # of one that was never made durable, or whose removal a crash cut off
+            return
+        log = self._fleet.log_of(kept.origin)
+        if log is None or path != self._path(log):
             return  # of a list that is no longer in force; it stays for when it is again
         self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None, 0)
         try:
@@ -244,23 +252,28 @@ class ArchiveStore:
             del self._known[kept.origin]
             raise
 
-    def _may_begin(self, origin: str) -> bool:
-        log = self._fleet.log_of(origin)
-        begun = log is not None and sum(1 for one in self._known.values() if one.line == log.line) <= RETIRED_MAX
-        self.refused += not begun
-        return begun
+    def _make_room(self, origin: str, line: str) -> None:
+        """Have room for another incarnation."""
+        several = [one for one in self._known.values() if one.line == line]
+        for one in self.incarnations.begin(origin, several, self._forks.is_forked):
+            self._opened(one.origin).remove()
+            self.saves.saved(one.origin)
+            del self._open[one.origin], self._known[one.origin]
+            self._say(f"{one.origin}, {one.size:,} entries, is kept no more: {line} has begun too many incarnations")
 
     def _opened(self, origin: str) -> PeerLog:
         log = self._open.get(origin)
         if log is None:
-            ordinal = 1 + max((one.ordinal for one in self._known.values()), default=0)
             listed = self._fleet.log_of(origin)
             assert listed is not None, "only logs of the fleet list are opened"
+            if origin not in self._known:
+                self._make_room(origin, listed.line)
+            ordinal = 1 + max((one.ordinal for one in self._known.values()), default=0)
             log = self._open[origin] = PeerLog(self._path(listed), origin, ordinal, self._say)
             self._noted(log)
             while len(self._open) > OPEN_MAX:
                 _, last = next(iter(self._open.items()))
-                last.keep()
+                self._keep(last)
                 del self._open[last.origin]
         self._open.move_to_end(origin)
         return log

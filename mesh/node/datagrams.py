@@ -120,9 +120,8 @@ class Datagrams:
         except OSError as error:
             made.close()
             self.close()
-            raise NoAddressError(
-                f"cannot listen on UDP port {self._settings.port}: {error.strerror or error}"
-            ) from error
+            what = f"cannot listen on UDP port {self._settings.port}: {error.strerror or error}"
+            raise NoAddressError(f"{what}; `ss -lunp` shows who has it, a fleet has one port for digests") from error
         self._sockets[family] = made
         self._loop.add_reader(made, self._receive, made)
 

@@ -89,7 +89,8 @@ def _opened(path: Path, roots: tuple[VerifierKey, ...]) -> FleetList | None:
     except FileNotFoundError:
         return None
     except FormatError as error:
-        advice = f"; it has to be signed by a root of {path.with_name(TRUST)}" if error.error == UNSIGNED else ""
+        what = f"it has to be signed by a root of {path.with_name(TRUST)}"
+        advice = f"; {what if error.error == UNSIGNED else 'bring it again, as `lineage mesh list` made it'}"
         raise MeshError(f"{path}: {error}{advice}") from error
     except OSError as error:
         raise MeshError(f"{path}: {error}") from error

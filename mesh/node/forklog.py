@@ -1,4 +1,4 @@
-"""Proofs that a log has two histories, recorded in our own lineage as evidence: one for each log, once.
+"""Proofs of forks and splits, recorded in our own lineage as evidence: one for each log or pair of logs, once.
 
 Of our own logs too: another has our key, or an older copy of our store went on.  The recorder says so from then on.
 
@@ -14,7 +14,8 @@ from pathlib import Path
 from mesh.node.forkbook import ForkBook
 from mesh.node.ownlog import OwnLog
 from mesh.node.unkept import Unkept
-from recorder.core.forks import origin_of, parse_fork
+from recorder.core.forks import ForkProof, origin_of
+from recorder.core.proofs import parse_proof
 
 TEXT_MAX_BYTES = 49_152  # an entry's claims have to fit a message to the recorder; the file itself stays in any case
 
@@ -54,10 +55,11 @@ class ForkLog:
             text = None if name in self._seen else self._forks.text(name)
             if text is None:
                 continue
-            origin = origin_of(parse_fork(text))
-            if origin not in self._logged and len(text) <= TEXT_MAX_BYTES:
+            proof = parse_proof(text)
+            about = origin_of(proof) if isinstance(proof, ForkProof) else f"{proof.first} {proof.second}"
+            if about not in self._logged and len(text) <= TEXT_MAX_BYTES:
                 self._own.log_fork(text)
-                self._logged.add(origin)
+                self._logged.add(about)
                 self._unkept.put(self._path, "\n".join(sorted(self._logged)).encode())
             self._seen.add(name)
 

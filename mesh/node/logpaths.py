@@ -16,7 +16,7 @@ from mesh.node.ownlog import OwnLog
 from mesh.node.places import NotKeptError
 from mesh.node.rounds import Rounds
 from recorder.core.errors import FormatError
-from recorder.core.forks import parse_fork
+from recorder.core.proofs import parse_proof
 
 UNKNOWN = 404
 POSTS_A_MINUTE = 32  # proofs that are verified for whoever sends them
@@ -111,7 +111,7 @@ class LogPaths:
     async def _take_fork(self, body: bytes) -> Answer:
         """Take a proof from whomever; what is known, or would not be kept, costs no verification."""
         try:
-            proof = parse_fork(body)
+            proof = parse_proof(body)
             if not self._forks.is_wanted(proof):
                 return Answer(OK, TEXT_TYPE, b"known\n") if self._forks.are_kept() else _UNKEPT
             if not self._may_verify():

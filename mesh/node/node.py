@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mesh.allowance import Allowance
+from mesh.bucket import Rate
 from mesh.exchange import Answer
 from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
 from mesh.node.atonce import AtOnce
+from mesh.node.boots import Boots
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
@@ -21,10 +24,11 @@ from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.forklog import ForkLog
+from mesh.node.journal import Journal
 from mesh.node.logpaths import LogPaths
 from mesh.node.ownlog import OwnLog
-from mesh.node.peering import ours_in, present_of
-from mesh.node.places import FORKS, FORKS_LOGGED, LOGS, STANDINGS, StoreFailedError
+from mesh.node.peering import is_out_of_reach, ours_in, present_of
+from mesh.node.places import BOOTS, FORKS, FORKS_LOGGED, LOGS, STANDINGS, MeshError, StoreFailedError
 from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
@@ -105,10 +109,16 @@ class Node:
         self._mesh_key = _listed(signers.mesh, (one.key for one in fleet.platforms.values()))
         if self._mesh_key is None and signers.mesh is not None:
             say("the fleet list does not name this mesh key: no digests are sent, nobody could tell whose they are")
+        if is_out_of_reach(fleet.trust, self._key):
+            say("the quorum of the fleet list needs this platform's own witness, which never cosigns its own log")
         cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
         self._forks = ForkBook(state / FORKS, fleet, say, unkept)
         self._store = StandingFiles(state / STANDINGS)
-        self._desk = WitnessDesk(fleet, self._store, self._forks, cosigner, clock, say)
+        self._desk = WitnessDesk(
+            *(fleet, self._store, self._forks, cosigner, clock, say),
+            allowance=Allowance(Rate(config.limits.heads_per_s, config.limits.heads_burst)),
+            boots=Boots(state / BOOTS, unkept),
+        )
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say, unkept)
         self._ours = ours_in(fleet, self._mesh_key, self._key)
@@ -123,17 +133,19 @@ class Node:
         )
         table = Answering(self._not_durable)
         add_witness(table, self._desk, self._witnessing, self._fleet)
-        parts = self._make_parts(table)
-        archived = self._following.archives.account
-        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
-        self._server = HttpServer(self._config.limits, table.respond)
+        try:
+            parts = await self._listening(table)
+        except MeshError:  # a port that is in use; nothing runs yet that would let go of what was made
+            await self._following.close()
+            await rounds.close()
+            raise
         witnessing = Witnessing(
             *(self._config.witness.listen, self._fleet, self._key, self._mesh_key, self._clock),
             *(rounds, self._desk, self._server, self._forks),
             *(self._unkept, self._ours),
         )
-        self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings)
-        await self._server.listen(self._config.witness.listen)
+        journal = Journal(self._say, has_quorum=self._fleet.trust.quorum is not None)
+        self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings, journal)
         self.ask_now = self._ask_all_now
         logged = ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, rounds.aside, self._unkept)
         rounds.beside.append(logged.log)
@@ -153,6 +165,15 @@ class Node:
     def stop(self) -> None:
         """End it."""
         self._stop.set()
+
+    async def _listening(self, table: Answering) -> list[Part]:
+        """Make the parts, and listen on all ports; raises MeshError."""
+        parts = self._make_parts(table)
+        archived = self._following.archives.account
+        add_platforms(table, self._rounds, self._desk, self._witnessing, self._fleet, archived)
+        self._server = HttpServer(self._config.limits, table.respond)
+        await self._server.listen(self._config.witness.listen)
+        return parts
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""

@@ -20,6 +20,7 @@ from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
@@ -128,15 +129,25 @@ class OwnLog:
 
         Raises:
             MeshError: the fleet list names no such log, or entries and checkpoint do not agree.
-            FormatError: the checkpoint is none of the log that the fleet list names.
+            FormatError: the checkpoint is none.
 
         """
         note = self._recorder.checkpoint()
         origin = parse_checkpoint(parse_note(note).text).origin
-        log = self._fleet.log_of(origin)
+        log, platform = self._fleet.log_of(origin), origin.rpartition("/")[0]
         if log is None:
-            raise MeshError(f"the fleet list names no log {origin.rpartition('/')[0]}: nobody would cosign it")
-        head = open_checkpoint(note, log.key).checkpoint
+            raise MeshError(
+                f"the fleet list names no log {platform}: nobody would cosign it; a newer list has to name it"
+            )
+        try:
+            head = open_checkpoint(note, log.key).checkpoint
+        except FormatError as error:
+            if error.error != "note_signature":
+                raise
+            needs = "`lineage doctor` shows the log line that the list needs"
+            raise MeshError(
+                f"the fleet list has another key for {platform} than its recorder signs with; {needs}"
+            ) from error
         tree = self.tree(origin)
         if tree.is_damaged:
             self._say(f"a tile kept of {origin} is damaged; reading all entries again")

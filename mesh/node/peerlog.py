@@ -123,6 +123,10 @@ class PeerLog:
         self.is_changed = False
         return True
 
+    def remove(self) -> None:
+        """Delete all that is kept; this object is not used afterwards.  Raises OSError."""
+        self._files.remove()
+
     # --- Comparing
 
     def contradiction(self, told: Told, note: bytes) -> ForkProof | None:

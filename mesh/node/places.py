@@ -8,9 +8,10 @@ STATE/trust              the device's own trust file: whose fleet lists count (c
 STATE/fleet              the fleet list as it was brought here; read at start and at SIGHUP
 STATE/fleet.held         the one in force: its version never falls
 STATE/standings/HASH     what this witness holds of one platform or foreign log
+STATE/boots/HASH         how an incarnation begins that this witness followed
 STATE/logs/ORIGIN/       tree of the own log: tiles, and a file `tree` with what is partial
 STATE/archives/HASH/     what is kept of a peer's log: tiles, and a file `state` that counts them
-STATE/forks/HASH         proofs that a log has two histories
+STATE/forks/HASH         proofs that a log has two histories, or a platform two lines of logs
 STATE/forks.logged       logs of which a proof was recorded in our own
 STATE/status.json        how the process does
 STATE/lock               held (flock) by the one process that may write
@@ -30,9 +31,11 @@ FLEET_HELD = "fleet.held"
 STANDINGS = "standings"
 LOGS = "logs"
 ARCHIVES = "archives"
+BOOTS = "boots"
 FORKS = "forks"
 FORKS_LOGGED = "forks.logged"
-STATUS = "status.json"
+COMMAND = "lineage mesh run"  # the process that has the directory
+HOLDER = f"a running `{COMMAND}`; stop it first"
 
 
 class MeshError(LineageError):

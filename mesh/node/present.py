@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mesh.digest import Digest
-from mesh.window import Seen, Window, take
+from mesh.window import Seen, Windows, take
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -34,7 +34,7 @@ class Peer:
     listed: list[str]  # URLs of the fleet list
     found: dict[str, float] = field(default_factory=dict)  # URL -> when discovery last told it
     addresses: dict[str, float] = field(default_factory=dict)  # whence verified digests came -> when
-    window: Window | None = None
+    windows: Windows = ()
     origin: str | None = None  # in force, as it says
     size: int = 0  # entries that it announced
     head_size: int = 0  # of the latest checkpoint that it announced
@@ -71,17 +71,25 @@ class Present:
         self.not_listed = 0  # sightings of strangers for which there was no room
         self._tried = list(tried)
 
-    def place(self, platform: str, run: int, number: int) -> Seen:
-        """What the place of a datagram says of it.  Nothing changes: it may be asked before a signature is."""
-        return take(self.peers[platform].window, run, number)[1]
+    def place(self, platform: str, run: int, number: int, utc_ms: int | None) -> Seen:
+        """What the place of a datagram says of it.  Nothing changes: it may be asked before a signature is.
 
-    def heard(self, platform: str, says: Digest, address: str, now_s: float) -> Seen:
+        Args:
+            platform: of the fleet list.
+            run: of the datagram.
+            number: of the datagram.
+            utc_ms: see `window.take`.
+
+        """
+        return take(self.peers[platform].windows, run, number, utc_ms)[1]
+
+    def heard(self, platform: str, says: Digest, address: str, now_s: float, utc_ms: int | None) -> Seen:
         """Take a digest whose signature holds; only of a NEW one is anything kept."""
         peer = self.peers[platform]
-        peer.window, seen = take(peer.window, says.run, says.number)
+        peer.windows, seen = take(peer.windows, says.run, says.number, utc_ms)
         if seen is not Seen.NEW:
             return seen
-        if peer.window.top == says.number:  # a late one says what was, not what is
+        if peer.windows[-1].top == says.number:  # a late one says what was, not what is
             peer.origin = says.origin
             peer.size = says.first + len(says.entry_hashes)
             peer.head_size = 0 if says.head is None else says.head.size
@@ -162,7 +170,7 @@ class Present:
                     "origin": one.origin,
                     "size": one.size,
                     "head_size": one.head_size,
-                    "run": None if one.window is None else one.window.run,
+                    "run": one.windows[-1].run if one.windows else None,
                     "holds": {incarnation.hex(): size for incarnation, size in sorted(one.held.items())},
                     "heard_s_ago": None if one.heard_s is None else int(now_s - one.heard_s),
                     "version": one.version,

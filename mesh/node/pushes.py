@@ -60,7 +60,9 @@ class Pushes:
             try:
                 await self._subscribed()
             except (OSError, FormatError, NotRecorded, TimeoutError) as error:
-                self._trouble = str(error) or "the recorder does not answer"
+                self._trouble = (
+                    f"{self._path}: {error}" if str(error) else f"{self._path}: the recorder does not answer"
+                )
             await asyncio.sleep(AGAIN_S)
 
     def status(self) -> dict[str, Any]:

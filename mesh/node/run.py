@@ -14,9 +14,9 @@ from mesh.fleetlist import FleetList
 from mesh.node.config import Config, load
 from mesh.node.desk import Clock
 from mesh.node.fleetfile import fleet_in_force, fleet_to_start
-from mesh.node.founding import HOLDER, mesh_key, witness_key
+from mesh.node.founding import mesh_key, witness_key
 from mesh.node.node import Node, Signers
-from mesh.node.places import CONFIG, MeshError, NoAddressError
+from mesh.node.places import CONFIG, HOLDER, MeshError, NoAddressError
 from mesh.node.unkept import AGAIN_S, Unkept
 from recorder.clock import QUALITY_SYNCHRONISED, SystemClock
 from recorder.store.layout import StateLock

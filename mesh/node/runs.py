@@ -1,4 +1,4 @@
-"""The run of this sender: which start of the process its digests are of (PROTOCOL.md section 4)."""
+"""Runs of this sender: which start of the process, and which hour of it, digests are of (PROTOCOL.md section 4)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,40 @@ from mesh.node.unkept import Unkept
 from recorder.core.limits import UINT64_MAX
 
 MS = 1_000
+SENT_MAX = 4  # runs of which it is remembered what was sent
+
+
+class Sent:
+    """What this process has sent: its runs, and the greatest number of each."""
+
+    def __init__(self, run: int) -> None:
+        self._numbers = {run: 0}  # in the order in which they were begun
+
+    @property
+    def run(self) -> int:
+        """The latest."""
+        return next(reversed(self._numbers))
+
+    @property
+    def number(self) -> int:
+        """The greatest of the latest run."""
+        return self._numbers[self.run]
+
+    def next(self) -> tuple[int, int]:
+        """Run and number of the next digest."""
+        self._numbers[self.run] += 1
+        return self.run, self.number
+
+    def begin(self, run: int) -> None:
+        """Go on under another run."""
+        self._numbers[run] = 0
+        if len(self._numbers) > SENT_MAX:
+            del self._numbers[next(iter(self._numbers))]
+
+    def has(self, run: int, number: int) -> bool:
+        """Whether a digest under our key may be ours; what is older than what is remembered may be."""
+        known = self._numbers.get(run)
+        return run < min(self._numbers) if known is None else number <= known
 
 
 def next_run(state: Path, clock: Clock, unkept: Unkept) -> int:

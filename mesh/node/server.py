@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mesh.exchange import (
     REQUEST_MAX_BYTES,
+    RETRY_AFTER,
     VERSION,
     VERSION_HEADER,
     Answer,
@@ -191,7 +192,8 @@ class HttpServer:
             try:
                 listener = await asyncio.get_running_loop().create_server(self._connection, host, port)
             except OSError as error:
-                raise NoAddressError(f"cannot listen on {text}: {error.strerror or error}") from error
+                what = f"cannot listen on {text}: {error.strerror or error}"
+                raise NoAddressError(f"{what}; `ss -ltnp` shows who has it, [witness] listen names another") from error
             self._listeners.append(listener)
 
     async def close(self) -> None:
@@ -241,7 +243,8 @@ class HttpServer:
 
 def _headers(answer: Answer) -> dict[str, str]:
     # Which release of this program it is is nobody's business.
-    return {"Content-Type": answer.content_type, "Server": "lineage", VERSION_HEADER: VERSION}
+    headers = {"Content-Type": answer.content_type, "Server": "lineage", VERSION_HEADER: VERSION}
+    return headers if answer.retry_after_s is None else {**headers, RETRY_AFTER: str(answer.retry_after_s)}
 
 
 async def _body(request: web.BaseRequest, most: int) -> bytes | None:

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, Protocol
 from mesh.fleetlist import FleetList
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.forkbook import ForkBook
-from mesh.node.places import STATUS
+from mesh.node.journal import Journal
 from mesh.node.present import Present
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
-from mesh.node.status import write_status
 from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.note import VerifierKey
+from recorder.store.statusfile import STATUS, write_status
 
 STATUS_EVERY_S = 1.0
 LIVE_EVERY_S = 10.0
@@ -82,7 +82,13 @@ class Witnessing(NamedTuple):
                 for one in rounds.witnesses
             ],
             "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
+                {
+                    "line": line,
+                    "origin": one.head.origin,
+                    "size": one.head.size,
+                    "retired": len(one.retired),
+                    "put_off": self.desk.allowance.put_off[line],
+                }
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self.desk.answers.items())},
@@ -94,6 +100,7 @@ class Witnessing(NamedTuple):
             },
             "forks": len(self.forks.names()),
             "own_forks": self.forks.origins_of(self.ours),
+            "own_splits": self.forks.splits_of(self.ours),
             "own_heads": rounds.own_heads.status(),
             "unkept": self.unkept.told(),
         }
@@ -103,7 +110,13 @@ class StatusPage:
     """Keeps the file: where anything changed, and what is live every 10 s.  A card wears by writing."""
 
     def __init__(
-        self, state: Path, witnessing: Witnessing, parts: Sequence[Telling], present: Present, standings: Standings
+        self,
+        state: Path,
+        witnessing: Witnessing,
+        parts: Sequence[Telling],
+        present: Present,
+        standings: Standings,
+        journal: Journal,
     ) -> None:
         """Make it inside the event loop.
 
@@ -113,6 +126,7 @@ class StatusPage:
             parts: tell of themselves.
             present: who is there; grows older here.
             standings: what this witness holds.
+            journal: hears of every change.
 
         """
         self._state = state
@@ -120,6 +134,7 @@ class StatusPage:
         self._parts = parts
         self._present = present
         self._standings = standings
+        self._journal = journal
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -134,6 +149,7 @@ class StatusPage:
             status = self._witnessing.status(await self._standings())
             for part in self._parts:
                 status |= part.status()
+            self._journal.take(status)
             now_s = time.monotonic()
             self._present.age(now_s)
             if status != written or now_s >= live_at_s:

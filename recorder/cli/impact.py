@@ -10,7 +10,7 @@ import click
 
 from recorder.audit.brought import Sort, is_prefix, named
 from recorder.audit.carried import BundleSource
-from recorder.audit.describe import described, kind_name, line
+from recorder.audit.describe import described, line
 from recorder.audit.downstream import Impact, Origin, impact
 from recorder.audit.links import digest_of
 from recorder.audit.source import Held, entry_named
@@ -20,6 +20,7 @@ from recorder.cli.options import json_option, opened, source_options
 from recorder.cli.unread import print_unread
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.kinds import kind_name
 
 
 @click.command(

@@ -74,6 +74,7 @@ def print_other(other: Other) -> None:
 
 _BEARINGS = {
     "this_log": "convicts this log",
+    "split": "proves another line of this platform's logs beside this one; it convicts neither",
     "another_incarnation": "is about another incarnation, signed by the same key; no verdict here rests on it",
     "another_log": "is about another log; it says nothing against this lineage",
     "unknown_log": "was not checked, and says nothing against this lineage",
@@ -83,9 +84,10 @@ _BEARINGS = {
 
 def _print_fork(fork: ShownFork) -> None:
     output.say()
-    what = f"{_BEARINGS[fork.bearing]}:" if fork.heads else f"{_BEARINGS[fork.bearing]}: {fork.words}"
+    lines = fork.words.splitlines()
+    what = f"{_BEARINGS[fork.bearing]}:" if len(lines) > 1 else f"{_BEARINGS[fork.bearing]}: {fork.words}"
     output.line(f"  the fork proof in {fork.place} {what}")
-    for line in fork.words.splitlines() if fork.heads else ():
+    for line in lines if len(lines) > 1 else ():
         output.line(f"    {line}")
 
 
@@ -180,6 +182,17 @@ def _device_remarks(roots: Sequence[str], notes: Mapping[str, int]) -> list[str]
     if count := notes.get("confirmed"):
         whose = f"{notes['batches_judged']:,} batches held against their credentials" if roots else "not asked by whom"
         remarks.append(f"{count:,} commits were confirmed by devices: {whose}")
+    if count := notes.get("confirmed_short"):
+        remarks.append(
+            f"{count:,} confirmations say that a commit was not reached, or in part: `lineage why` of it says what was"
+        )
+    if count := notes.get("confirmed_again"):
+        remarks.append(f"{count:,} confirmations are of commits that were confirmed before")
+    if count := notes.get("requests_unproven"):
+        remarks.append(
+            f"{count:,} commits say that a device asked for them, and no frame here that it signed does: that is the "
+            f"word of whoever committed"
+        )
     if count := notes.get("batches_unjudged"):
         remarks.append(f"{count:,} batches or commits of them were not judged: claims or credentials are not here")
     return remarks

@@ -65,7 +65,7 @@ FINDINGS: dict[str, Finding] = {
     **_findings(7, "root_mismatch checkpoint_malformed checkpoint_signature checkpoint_fork origin_mismatch"),
     **_findings(7, "truncated", verdicts=("integrity", "completeness")),
     **_findings(7, "note_malformed note_signature tlog_proof_malformed", **_APART),
-    **_findings(7, "fork_malformed fork_origin fork_unproved", **_APART),
+    **_findings(7, "fork_malformed fork_origin fork_unproved split_malformed split_origin split_unproved", **_APART),
     **_findings(7, "inclusion_proof consistency_proof tree_state", **_APART),
     **_findings(7, "member_digest bundle_volume tile_mismatch extraction_receipt", **_APART),
     **_findings(8, "claims_malformed claims_mismatch claims_missing claims_extra claim_required"),

@@ -24,6 +24,7 @@ from recorder.core.kinds import (
     Time,
     Uint,
     Witnesses,
+    kind_name,
 )
 
 VERSION = 1
@@ -116,7 +117,7 @@ def header_of(header: cbor.Value) -> Header:
         if rule is not None and control is not None:
             control = convert(control, rule.control, builtin_types=_BUILTIN)
     except ValidationError as error:
-        raise FormatError("header_value", f"{_name(kind)}: {error}") from None
+        raise FormatError("header_value", f"{kind_name(kind)}: {error}") from None
     read = Header(
         kind, fields.seq, fields.prev, fields.time, fields.actuator_axis, fields.policy_axis, fields.who, fields.why,
         commits, fields.body, fields.refs, fields.classes, fields.stage, control, fields.decision, fields.bounds,
@@ -131,13 +132,13 @@ def _check_keys(kind: int, header: dict[int, Any]) -> None:
     # An unknown kind verifies in the chain; its keys must still be keys of this version.
     missing = _NEEDED.get(kind, _NEEDED_OF_UNKNOWN) - present
     if missing:
-        raise FormatError("header_keys", f"{_name(kind)} lacks keys {sorted(missing)}")
+        raise FormatError("header_keys", f"{kind_name(kind)} lacks keys {sorted(missing)}")
     unknown = present - _PERMITTED.get(kind, _PERMITTED_OF_UNKNOWN)
     if unknown:
         listed = ", ".join(sorted(map(str, unknown)))
-        raise FormatError("header_keys", f"{_name(kind)} has keys {listed}, which this kind does not permit")
+        raise FormatError("header_keys", f"{kind_name(kind)} has keys {listed}, which this kind does not permit")
     if None in header.values():
-        raise FormatError("header_value", f"{_name(kind)}: a key that stands with null; what is absent is left out")
+        raise FormatError("header_value", f"{kind_name(kind)}: a key that stands with null; what is absent is left out")
 
 
 def _check_combination(header: Header) -> None:
@@ -154,7 +155,7 @@ def _check_combination(header: Header) -> None:
         if (header.control.request is None) != (header.commits is not None):
             raise FormatError("header_value", "a refusal names its request in key 10 or in key 15, in one of them")
     elif header.decision == 1:
-        raise FormatError("header_value", f"{_name(header.kind)} has decision 1 (refused)")
+        raise FormatError("header_value", f"{kind_name(header.kind)} has decision 1 (refused)")
     if header.kind == Kind.ACTUATION and header.policy_axis is not None:  # noqa: SIM102
         if (header.decision == 4) != (header.policy_axis.bundle is None):
             raise FormatError("header_value", "an ungated actuation, and no other, has no policy bundle")
@@ -176,7 +177,3 @@ def _commit(value: object) -> Commit | Rows:
     if isinstance(value, list) and len(value) == _COMMIT_FIELDS:
         return convert(value, Commit, builtin_types=_BUILTIN)
     raise FormatError("header_value", f"a commit has {_COMMIT_FIELDS} or {_ROWS_FIELDS} elements")
-
-
-def _name(kind: int) -> str:
-    return Kind(kind).name.lower() if kind in RULES else f"kind {kind}"

@@ -53,7 +53,13 @@ class Kind(IntEnum):
     CYCLE = 24
 
 
+_NAMES = {int(kind): kind.name.lower() for kind in Kind}
 IDENTITY_SIGNED = frozenset({Kind.BOOT, Kind.EPOCH})  # all other kinds are signed by the epoch key in force
+
+
+def kind_name(kind: int) -> str:
+    """A kind in words, also one of a later version."""
+    return _NAMES.get(kind, f"kind {kind}")
 
 
 class Stage(IntEnum):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.core.errors import LineageError
+from recorder.store.layout import advice
 
 
 class ConfigError(LineageError):
@@ -24,7 +25,10 @@ def text_at(path: Path, missing: str) -> str:
         return path.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; {missing}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise ConfigError(f"{what}; {advice(error, str(path.parent))}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
 
 

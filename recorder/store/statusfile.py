@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.core.errors import LineageError
-from recorder.store.layout import LOCK, is_locked, replace_unsynced
+from recorder.store.layout import LOCK, advice, is_locked, replace_unsynced
 
 STATUS = "status.json"
 
@@ -38,6 +38,8 @@ def read_status(state: Path, command: str) -> dict[str, Any]:
         running = is_locked(state / LOCK)
     except FileNotFoundError:
         raise StatusError(f"{path} is missing: `{command} --state {state}` was never started") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StatusError(f"cannot read {path}: {error.strerror}; {advice(error, str(state))}") from error
+    except ValueError as error:
         raise StatusError(f"cannot read {path}: {error}") from error
     return {**status, "running": running}

@@ -17,27 +17,22 @@ from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.audit.pool import BATCH_JOBS, JobPool
 from recorder.core import bundle, cbor
-from recorder.core.checkpoint import parse_checkpoint
-from recorder.core.cosignature import cosign, cosigner_key
+from recorder.core.cosignature import cosigner_key
 from recorder.core.errors import FormatError, LineageError
 from recorder.core.keys import SeedSigner
-from recorder.core.note import ED25519, Note, VerifierKey, parse_note
-from recorder.core.trust import Trust, parse_trust
+from recorder.core.note import Note, parse_note
+from recorder.core.trust import Trust
 from recorder.core.verdict import Report
 from recorder.core.verify import Checked, Verifier, check_jobs
 from recorder.store import segment as segments
 from tests.audit.lineages import rezipped, small, to_bundle, write_state
+from tests.audit.trust import cosigned, trusting
 from tests.lineage_builder import LineageBuilder
 
 
 def checked(path: Path, trust: Trust | None = None, known: Sequence[bytes] = ()) -> Report:
     with closing(open_source(path)) as source:
         return check_source(source, trust=trust, known=known)
-
-
-def trusting(lineage: LineageBuilder, *more: str, name: str = "acme/arm-7", key: bytes | None = None) -> Trust:
-    log = VerifierKey.derive(name, ED25519, key or lineage.identity.public_key)
-    return parse_trust("\n".join([f"log {log}", *(more or ("quorum none",)), ""]).encode())
 
 
 def errors(report: Report) -> set[str]:
@@ -78,13 +73,6 @@ def test_a_known_checkpoint_finds_a_tail_that_was_cut(tmp_path: Path) -> None:
         report = checked(path, known=[known])
         assert "truncated" in errors(report)
         assert report.exit_status() == 1
-
-
-def cosigned(lineage: LineageBuilder, note: bytes, *names: str) -> bytes:
-    parsed = parse_note(note)
-    checkpoint = parse_checkpoint(parsed.text)
-    lines = [cosign(checkpoint, name, lineage.signer(name), 1_760_000_000) for name in names]
-    return Note(parsed.text, (*parsed.signatures, *lines)).encode()
 
 
 def test_cosignatures_are_held_against_the_quorum(tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ class Program:
         while (said := self.line()) != line:
             assert said, f"it ended without saying {line!r}"
 
+    def settled(self) -> dict[str, int]:
+        """What the client counts once all is delivered; and all of it is."""
+        assert self.do("flush - 60000").startswith("flush ok")
+        counts = self.counts()
+        assert counts["rows_pending"] == counts["events_pending"] == counts["losses_pending"] == 0
+        return counts
+
     def counts(self) -> dict[str, int]:
         """The counts, as of now."""
         name, value = self.do("counts").split()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,6 @@ from tests.vectors.observations import BARE, OBSERVER, made
 SIGNED = made()
 DIGEST = sha256(SIGNED).digest()
 UNREADABLE = SIGNED[:-1]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    with Running(make_state(tmp_path / "s")) as started:
-        yield started
 
 
 def test_an_observation_is_recorded_as_it_was_signed(running: Running) -> None:

@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,6 @@ from tests.daemon.raw import Raw
 from tests.running import Running, kinds_of, let_others_reach, lineage_of, make_state, records_of, verified, wait_until
 
 FIELDS = [["q", "<f4", 2, "rad"]]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    """A recorder of its own for each test."""
-    with Running(make_state(tmp_path / "s")) as started:
-        yield started
 
 
 def _commit(raw: Raw, opened: Any, **changed: Any) -> tuple[int, Any]:

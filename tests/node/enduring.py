@@ -10,13 +10,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from mesh.fleetlist import make_fleet_list
-from recorder.client import NotRecorded, Recorder, Unavailable
+from mesh.node.places import STANDINGS
+from mesh.node.standings import StandingFiles
+from mesh.standing import Standing
+from recorder.client import Cycle, NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.merkle import root_of
+from recorder.store.statusfile import STATUS
 from tests.claims import WHAT, WHO, WHY
 from tests.faults.clocks import Offsets
 from tests.faults.mounted import Mounted
@@ -29,15 +33,39 @@ WITHIN_MS = 3_000
 SLACK_S = 2.0  # between two processes on a busy machine
 
 
+class OnDevice(Platform):
+    """One whose mesh has its state on a device; a test reads it beside that, which neither waits nor disturbs."""
+
+    device: Mounted | None = None
+
+    def move(self, device: Mounted) -> None:
+        """Have it there from the first start on."""
+        self.mesh = Path(shutil.move(self.mesh, device.path / "mesh"))
+        self.device = device
+
+    def status(self) -> dict[str, Any]:
+        assert self.device is not None
+        with suppress(FileNotFoundError):
+            status: dict[str, Any] = json.loads((self.device.backing / "mesh" / STATUS).read_text())
+            return status
+        return {}
+
+    def standings(self) -> dict[str, Standing]:
+        """What it holds durably."""
+        assert self.device is not None
+        return dict(StandingFiles(self.device.backing / "mesh" / STANDINGS).all())
+
+
 class Pair:
     """Two platforms that cosign each other: the state of the first lies on a device, the second has a clock of its own."""
 
     def __init__(self, base: Path, names: list[str], undo: ExitStack) -> None:
-        self.first, self.second = self.platforms = [Platform(base, at, name, 3.0) for at, name in enumerate(names[:2])]
+        self.first, self.second = OnDevice(base, 0, names[0], 3.0), Platform(base, 1, names[1], 3.0)
+        self.platforms: list[Platform] = [self.first, self.second]
         self.outside = names[2]
         self.version = 0
         self.device = undo.enter_context(Mounted(base))
-        self.first.mesh = Path(shutil.move(self.first.mesh, self.device.path / "mesh"))
+        self.first.move(self.device)
         self.clock = Offsets(base)
         self.clock.jump(is_synchronised=True)
         self.second.environment |= self.clock.environment
@@ -52,7 +80,7 @@ class Pair:
         lines = [f"mesh {one.keys.mesh}" for one in self.platforms]
         policy = [one.log_line for one in self.platforms]
         policy += [f"witness {one.name} {one.keys.witness} {one.url}" for one in self.platforms]
-        policy += ["quorum none", ""]
+        policy += [f"group all 1 {' '.join(one.name for one in self.platforms)}", "quorum all", ""]
         text = "\n".join([*lines, *twofaced.lines(), *policy])
         note = make_fleet_list("acme", self.version, text, ROOT_KEY.name, ROOT)
         for one in self.platforms:
@@ -68,16 +96,25 @@ class Pair:
 
     def asks(self) -> str:
         """Have the second one's head cosigned by the first one; what came of it."""
-        self.second.mark()
-        return str(peer_of(self.second.round(), self.first)["last"])
+        return last_of(self.second, self.first)
+
+    def held_by(self, one: Platform) -> dict[str, Standing]:
+        """What one of them holds durably, by line."""
+        return self.first.standings() if one is self.first else standings_of(one)
 
     def are_consistent(self) -> None:
         """What each holds of the other is a head of what that one truly has; and both lineages verify."""
         for holder, held in ((self.first, self.second), (self.second, self.first)):
-            head = standings_of(holder)[f"acme/{held.name}"].head
+            head = self.held_by(holder)[f"acme/{held.name}"].head
             assert head.root == root_of(leaves_of(held)[: head.size])
             report = checked(held)
             assert (report.integrity, report.witnessing) == ("pass", "pass"), report
+
+
+def last_of(log: Platform, witness: Platform) -> str:
+    """What came of a round in which there was something to cosign."""
+    log.mark()
+    return str(peer_of(log.round(), witness)["last"])
 
 
 class Said:
@@ -107,16 +144,16 @@ class Controller:
 
     def _run(self) -> None:
         with Recorder(self._socket, timeout_ms=60_000) as client:
-            cycle = client.open_cycle(
-                who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=100_000, valid_ms=3_600_000
-            )
             while not self._end.is_set():
                 try:
-                    self._commit(client, cycle)
-                except (Unavailable, NotRecorded) as error:
+                    with client.open_cycle(
+                        who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], valid_ms=60_000
+                    ) as cycle:
+                        self._commit(client, cycle)
+                except (Unavailable, NotRecorded, Refused) as error:
                     self.wrong.append(repr(error))
 
-    def _commit(self, client: Recorder, cycle: Any) -> None:
+    def _commit(self, client: Recorder, cycle: Cycle) -> None:
         receipt = cycle.commit("arm", what=WHAT, witnesses=1, within_ms=WITHIN_MS)
         begun_s = time.monotonic()
         found = client.witnessed(receipt, wait_ms=WITHIN_MS)

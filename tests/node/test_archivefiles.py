@@ -237,23 +237,6 @@ def test_after_a_failed_write_it_goes_on_from_what_is_durable(tmp_path: Path, mo
     assert store(tmp_path).size(ORIGIN) == 1_500
 
 
-def test_incarnations_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the key can begin any number; those that are archived stay."""
-    monkeypatch.setattr("mesh.node.archivestore.RETIRED_MAX", 3)
-    monkeypatch.setattr("mesh.node.archivestore.OPEN_MAX", 2)
-    kept = store(tmp_path)
-    for at in range(8):
-        origin = f"acme/arm-7/{at:016x}"
-        kept.learn(origin, 0, LEAVES[:300], [note_of(LEAVES[:300], origin)])
-    kept.keep()
-    assert [one.size for one in kept.summaries()] == [300] * 4
-    assert kept.refused == 4
-    assert len(kept._open) == 2
-    again = store(tmp_path)
-    assert [one.ordinal for one in again.summaries()] == [1, 2, 3, 4]
-    assert again.get("acme/arm-7/0000000000000000").hashes(0, 300) == b"".join(LEAVES[:300])
-
-
 def test_hashes_of_nobody_are_not_kept(tmp_path: Path) -> None:
     """A log counts from its first signed head on, and only one of the fleet list."""
     kept = store(tmp_path)

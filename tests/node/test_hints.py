@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mesh.node.budget import Budget
-from mesh.node.config import ConfigError, load
+from mesh.node.config import load
 from mesh.node.founding import add_mesh_key, found, mesh_key, platform_named
 from mesh.node.hints import DATAGRAM_MAX_BYTES, PER_ADDRESS_S, TOTAL_S, Guard, instance_of, kid_of
 from mesh.node.interfaces import Interface, interfaces_up, is_near
@@ -20,6 +20,7 @@ from mesh.node.runs import next_run
 from mesh.node.unkept import Unkept
 from recorder.core.errors import Misuse
 from recorder.core.limits import UINT64_MAX
+from recorder.store.configfile import ConfigError
 from tests.mesh.fleet import ROOT_KEY
 
 TRUST = f"root {ROOT_KEY}\nquorum none\n".encode()

@@ -6,9 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.fleetlist import make_fleet_list
-from mesh.node.config import ConfigError, load
+from mesh.node.config import load
 from mesh.node.desk import WitnessDesk
 from mesh.node.fleetfile import fleet_held, fleet_in_force
 from mesh.node.forkbook import ForkBook
@@ -27,6 +29,7 @@ from recorder.core.forks import ForkProof, fork_of
 from recorder.core.merkle import prove_consistency, root_of, verify_consistency
 from recorder.core.note import ED25519, Note, NoteSignature, VerifierKey, parse_note
 from recorder.core.tiles import tile_path
+from recorder.store.configfile import ConfigError
 from recorder.store.layout import replace_file
 from tests.mesh import fleet as fleets
 from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy, signer
@@ -355,3 +358,14 @@ def test_announced_sizes_are_read_as_written() -> None:
     for wrong in (b"a/b 1", b"a/b\n", b"a/b 01\n", b"a/b -1\n", b"a/b 1\na/b 2\n", b" 1\n", b"\xff 1\n", b"a/b 1 2\n"):
         with pytest.raises(FormatError, match="held_malformed"):
             parse_held(wrong)
+
+
+@given(st.binary(max_size=40) | st.from_regex(rb"([a-z/]{1,5} [0-9]{1,20}\n){0,3}", fullmatch=True))
+def test_any_bytes_are_announced_sizes_or_refused(body: bytes) -> None:
+    """By that name; and what is read is all that stood there."""
+    try:
+        read = parse_held(body)
+    except FormatError as error:
+        assert error.error == "held_malformed"
+    else:
+        assert "".join(f"{origin} {size}\n" for origin, size in read.items()).encode() == body

@@ -21,6 +21,13 @@ from tests.running import wait_until
 
 pytestmark = needs_namespaces
 
+BRINGING = """  # a checkpoint of somebody else's log to a witness
+from urllib.request import urlopen
+root, *hashes = urlopen("{log}/proof/{old}-{size}").read().decode().splitlines(keepends=True)
+note = urlopen("{log}/checkpoint").read().decode()
+print(urlopen("{witness}add-checkpoint", ("old {old}\\n" + "".join(hashes) + "\\n" + note).encode()).status)
+"""
+
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
@@ -103,6 +110,37 @@ def test_a_mesh_that_starts_again_goes_on(four: list[Platform]) -> None:
     assert {one["forgot"] for one in first.status()["peers"]} == {None}
 
 
+def test_a_platform_that_has_cost_enough_waits(four: list[Platform]) -> None:
+    """Two heads at once are cosigned, the third is put off: no fault of anyone, told on both sides, and asked for once."""
+    first, bounded = four[0], four[1]
+    usual = (bounded.mesh / "mesh.toml").read_text()
+    assert bounded.stop_mesh() == 0
+    bounded.configure("limits", heads_per_s=0.001, heads_burst=2)
+    bounded.begin_mesh()
+    bounded.await_mesh()
+    for _ in range(2):
+        first.mark()
+        assert first.round()["latest"]["cosigned"] == 3
+    for said in ("not now: 429 too_many_heads; again in ", "not now: it asked to be left alone for "):
+        first.mark()
+        status = first.round()
+        assert status["latest"]["cosigned"] == 2
+        peer = peer_of(status, bounded)
+        assert (peer["failures"], peer["last"][: len(said)]) == (0, said)
+    status = bounded.round()
+    assert status["answers"]["429"] == 1
+    assert [one["put_off"] for one in status["held"] if one["line"] == f"acme/{first.name}"] == [1]
+    four[2].mark()
+    assert four[2].round()["latest"]["cosigned"] == 3, "of another platform nothing was used up"
+    assert bounded.stop_mesh() == 0
+    (bounded.mesh / "mesh.toml").write_text(usual)
+    for one in (first, bounded):  # the one has to forget for how long it was to wait
+        if one is first:
+            assert one.stop_mesh() == 0
+        one.begin_mesh()
+        one.await_mesh()
+
+
 def test_who_was_away_is_asked_alone_at_rest(four: list[Platform]) -> None:
     """Whoever was not there when the others signed is asked later, also where nothing more is recorded; once."""
     first, away = four[0], four[3]
@@ -125,6 +163,33 @@ def test_who_was_away_is_asked_alone_at_rest(four: list[Platform]) -> None:
     )
     report = checked(first)
     assert (report.witnessing, report.exit_status()) == ("pass", 0)
+
+
+def test_a_witness_whose_cosignature_never_came_is_asked_until_it_does(four: list[Platform]) -> None:
+    """That it announces our head does not say that we have what it signed: that may have gone to somebody else."""
+    first, away = four[0], four[3]
+    first.mark()
+    before = first.round()
+    origin, old = before["latest"]["origin"], before["latest"]["size"]
+    assert away.stop_mesh() == 0
+    first.mark()
+    size = first.round()["latest"]["size"]
+    away.begin_mesh()
+    away.await_mesh()
+    program = BRINGING.format(log=f"{first.url}log/{origin}", witness=away.url, old=old, size=size)
+    assert ask(four[1], program) == "200\n"
+    incarnation = origin.rpartition("/")[2]
+
+    def announced() -> int:
+        (found,) = (one for one in first.status()["present"] if one["platform"] == f"acme/{away.name}")
+        return int(found["holds"].get(incarnation, 0))
+
+    wait_until(lambda: announced() == size)
+    assert away.stop_mesh() == 0
+    assert peer_of(first.round(), away)["last"].startswith("not now")
+    away.begin_mesh()
+    away.await_mesh()
+    assert peer_of(first.round(), away)["cosigned"] == peer_of(before, away)["cosigned"] + 1
 
 
 def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from mesh.exchange import OK, REQUEST_MAX_BYTES, TEXT_TYPE, Answer
 from mesh.node.config import Limits
 from mesh.node.places import MeshError
 from mesh.node.post import Post, Unreachable, below
-from mesh.node.server import HttpServer
+from mesh.node.server import HttpServer, Respond
 
 Got = TypeVar("Got")
 PATH = "add-checkpoint"
@@ -30,12 +30,14 @@ async def answering(method: str, path: str, body: bytes) -> Answer:
     return Answer(OK, TEXT_TYPE, f"{method} {path} {len(body)}".encode())
 
 
-def served(use: Callable[[int, HttpServer], Awaitable[Got]], limits: Limits | None = None) -> Got:
+def served(
+    use: Callable[[int, HttpServer], Awaitable[Got]], limits: Limits | None = None, respond: Respond = answering
+) -> Got:
     """Run `use` beside a server on a port of its own."""
 
     async def both() -> Got:
         port = free_port()
-        server = HttpServer(limits or Limits(), answering)
+        server = HttpServer(limits or Limits(), respond)
         await server.listen([f"127.0.0.1:{port}"])
         try:
             return await use(port, server)

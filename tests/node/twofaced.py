@@ -29,6 +29,7 @@ CLIENTS = 2  # of each witness
 COMMON = 3  # entries of both histories
 ENTRIES = 200
 ANSWER_S = 5.0
+_PRINTING = threading.Lock()
 
 
 def name_of(number: int) -> str:
@@ -66,7 +67,8 @@ def offer(url: str, number: int, old: int, chance: random.Random) -> tuple[int, 
         connection.close()
     if answer.status == 200:
         assert said.startswith("\u2014".encode())
-        print(json.dumps([url, number, size, face]), flush=True)
+        with _PRINTING:
+            print(json.dumps([url, number, size, face]), flush=True)
         return size, 200
     if answer.status == 409 and answer.getheader("Content-Type") == SIZE_TYPE:
         return int(said), 409

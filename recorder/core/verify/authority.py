@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recorder.core import cbor, confirmation, scope
+from recorder.core import cbor, confirmation, observation, scope
 from recorder.core.entry import Entry
 from recorder.core.findings import AUTHORITY_STEP
 from recorder.core.header import Header
@@ -36,6 +36,7 @@ NAMES_KEPT = 65_536  # of actuators
 _BATCHES = frozenset({int(Kind.CONFIRMATION), int(Kind.OBSERVATION)})
 _WITHOUT = frozenset({int(Kind.GAP), int(Kind.ABANDON)})
 _SIGNATURE = confirmation.SIGNATURE_CLAIM.encode()
+_READING = observation.CLAIM.encode()
 _ACTUATION = int(Kind.ACTUATION)  # what most entries are, and a member of an enum takes longer to look up
 
 
@@ -84,7 +85,7 @@ class Authority:
         self._effects = Effects(found)
         self._mono_ns = 0
         self._cycles = 0  # of gated classes under a signed policy
-        self._replayed = self._unreplayed = self._acts_unjudged = 0
+        self._replayed = self._unreplayed = self._acts_unjudged = self._short = 0
 
     @property
     def roots(self) -> list[str]:
@@ -115,6 +116,10 @@ class Authority:
             "authority_unjudged": unjudged if self._roots else self._cycles,
             "acts_unjudged": self._acts_unjudged,
             "confirmed": self._effects.confirmed,
+            "confirmed_again": self._effects.again,
+            "confirmed_short": self._short,
+            "requests_proven": self._devices.requests.proven,
+            "requests_unproven": self._devices.requests.unproven,
             "batches_judged": self._devices.judged,
             "batches_unjudged": self._devices.unjudged,
             "decisions_unreplayed": self._unreplayed,
@@ -126,6 +131,7 @@ class Authority:
         self._replayed += checked.replayed
         self._unreplayed += checked.unreplayed
         self._acts_unjudged += checked.acts_unjudged
+        self._short += checked.short
 
     def check(self, entry: Entry, claims: bytes | None) -> Under | None:
         """Judge the next entry; return what its job needs to know of those below."""
@@ -167,7 +173,7 @@ class Authority:
         self._effects.finish(self._mono_ns)
 
     def _acted(self, header: Header, claims: bytes | None) -> Acting | None:
-        self._devices.acted(header)
+        self._devices.acted(header, claims)
         if is_due(header, bundle := self._under(header)):
             self._effects.acted(header, confirm_by_ms(claims), bundle)
         return self._use(header) if self._permits else None
@@ -185,6 +191,8 @@ class Authority:
             if self._roots:
                 self._readings.note(entry, claims)
             if claims is None or _SIGNATURE not in claims:
+                if header.control is not None and (claims is None or _READING not in claims):
+                    self._devices.unread()
                 return None
         body = read(claims, BODY, "body", header.body)
         # Whoever holds the recorder's keys can name any commit in key 12 and withhold what the device would sign.

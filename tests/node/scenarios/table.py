@@ -3,7 +3,7 @@
     python -m tests.node.scenarios.table [PLATFORMS...] [--only NAME...] [--one-fleet]
 
 As root, since it makes network namespaces. PLATFORMS: 2, 8 and 32 if none are named. With --one-fleet one fleet of each
-size lives through all that need nothing before the start, one after the other; seconds are then without its start.
+size lives through all that begin alike, one after the other; seconds are then without its start.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.node.scenarios.all import PLATFORMS, SCENARIOS
 from tests.node.scenarios.world import IMPATIENT_S, Scenario, Told, world
@@ -45,9 +46,20 @@ def each_its_own(scenarios: Sequence[Scenario], count: int) -> int:
 
 
 def one_fleet(scenarios: Sequence[Scenario], count: int) -> int:
-    """Play those that need nothing before the start with one fleet; how many failed."""
-    with tempfile.TemporaryDirectory() as directory, world(Path(directory), count, timeout_s=IMPATIENT_S) as here:
-        return sum(row(one, count, partial(one.act, here)) for one in scenarios if one.prepare is None)
+    """Play those that begin with the same preparations with one fleet; how many failed."""
+    failed = 0
+    alike: dict[Any, list[Scenario]] = {}
+    for one in scenarios:
+        alike.setdefault((one.prepare, one.dishonest), []).append(one)
+    for (prepare, dishonest), group in alike.items():
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            world(Path(directory), count + dishonest, prepare=prepare, timeout_s=IMPATIENT_S) as here,
+        ):
+            for one in group:
+                failed += row(one, count, partial(one.act, here))
+                here.switch.heal()  # one that failed may have left it as it was
+    return failed
 
 
 def row(scenario: Scenario, count: int, play: Callable[[], Told]) -> bool:
