@@ -228,8 +228,9 @@ class Loop:
             if self._polled.get(descriptor) != events:
                 self._poll.register(descriptor, events)
         self._polled = wanted
-        for descriptor, ready in self._poll.poll(most_ms):
-            if descriptor == self._wake.fd:
-                self._wake.clear()
-            elif self._port is not None and descriptor == self._port.fileno() and ready != select.POLLOUT:
-                self._is_readable = True
+        readable = {descriptor for descriptor, ready in self._poll.poll(most_ms) if ready != select.POLLOUT}
+        self._recording.recorder.readable = readable
+        if self._wake.fd in readable:
+            self._wake.clear()
+        if self._port is not None and self._port.fileno() in readable:
+            self._is_readable = True
