@@ -12,35 +12,49 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from recorder.core.splits import BOOT_MAX_BYTES, SplitProof, split_of
-from recorder.store.layout import replace_file
-
-FILE_MAX_BYTES = 1_024 + BOOT_MAX_BYTES  # an origin, and an entry
+from mesh.node.unkept import Unkept
+from recorder.core.splits import SplitProof, split_of
 
 
 class Boots:
-    """Used from one thread.  Raises OSError of the disk.
+    """Used from one thread.
 
-    How many there are is bounded by how many incarnations are cosigned.  A file that cannot be read proves nothing,
-    and is written again by no one: the witness holds to what it cosigned all the same.
+    How many there are is bounded by how many incarnations are cosigned.  One that cannot be written or read costs a
+    proof and no answer: the witness holds to what it cosigned all the same.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Take the directory."""
-        directory.mkdir(mode=0o700, exist_ok=True)
+    def __init__(self, directory: Path, unkept: Unkept) -> None:
+        """Take the directory.
+
+        Args:
+            directory: of the files.
+            unkept: holds what cannot be written.
+
+        """
         self._directory = directory
+        self._unkept = unkept
+        unkept.keep(str(directory), self._make, again=True)
 
     def keep(self, origin: str, boot: bytes) -> None:
         """Keep the boot entry of an incarnation that was followed; verified."""
-        replace_file(self._directory / sha256(origin.encode()).hexdigest(), origin.encode() + b"\n" + boot, 0o600)
+        self._unkept.put(self._directory / sha256(origin.encode()).hexdigest(), origin.encode() + b"\n" + boot)
 
     def splits(self, origin: str, boot: bytes) -> Iterator[SplitProof]:
         """Proofs that an incarnation and one that was followed are of two lines; the entry is verified."""
         platform = origin.rpartition("/")[0].encode()
-        for path in sorted(self._directory.iterdir()):
-            if path.suffix:
-                continue  # one that was being written
-            with path.open("rb") as file:
-                name, _, raw = file.read(FILE_MAX_BYTES).partition(b"\n")
+        for path in self._files():
+            try:
+                name, _, raw = self._unkept.read(path).partition(b"\n")
+            except OSError as error:
+                self._unkept.failed(str(path), error, path.read_bytes)
+                continue
             if name.rpartition(b"/")[0] == platform and (found := split_of((name.decode(), raw), (origin, boot))):
                 yield found
+
+    def _files(self) -> list[Path]:
+        """Those on the disk, without any that is being written, and those that are not there yet."""
+        there = [path for path in self._directory.iterdir() if not path.suffix] if self._directory.is_dir() else []
+        return sorted({*there, *(self._directory / name for name in self._unkept.names(self._directory))})
+
+    def _make(self) -> None:
+        self._directory.mkdir(mode=0o700, exist_ok=True)

@@ -186,17 +186,11 @@ class WitnessDesk:
         return outcome.answer
 
     def _hold(self, origin: str, boot: bytes, *, is_followed: bool) -> None:
-        """Hold the beginning of an incarnation against those that were followed before.
-
-        A disk that fails costs a proof and no answer: what was cosigned is durable already.
-        """
+        """Hold the beginning of an incarnation against those that were followed before."""
         if self._boots is None:
             return
-        try:
-            for split in self._boots.splits(origin, boot):
-                if self._forks.is_wanted(split):
-                    self._forks.keep(split, "by what it showed this witness")
-            if is_followed:
-                self._boots.keep(origin, boot)
-        except OSError as error:
-            self._say(f"the beginning of {origin} is not kept, or not compared: {error}")
+        for split in self._boots.splits(origin, boot):
+            if self._forks.is_wanted(split):
+                self._forks.keep(split, "by what it showed this witness")
+        if is_followed:
+            self._boots.keep(origin, boot)

@@ -114,11 +114,10 @@ class Node:
         cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
         self._forks = ForkBook(state / FORKS, fleet, say, unkept)
         self._store = StandingFiles(state / STANDINGS)
-        allowance = Allowance(Rate(config.limits.heads_per_s, config.limits.heads_burst))
         self._desk = WitnessDesk(
             *(fleet, self._store, self._forks, cosigner, clock, say),
-            allowance=allowance,
-            boots=Boots(state / BOOTS),
+            allowance=Allowance(Rate(config.limits.heads_per_s, config.limits.heads_burst)),
+            boots=Boots(state / BOOTS, unkept),
         )
         self._witnessing = Aside("witness")
         self._own = OwnLog(socket, state / LOGS, fleet, say, unkept)

@@ -240,8 +240,9 @@ class Rounds:
             one.urls = self._urls_of(one)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
         is_news = self.own.is_news(head)
-        if not is_news:  # for those alone who were away when the others signed: at rest they would never see it
-            asked = [one for one in asked if one.sizes.get(head.origin, 0) < self.own.cosigned_size(head.origin)]
+        if not is_news:  # for those alone whose cosignature is wanting: at rest it would never come
+            # What they announce says nothing of that: it may have been lost on its way here.
+            asked = [one for one in asked if one.signed.get(head.origin, 0) < self.own.cosigned_size(head.origin)]
         if not asked and not is_news:
             return
         submission = self.submission(latest)

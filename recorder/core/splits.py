@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recorder.core.canonical import decode_base64, encode_base64
+from recorder.core.canonical import decode_base64, encode_base64, written
 from recorder.core.controls import Boot, Previous
 from recorder.core.entry import ZERO_HASH, decode, external_aad, protected_of, to_be_signed
-from recorder.core.errors import FormatError, Misuse
+from recorder.core.errors import FormatError
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import Kind
 from recorder.core.note import ED25519, VerifierKey, is_key_name
@@ -53,13 +53,7 @@ class SplitProof:
 
         """
         lines = [MAGIC, self.first, encode_base64(self.first_boot), self.second, encode_base64(self.second_boot), ""]
-        text = "\n".join(lines).encode()
-        try:
-            if parse_split(text) == self:
-                return text
-        except FormatError as failure:
-            raise Misuse(f"this split cannot be written: {failure}") from failure
-        raise Misuse("this split cannot be written: it would be read as another one")
+        return written("\n".join(lines).encode(), parse_split, self, "split")
 
 
 class Split(NamedTuple):

@@ -138,7 +138,7 @@ class Witness:
         (self._directory / "s").mkdir(exist_ok=True)
         self.desk = WitnessDesk(
             *(FLEET, StandingFiles(self._directory / "s"), self.forks, COSIGNER, lambda: TIME_S, self.said.append),
-            boots=Boots(self._directory / "boots"),
+            boots=Boots(self._directory / "boots", Unkept(self.said.append)),
         )
 
     def show(self, one: Succession) -> int:

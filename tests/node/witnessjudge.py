@@ -56,7 +56,7 @@ def wrong(state: Path, answered: Answered) -> list[str]:
             found.append(else_)
 
     process = Process(state, said.append, lambda *_: None)
-    hold(that=not any("damaged" in one or "proves no fork" in one for one in said), else_=f"it says {said}")
+    hold(that=not any("damaged" in one or "proves nothing" in one for one in said), else_=f"it says {said}")
     hold(that=process.unkept.told() == [], else_=f"{process.unkept.told()}")
     hold(that=process.fleet.version >= answered.fleet, else_=f"list {answered.fleet} was in force")
     hold(that=process.run > answered.run, else_=f"run {answered.run} was used, now {process.run}")
