@@ -18,7 +18,7 @@ from tests.mesh.fleet import NEXT_ORIGIN, ORIGIN, hashes, note_of
 from tests.node.following import Node, nodes, together
 
 LEAVES = hashes(600)
-SOON_S = 5.0  # less than one request may take that is not answered
+SOON_S = 8.0  # less than one request may take that is not answered
 
 
 @asynccontextmanager
