@@ -207,7 +207,7 @@ def test_it_calls_until_somebody_does(device: Peer) -> None:
     assert device.poll(9_000_000) == []
 
 
-@pytest.mark.timeout(FUZZ_S + 300)
+@pytest.mark.timeout(FUZZ_S + 600)
 def test_fuzzed(tmp_path: Path) -> None:
     """What libFuzzer finds within some thousand runs or the seconds asked for, from one message of each type on: nothing."""
     clang = shutil.which("clang") or shutil.which("clang-14")

@@ -17,7 +17,7 @@ FUZZ_S = int(os.environ.get("LINEAGE_FUZZ_S", "0"))
 
 
 @pytest.mark.skipif(not (ATHERIS / "atheris").is_dir(), reason="Atheris is not here: sh configs/firmware.sh")
-@pytest.mark.timeout(FUZZ_S + 300)
+@pytest.mark.timeout(FUZZ_S + 600)
 def test_fuzzed(tmp_path: Path) -> None:
     """What it finds within some runs or the seconds asked for, from a session as it should be on: nothing."""
     limits = ["-seed=1", "-max_len=600", "-timeout=60"]

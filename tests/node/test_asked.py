@@ -76,7 +76,7 @@ def test_a_mesh_that_was_killed_in_the_middle_has_them_sign(three: list[Platform
     found = client.witnessed(receipt)
     assert (len(found.asked), found.signed) == (2, ())
     first.process.send_signal(signal.SIGKILL)
-    first.process.wait(30)
+    first.process.wait(240)
     assert first.process.stderr is not None
     first.process.stderr.close()
     first.begin_mesh()
