@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings what the tests of the device's C part can do without: a cross compiler, an emulator, a fuzzer, and Monocypher's source.
+# Brings what the tests of the bridge can do without: a cross compiler, an emulator, a fuzzer for either parser, and Monocypher's source.
 #
 #   sh configs/firmware.sh       after `sh configs/setup.sh dev`
 #
@@ -35,6 +35,18 @@ else
     else
         say "could not be installed:$packages ($(tail -n 1 "$log"))"
     fi
+fi
+
+# Atheris -------------------------------------------------------------------------------------------------------------------------
+if [ -e build/atheris/atheris ]; then
+    say "build/atheris is there"
+elif .venv/bin/pip --disable-pip-version-check --quiet install --require-hashes --no-deps --only-binary :all: \
+    --target build/atheris.part -r tests/fuzz.lock; then
+    mv build/atheris.part build/atheris
+    say "build/atheris has $(sed -n 's/ .*//; /^atheris/p' tests/fuzz.lock)"
+else
+    rm -rf build/atheris.part
+    say "Atheris could not be had for this Python: is a package index reachable?"
 fi
 
 # Monocypher ----------------------------------------------------------------------------------------------------------------------

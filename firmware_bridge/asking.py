@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from firmware_bridge.config import Claims, Cycle
-from firmware_bridge.known import ANSWERED_KEPT, DEVICE_CLAIM, Admitted, Memory
+from firmware_bridge.known import ANSWERED_KEPT, Admitted, Memory
 from firmware_bridge.line.happenings import Condition, Happening, Trouble
 from firmware_bridge.line.link import Link
 from firmware_bridge.line.messages import Receipt, Verdict
 from recorder.client.session import STORE_FULL, Answer, Outgoing, Session, outgoing
-from recorder.core import messages
-from recorder.core.deviceframe import REF_HASH_BYTES, CommitRef, CommitRequest, Frame, quantity_of
+from recorder.core import message_replies
+from recorder.core.deviceframe import DEVICE_CLAIM, REF_HASH_BYTES, CommitRef, CommitRequest, Frame, quantity_of
 from recorder.core.devicegap import Place
-from recorder.core.messages import Failed, Flag, Opened, Refused, Status, Verb
+from recorder.core.message_replies import Failed, Opened, Refused
+from recorder.core.messages import Flag, Status, Verb
 from recorder.core.protocol import body_of
 
 NS_PER_US, NS_PER_MS, US_PER_MS = 1_000, 1_000_000, 1_000
@@ -228,7 +229,7 @@ class Asking:
 
     def _committed(self, waiting: _Waiting, answer: Answer) -> list[Happening]:
         if answer.status is Status.OK:
-            receipt = body_of(answer.body, messages.Receipt)
+            receipt = body_of(answer.body, message_replies.Receipt)
             self.hashes.append((receipt.seq, receipt.entry_hash))
             commit = CommitRef(receipt.seq, receipt.index, receipt.entry_hash[:REF_HASH_BYTES])
             self._memory.note(waiting.place, Admitted(commit))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +11,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from firmware_bridge.line.messages import BATCH_FRAMES_MAX
-from firmware_bridge.places import BridgeError
 from recorder.core.deviceframe import EVENTS
 from recorder.core.kinds import Name, Positive
 from recorder.core.required import REQUIRED
+from recorder.store.configfile import ConfigError, tables_of, text_at
 
 BAUD = 115_200
 _TEMPLATE = """\
@@ -55,10 +54,6 @@ emergency_stop = "emergency_stop"
 """
 
 Claims = dict[str, Any]
-
-
-class ConfigError(BridgeError):
-    """The configuration cannot be used; the message names file, key and what to write instead."""
 
 
 class Device(Struct, forbid_unknown_fields=True, frozen=True):
@@ -130,20 +125,12 @@ def load(path: Path) -> Config:
         ConfigError: missing, not TOML, an unknown key, a value out of its range.
 
     """
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing; `lineage bridge init --state {path.parent}` makes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    return parse(text, path)
+    return parse(text_at(path, f"`lineage bridge init --state {path.parent}` makes it"), path)
 
 
 def parse(text: str, path: Path) -> Config:
     """Check a configuration's text; `path` is for messages."""
     try:
-        return msgspec.convert(tomllib.loads(text), Config)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+        return msgspec.convert(tables_of(text, path), Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error

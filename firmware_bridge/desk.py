@@ -7,7 +7,7 @@ the order in which the link told what they hold.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from firmware_bridge import entries
 from firmware_bridge.entries import EventAct
@@ -19,7 +19,8 @@ from recorder.core.deviceframe import Event
 from recorder.core.devicegap import Missing, Place
 from recorder.core.errors import Impossible
 from recorder.core.limits import UINT64_MAX
-from recorder.core.messages import Failed, Status
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Status
 from recorder.core.protocol import body_of
 
 WAITING_MAX = 512  # an honest device's ring is full long before; the port is not read meanwhile
@@ -39,7 +40,7 @@ class Desk:
         actuators: Sequence[str],
         platform: str,
         events: Mapping[int, str],
-        event_before: Place | None,
+        told_events: Collection[Place],
     ) -> None:
         """Make it.
 
@@ -49,14 +50,14 @@ class Desk:
             actuators: of the device.
             platform: of the recorder.
             events: action class of each event's code that is an act of its own.
-            event_before: the last such event that is in the lineage.
+            told_events: such events that are in the lineage, and whose batch may not be.
 
         """
         self.trouble: str | None = None  # an event that the recorder did not take
         self.recorded_frames = self.recorded_entries = 0
         self.conditions: dict[str, int] = {}
         self._kid, self._port, self._actuators = device_kid, port, list(actuators)
-        self._platform, self._events, self._event_before = platform, events, event_before
+        self._platform, self._events, self._told_events = platform, events, told_events
         self._offset_us = 0  # CLOCK_BOOTTIME less the device's clock, of this boot
         self._waiting: deque[Told | Outgoing] = deque()
         self._hashes: OrderedDict[int, bytes | None] = OrderedDict()
@@ -169,7 +170,7 @@ class Desk:
             body = frame.body
             if not isinstance(body, Event) or body.event not in self._events:
                 continue
-            if self._event_before is None or place > self._event_before:
+            if place not in self._told_events:
                 at_us = frame.tick_us + self._offset_us
                 act = EventAct(self._events[body.event], self._actuators, self._platform)
                 yield entries.event(frame, body, act, min(max(0, at_us * entries.NS_PER_US), UINT64_MAX))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from firmware_bridge.known import DEVICE_CLAIM
 from firmware_bridge.line.confirmations import Signed
 from firmware_bridge.line.happenings import Clock, Trouble
 from recorder.client.session import Outgoing, outgoing
 from recorder.core import devicegap
-from recorder.core.deviceframe import EVENTS, REF_HASH_BYTES, Event, Frame, quantity_of
+from recorder.core.deviceframe import DEVICE_CLAIM, EVENTS, REF_HASH_BYTES, Event, Frame, quantity_of
 from recorder.core.devicegap import Missing
 from recorder.core.kinds import Kind, RefType
 from recorder.core.messages import Verb

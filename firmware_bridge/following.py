@@ -17,7 +17,8 @@ from recorder.core.deviceframe import REF_HASH_BYTES, CommitRef
 from recorder.core.entry import entry_hash, split
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Decision, Kind
-from recorder.core.messages import Head, Status, Verb
+from recorder.core.message_replies import Head
+from recorder.core.messages import Status, Verb
 from recorder.core.protocol import body_of
 
 _KIND, _SEQ, _COMMITS, _DECISION = 2, 3, 10, 16

@@ -13,6 +13,7 @@ import msgspec
 
 from firmware_bridge.known import Front
 from firmware_bridge.places import FRONT, SESSIONS
+from recorder.store.layout import replace_unsynced
 
 
 def write_front(state: Path, front: Front) -> None:
@@ -41,10 +42,3 @@ def read_sessions(state: Path) -> dict[str, bytes]:
         return {name: bytes.fromhex(session) for name, session in held.items()}
     except (FileNotFoundError, msgspec.DecodeError, ValueError):
         return {}
-
-
-def replace_unsynced(path: Path, content: bytes) -> None:
-    """Have a reader meet the old file or the new one.  Raises OSError."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -13,14 +13,14 @@ from msgspec import ValidationError, convert
 
 from firmware_bridge.line.confirmations import Known
 from recorder.core import cbor, claims, confirmation, devicegap
-from recorder.core.deviceframe import PREV_BYTES, REF_HASH_BYTES, CommitRef
+from recorder.core.deviceframe import DEVICE_CLAIM, PREV_BYTES, REF_HASH_BYTES, CommitRef
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header, decode_in_order, entry_hash
+from recorder.core.entry import decode_in_order, entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.keys import kid
 from recorder.core.kinds import Decision, Kind
 
-DEVICE_CLAIM = "device"  # of the what of a commit that a device asked for, and of its event: `[kid, boot, seq]`
 ANSWERED_KEPT = 1024  # more than a device can hold unsigned
 _COMMITS, _BODY = 10, 11  # keys of a claims record
 
@@ -37,7 +37,7 @@ class Front(NamedTuple):
     origin: str
     seq: int  # of the first entry that was not taken
     known: Known | None
-    event: Place | None
+    events: list[Place]  # that are recorded as acts of their own, and whose batch is not
     answered: list[tuple[Place, Admitted]]
 
 
@@ -47,7 +47,7 @@ class Memory:
     def __init__(self, key: bytes, since: Front | None = None) -> None:
         """Begin with the first entry, or where another one stood."""
         self.front = since.known if since is not None else None
-        self.event = since.event if since is not None else None  # the last that is recorded as an act of its own
+        self.events = OrderedDict.fromkeys(since.events if since is not None else ())  # recorded as acts of their own
         self.answered = OrderedDict(since.answered if since is not None else ())
         self._key, self._kid = key, kid(key)
         self._kid_text = self._kid.hex().encode()
@@ -56,7 +56,7 @@ class Memory:
         """What is known now, to go on from entry `seq`."""
         at = Place(self.front.boot, self.front.next) if self.front is not None else Place(1, 0)
         open_ = [(place, admitted) for place, admitted in self.answered.items() if place >= at]
-        return Front(origin, seq, self.front, self.event, open_)
+        return Front(origin, seq, self.front, [place for place in self.events if place >= at], open_)
 
     def take(self, raw: bytes, beside: bytes | None) -> None:
         """Take an entry with its claims; one that cannot be read, or is of others, says nothing."""
@@ -106,7 +106,10 @@ class Memory:
 
     def _act(self, header: Header, raw: bytes, place: int, asked: Place) -> None:
         if header.decision == Decision.UNGATED:
-            self.event = max(asked, self.event or asked)
+            # Each by itself: whoever may act could else name a frame far ahead, and no later event would be an act.
+            self.events[asked] = None
+            while len(self.events) > ANSWERED_KEPT:
+                self.events.popitem(last=False)
         elif header.kind == Kind.REFUSAL:
             self.note(asked, Admitted(None))
         else:

@@ -16,8 +16,8 @@ CONFIG = "bridge.toml"
 CREDENTIAL = "credential"
 SESSIONS = "sessions.json"
 FRONT = "front.json"
-STATUS = "status.json"
-HOLDER = "a running `lineage bridge run`; stop it first"
+COMMAND = "lineage bridge run"  # the process that has the directory
+HOLDER = f"a running `{COMMAND}`; stop it first"
 
 
 class BridgeError(LineageError):

@@ -96,7 +96,7 @@ def _serve(
         batch_ms=device.batch_ms,
     )
     device_kid = kid(credential.terms.key)
-    desk = Desk(device_kid, port, device.actuators, hello.platform, settings.events.classes, memory.event)
+    desk = Desk(device_kid, port, device.actuators, hello.platform, settings.events.classes, frozenset(memory.events))
     asking = following = None
     if settings.cycle is not None:
         session = recorder.of(COMMITS).session

@@ -56,12 +56,6 @@ def gravity_torque_nm(position_rad: Vector) -> Vector:
     return torque
 
 
-def energy_j(state: ArmState) -> float:
-    """Return kinetic plus potential energy; zero at rest with all links level."""
-    kinetic = 0.5 * np.sum(INERTIA_KGM2 * state.velocity_rad_s**2)
-    return float(kinetic + np.sum(GRAVITY_NM * np.sin(PITCH @ state.position_rad)))
-
-
 def limited(torque_nm: Vector) -> Vector:
     """Return the torque that the motors can give."""
     return np.clip(torque_nm, -TORQUE_LIMIT_NM, TORQUE_LIMIT_NM)

@@ -7,20 +7,17 @@ an SD card.
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hwsim.pacing import NS_PER_MS, Clock
 from recorder.client import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hwsim.ports import Claims, CyclePort, ReceiptPort, RecorderPort, StreamPort
     from hwsim.report import DriveReport
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -113,18 +110,3 @@ def outcome(future: Future[T], report: DriveReport) -> T | None:
     except LeaseExpired:
         report.expired += 1
     return None
-
-
-class InlineExecutor(Executor):
-    """Run each job at once in the calling thread: for tests and simulated time, where nothing may overlap."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a job and return its finished future."""
-        future: Future[T] = Future()
-        try:
-            result = fn(*args, **kwargs)
-        except (Refused, Unavailable, LeaseExpired) as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-        return future

@@ -8,7 +8,7 @@ are the where of each cycle, so a cycle is short and hands over to the next at h
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -16,21 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwsim import claims
-from hwsim.flight import MODE_ACTUATOR, US_PER_S, Dropout, Flight, Mode, UnreadableFlight, load_excerpt
-from hwsim.lease import Lease, close_lease, count_commit, open_lease, outcome, record_row
+from hwsim.flight import MODE_ACTUATOR, Dropout, Flight, Mode, UnreadableFlight, load_excerpt
+from hwsim.flight_grants import COMMIT_DEADLINE_MS, MAX_COMMITS, VALID_MS, Grant, Grants
+from hwsim.lease import close_lease, outcome, record_row
 from hwsim.pacing import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from hwsim.report import ReplayReport
-from recorder.client import Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hwsim.ports import Claims, RecorderPort, StreamPort
+    from hwsim.ports import RecorderPort
 
-VALID_MS = 2000
-MAX_COMMITS = 5000
-COMMIT_DEADLINE_MS = 500
 TOLERANCE_NS = 20 * NS_PER_MS  # a row later than this counts as an overrun
 RETRY_NS = 500 * NS_PER_MS
 PROGRESS_NS = 500 * NS_PER_MS
@@ -110,14 +106,6 @@ def run_replay(
         return replay.report
 
 
-@dataclass(frozen=True)
-class Grant:
-    """An open cycle with one stream per track."""
-
-    lease: Lease
-    streams: list[StreamPort]
-
-
 @dataclass
 class Loss:
     """What no cycle has covered since a time."""
@@ -134,9 +122,9 @@ class Replay:
         self._recorder = recorder
         self._clock = clock
         self._worker = worker
+        self._grants = Grants(recorder, clock, self.report, flight)
         self._flight = flight
         self._speed = speed
-        self._actuators = [*(track.actuator for track in flight.tracks), MODE_ACTUATOR]
         self._grant: Grant | None = None
         self._asked: Future[Grant] | None = None
         self._working: list[Future[bool]] = []
@@ -204,7 +192,7 @@ class Replay:
         """Ask the worker for the next cycle, unless it is asked for or has just been refused."""
         if self._asked is None and self._clock.monotonic_ns() >= self._retry_ns:
             before = self._grant.lease if self._grant is not None and self._admits(0) else None
-            self._asked = self._worker.submit(self._open, at_us, before)
+            self._asked = self._worker.submit(self._grants.open, at_us, before)
 
     def _take(self) -> None:
         """Wait for the next cycle and hand over to it."""
@@ -228,11 +216,11 @@ class Replay:
             self._lose(MODE_ACTUATOR)
             return
         grant.lease.spend()
-        self._working.append(self._worker.submit(self._commit_mode, grant.lease, mode))
+        self._working.append(self._worker.submit(self._grants.commit_mode, grant.lease, mode))
 
     def _declare_dropout(self, dropout: Dropout) -> None:
         self._recorder.gap(
-            actuators=list(self._actuators),
+            actuators=list(self._grants.actuators),
             lost_count=None,
             duration_ms=round(dropout.duration_ms / self._speed),
             reason=f"dropout of {dropout.duration_ms} ms in the flight log at {dropout.at_us} us",
@@ -260,66 +248,3 @@ class Replay:
         )
         self.report.gaps += 1
         self._loss = None
-
-    # What follows runs on the worker and may wait.
-
-    def _open(self, at_us: int, before: Lease | None) -> Grant:
-        """Open a cycle for all actuators of the flight, with the pose at that time as where."""
-        where = self._where(at_us)
-        lease = open_lease(
-            self._recorder,
-            self._clock,
-            self.report,
-            who=claims.who("unlogged", task=f"replay {self._flight.name}", requested_by="px4.commander"),
-            why=self._why(at_us),
-            actuators=list(self._actuators),
-            max_commits=MAX_COMMITS,
-            valid_ms=VALID_MS,
-            supersedes=before,
-        )
-        try:
-            streams = []
-            for track in self._flight.tracks:
-                channels = max(count for _, _, count, _ in track.fields)
-                what = claims.what("setpoint", track.topic, float(channels), "channels", duration_ms=VALID_MS)
-                streams.append(lease.cycle.stream(track.actuator, fields=list(track.fields), what=what, where=where))
-        except (Refused, Unavailable):
-            with suppress(Unavailable):
-                close_lease(lease)
-            raise
-        return Grant(lease, streams)
-
-    def _commit_mode(self, lease: Lease, mode: Mode) -> bool:
-        """Commit a mode change; False when it would be written after the cycle's end."""
-        if not lease.admits(self._clock.boottime_ns(), 0, spare_ms=COMMIT_DEADLINE_MS):
-            return False
-        started_ns = self._clock.monotonic_ns()
-        what = claims.what(
-            "flight_mode",
-            MODE_ACTUATOR,
-            float(mode.states.get("nav_state", mode.states.get("main_state", 0))),
-            "px4_nav_state",
-            duration_ms=0,
-            reversibility="recoverable",
-            **mode.states,
-        )
-        where = self._where(mode.at_us)
-        receipt = lease.cycle.commit(MODE_ACTUATOR, what=what, where=where, deadline_ms=COMMIT_DEADLINE_MS)
-        count_commit(receipt, started_ns, self._clock, self.report)
-        return True
-
-    def _where(self, at_us: int) -> Claims:
-        return {**self._flight.pose.where(at_us), "environment": dict(self._flight.vehicle)}
-
-    def _why(self, at_us: int) -> Claims:
-        """Return what the log tells of the reasons: the mode in force. It names no alternatives: none is claimed."""
-        mode = self._flight.mode_at(at_us)
-        states = {} if mode is None else mode.states
-        inputs: list[Claims] = [{"name": f"px4.{name}", "value": value} for name, value in states.items()]
-        inputs.append({"name": "flight.time", "value": (at_us - self._flight.start_us) / US_PER_S, "unit": "s"})
-        return claims.why(
-            "px4.commander",
-            clauses=[f"px4.{name}.{value}" for name, value in states.items()],
-            inputs=inputs,
-            alternatives=[],
-        )

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from recorder.core.canonical import decode_base64, encode_base64, parse_decimal
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.note import decode_base64, encode_base64, is_key_name, parse_decimal, parse_note
+from recorder.core.note import is_key_name, parse_note
 
 ERROR = "account_malformed"
 MAGIC = "lineage/platform/1"

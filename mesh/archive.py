@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mesh.ahead import AHEAD_MAX, Ahead, Claimed
 from mesh.ladder import Ladder, Rung
 from mesh.ranges import Range, joined, with_range, without_range
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.forks import ForkProof, fork_of
-from recorder.core.limits import HASH_BYTES, TILE_WIDTH
+from recorder.core.limits import TILE_WIDTH
 from recorder.core.merkle import NodeReader, empty_root, root_of, verify_consistency
 from recorder.core.tiles import TILE_BITS, Tile, TileTree
-
-AHEAD_MAX = 4_096  # hashes that may wait for a head, 0.5 MB of Python objects; who is farther behind jumps
 
 
 class State(NamedTuple):
@@ -31,15 +30,6 @@ class State(NamedTuple):
     notes: list[bytes]  # the ladder
     missing: list[Range]  # see `Archive.missing`
     heads_dropped: int
-
-
-class Claimed(NamedTuple):
-    """What became of claimed hashes, in numbers."""
-
-    new: int
-    known: int
-    contradicted: int  # another hash was claimed for the same entry before; which is right, a head will show
-    beyond: int  # too far ahead to keep; pulled in their turn
 
 
 class Advance(NamedTuple):
@@ -68,7 +58,7 @@ class Archive:
         self._ladder = Ladder(origin, kept.notes, kept.heads_dropped)
         self._tree = TileTree.restore(kept.size, kept.partial)
         self._missing = [(first, end) for first, end in kept.missing]
-        self._ahead: dict[int, bytes] = {}
+        self._ahead = Ahead()
         rung = self._ladder.at(kept.size)
         if kept.size and (rung is None or rung.head.root != self._tree.root()):
             raise FormatError("archive_state", f"no head of {origin} has the root of the {kept.size} entries kept")
@@ -86,7 +76,7 @@ class Archive:
     @property
     def waiting(self) -> int:
         """Claimed hashes that no head covers yet."""
-        return len(self._ahead)
+        return self._ahead.count
 
     @property
     def proved(self) -> Rung | None:
@@ -120,23 +110,7 @@ class Archive:
             Misuse: a hash that is not 32 bytes.
 
         """
-        new = known = contradicted = beyond = 0
-        size = self.size
-        for seq, value in enumerate(hashes, first):
-            if len(value) != HASH_BYTES:
-                raise Misuse(f"an entry hash has {HASH_BYTES} bytes, not {len(value)}")
-            if seq < size:
-                known += 1  # proved already: what is claimed now cannot matter
-            elif seq >= size + AHEAD_MAX:
-                beyond += 1
-            elif (held := self._ahead.get(seq)) is None:
-                self._ahead[seq] = value
-                new += 1
-            elif held == value:
-                known += 1
-            else:
-                contradicted += 1
-        return Claimed(new, known, contradicted, beyond)
+        return self._ahead.take(self.size, first, hashes)
 
     def add_head(self, note: bytes) -> ForkProof | None:
         """Take a head that the caller verified; return the proof if it contradicts one of its size.
@@ -180,10 +154,11 @@ class Archive:
             size = rung.head.size
             if size <= start:
                 continue
-            if any(seq not in self._ahead for seq in range(tree.size, size)):
+            hashes = self._ahead.run(tree.size, size)
+            if len(hashes) < size - tree.size:
                 break
-            for seq in range(tree.size, size):
-                tiles += tree.append(self._ahead[seq])
+            for value in hashes:
+                tiles += tree.append(value)
             if tree.root() != rung.head.root:
                 failed.append(rung)
                 continue
@@ -195,8 +170,8 @@ class Archive:
             # Which hash is wrong, or whether the head is, cannot be told: all are pulled again, from another peer.
             end = failed[-1].head.size
             result = result._replace(unproved=[(self.size, end)])
-            self._forget(self.size, end)
-        self._forget(start, self.size)
+            self._ahead.forget(self.size, end)
+        self._ahead.forget(start, self.size)
         return result
 
     def jump(self, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> Range | None:
@@ -228,7 +203,7 @@ class Archive:
         if tree.root() != head.root:
             raise FormatError("tree_state", f"the partial tiles do not lead to the head of {head.size} entries")
         gap = (_tiles(self.size), _tiles(head.size))
-        self._forget(self.size, head.size)
+        self._ahead.forget(self.size, head.size)
         self._tree = tree
         if gap[0] == gap[1]:
             return None
@@ -289,45 +264,19 @@ class Archive:
 
     def ahead(self, first: int, end: int) -> list[bytes]:
         """Claimed hashes from `first` on, as many as there are without a gap, before `end`."""
-        hashes = []
-        for seq in range(first, end):
-            value = self._ahead.get(seq)
-            if value is None:
-                break
-            hashes.append(value)
-        return hashes
+        return self._ahead.run(first, end)
 
     def let_go(self) -> None:
         """Forget the hashes that wait, to make room; they are pulled again."""
         self._ahead.clear()
 
-    @property
-    def is_far_behind(self) -> bool:
-        """Whether only a jump leads to any of the heads that wait."""
-        newest = self._ladder.newest
-        return newest is not None and newest.head.size > self.size and not self._reachable()
-
     def gaps(self, most: int) -> list[Range]:
         """What to pull, at most so many ranges: hashes up to the largest head for which they may wait."""
-        ranges: list[Range] = []
-        for seq in range(self.size, max(self._reachable(), default=0)):
-            if seq in self._ahead:
-                continue
-            if ranges and ranges[-1][1] == seq:
-                ranges[-1] = (ranges[-1][0], seq + 1)
-            elif len(ranges) == most:
-                break
-            else:
-                ranges.append((seq, seq + 1))
-        return ranges
+        return self._ahead.gaps(self.size, max(self._reachable(), default=0), most)
 
     def _reachable(self) -> list[int]:
         sizes = (rung.head.size for rung in self._ladder.rungs)
         return [size for size in sizes if self.size < size <= self.size + AHEAD_MAX]
-
-    def _forget(self, first: int, end: int) -> None:
-        for seq in [one for one in self._ahead if first <= one < end]:  # a log may say that it has 2^62 entries
-            del self._ahead[seq]
 
 
 def _tiles(size: int) -> int:

@@ -12,12 +12,13 @@ from msgspec import Meta, ValidationError, convert
 
 from mesh.fleetlist import FleetList
 from recorder.core import cbor, sign1
+from recorder.core.canonical import UINT63_MAX
 from recorder.core.checkpoint import Checkpoint, open_checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import Signer
 from recorder.core.kinds import Hash, Uint
 from recorder.core.limits import HASH_BYTES
-from recorder.core.note import UINT63_MAX, Note, NoteSignature, VerifierKey, is_key_name
+from recorder.core.note import Note, NoteSignature, VerifierKey, is_key_name
 from recorder.core.sign1 import Sign1, Use
 
 ERROR = "digest_malformed"

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.limits import HASH_BYTES, NOTE_MAX_SIGNATURES, PROOF_MAX_HASHES
-from recorder.core.note import (
-    NoteSignature,
-    decode_base64,
-    encode_base64,
-    parse_decimal,
-    parse_note,
-    parse_signature_line,
-)
+from recorder.core.canonical import before_note, decode_proof, encode_base64, parse_decimal, written
+from recorder.core.errors import FormatError
+from recorder.core.limits import NOTE_MAX_SIGNATURES
+from recorder.core.note import NoteSignature, parse_note, parse_signature_line
 
 ERROR = "add_checkpoint_malformed"
 ANSWER_ERROR = "witness_answer_malformed"
@@ -28,6 +23,9 @@ ANSWER_MAX_BYTES = 65_536
 SIZE_TYPE = "text/x.tlog.size"
 TEXT_TYPE = "text/plain; charset=utf-8"
 OK, CONFLICT = 200, 409
+RETRY_AFTER_MAX_S = 3_600  # what a witness may have us wait: it may be asked again once an hour, whatever it said
+RETRY_AFTER_DIGITS = 18
+RETRY_AFTER = "Retry-After"
 
 VERSION = "1"  # of the mesh protocol, in this header of every request and answer; a C2SP witness has none
 VERSION_HEADER = "Lineage-Mesh"
@@ -54,12 +52,7 @@ class AddCheckpoint:
         """
         lines = [f"old {self.old}", *map(encode_base64, self.proof)]
         body = "\n".join(lines).encode() + b"\n\n" + self.note
-        try:
-            if parse_request(body) == self:
-                return body
-        except FormatError as failure:
-            raise Misuse(f"this request cannot be written: {failure}") from failure
-        raise Misuse("this request cannot be written: it would be read as another one")
+        return written(body, parse_request, self, "request")
 
 
 class Answer(NamedTuple):
@@ -69,6 +62,7 @@ class Answer(NamedTuple):
     content_type: str
     body: bytes
     version: str | None = None  # of the mesh protocol, as whoever answered says; None of one that does not speak it
+    retry_after_s: int | None = None  # before which it is not to be asked again, as RFC 9110 section 10.2.3 has it
 
 
 class Cosigned(NamedTuple):
@@ -100,18 +94,11 @@ def parse_request(body: bytes) -> AddCheckpoint:
     """
     if len(body) > REQUEST_MAX_BYTES:
         raise FormatError(ERROR, f"a request of {len(body)} bytes, at most {REQUEST_MAX_BYTES} are allowed")
-    head, empty_line, note = body.partition(b"\n\n")  # the first one; a note's text ends at its last
-    if not empty_line:
-        raise FormatError(ERROR, "no empty line before the checkpoint")
-    if not head.isascii():
-        raise FormatError(ERROR, "not ASCII before the checkpoint")
-    old, *lines = head.decode("ascii").split("\n")
+    (old, *lines), note = before_note(body, ERROR)
     if not old.startswith("old "):
         raise FormatError(ERROR, "the first line is not written as old SIZE")
-    if len(lines) > PROOF_MAX_HASHES:
-        raise FormatError(ERROR, f"{len(lines)} hashes, at most {PROOF_MAX_HASHES} are allowed")
     size = parse_decimal(old.removeprefix("old "), ERROR)
-    proof = tuple(_hash(line) for line in lines)
+    proof = decode_proof(lines, ERROR)
     try:
         parse_note(note)
     except FormatError as failure:
@@ -134,6 +121,21 @@ def refused(status: int, error: FormatError) -> Answer:
     return Answer(status, TEXT_TYPE, f"{error.error}: {error.detail}\n".encode(errors="backslashreplace"))
 
 
+def put_off(error: FormatError, wait_s: float) -> Answer:
+    """An answer that says not yet, and when."""
+    return refused(429, error)._replace(retry_after_s=max(1, ceil(wait_s)))
+
+
+def parse_retry_after(text: str | None) -> int | None:
+    """What an answer says of when to ask again: seconds; None where it says nothing, or a date.
+
+    A date would be by a clock that need not be ours; who states one is asked again when our own delay is over.
+    """
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > RETRY_AFTER_DIGITS:
+        return None
+    return min(int(text), RETRY_AFTER_MAX_S)
+
+
 def parse_answer(answer: Answer) -> Cosigned | Conflict | Refusal:
     """Understand the answer of any witness.
 
@@ -143,7 +145,7 @@ def parse_answer(answer: Answer) -> Cosigned | Conflict | Refusal:
         FormatError: witness_answer_malformed: a 200 or a size that cannot be read, or a body that is too long.
 
     """
-    status, content_type, body, _ = answer
+    status, content_type, body = answer[:3]
     if len(body) > ANSWER_MAX_BYTES:
         raise FormatError(ANSWER_ERROR, f"an answer of {len(body)} bytes, at most {ANSWER_MAX_BYTES} are allowed")
     if status == OK:
@@ -174,13 +176,6 @@ def _lines(body: bytes) -> tuple[NoteSignature, ...]:
         return tuple(parse_signature_line(line) for line in lines)
     except FormatError as failure:
         raise FormatError(ANSWER_ERROR, failure.detail) from None
-
-
-def _hash(line: str) -> bytes:
-    value = decode_base64(line, ERROR)
-    if len(value) != HASH_BYTES:
-        raise FormatError(ERROR, f"a hash of {len(value)} bytes, expected {HASH_BYTES}")
-    return value
 
 
 def version_fault(said: str | None) -> FormatError | None:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from recorder.core.canonical import parse_decimal
 from recorder.core.errors import FormatError
 from recorder.core.keys import Signer
-from recorder.core.note import ED25519, Note, VerifierKey, is_key_name, open_note, parse_decimal, sign_text
+from recorder.core.note import ED25519, Note, VerifierKey, is_key_name, open_note, sign_text
 from recorder.core.trust import Trust, parse_trust
 
 ERROR = "fleet_list_malformed"
@@ -35,6 +36,11 @@ class Log(NamedTuple):
 
     key: VerifierKey  # named as the origin
     line: str  # what a witness keeps one state for: FLEET/PLATFORM, or the origin of a foreign log
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is no lineage."""
+        return self.line == self.key.name
 
 
 class MeshKey(NamedTuple):

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from recorder.core.canonical import decode_base64, encode_base64, parse_decimal
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.limits import HASH_BYTES, PROOF_MAX_HASHES
 from recorder.core.merkle import NodeReader, prove_consistency, root_at
-from recorder.core.note import Note, NoteSignature, VerifierKey, decode_base64, encode_base64, parse_decimal, parse_note
+from recorder.core.note import Note, NoteSignature, VerifierKey, parse_note
 
 HEADS_ERROR, PROOF_ERROR = "heads_malformed", "proof_malformed"
 HEADS_MAX_BYTES = 65_536  # some 250 logs

@@ -50,11 +50,6 @@ class Ladder:
         """All that are kept, by size."""
         return list(self._rungs)
 
-    @property
-    def newest(self) -> Rung | None:
-        """The largest."""
-        return self._rungs[-1] if self._rungs else None
-
     def at(self, size: int) -> Rung | None:
         """The head of this size."""
         at = bisect_left(self._rungs, size, key=_size)

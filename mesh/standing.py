@@ -25,7 +25,7 @@ class Standing:
     @cached_property
     def head(self) -> Checkpoint:
         """The checkpoint in the note."""
-        return parse_checkpoint(parse_note(self.note).text)
+        return parse_checkpoint(parse_note(self.note).text, may_extend=True)
 
     def grown(self, note: bytes) -> Standing:
         """The same incarnation with a later head."""

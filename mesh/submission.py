@@ -64,6 +64,7 @@ class Later(NamedTuple):
     """It cannot now; with the next checkpoint, or after `delay_s`."""
 
     reason: str
+    wait_s: int | None = None  # it said how long to wait, and is sound: it has enough of us
 
 
 class Failed(NamedTuple):
@@ -119,7 +120,8 @@ def after(attempt: Attempt, answer: Answer, head: Checkpoint, witness: VerifierK
     if read.error == UNKNOWN and not attempt.is_shown:
         return Show(Attempt(0, sent, is_shown=True))
     if read.status in _NOT_NOW:
-        return Later(f"{read.status} {read.error or read.detail}")
+        again = "" if answer.retry_after_s is None else f"; again in {answer.retry_after_s} s"
+        return Later(f"{read.status} {read.error or read.detail}{again}", answer.retry_after_s)
     return Failed(*read)
 
 

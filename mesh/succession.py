@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recorder.core import cbor
+from recorder.core.canonical import written
 from recorder.core.checkpoint import Checkpoint
-from recorder.core.entry import ZERO_HASH, Entry, decode, entry_hash, external_aad, protected_of, to_be_signed
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.keys import kid, verify
-from recorder.core.kinds import Boot, Kind, Previous
+from recorder.core.controls import Boot, Previous
+from recorder.core.entry import entry_hash
+from recorder.core.errors import FormatError
 from recorder.core.limits import HASH_BYTES, PROOF_MAX_HASHES
 from recorder.core.merkle import verify_consistency, verify_inclusion
 from recorder.core.note import VerifierKey
+from recorder.core.splits import boot_entry
 
 ERROR = "add_incarnation_malformed"
 UNPROVED = "incarnation_unproved"
@@ -42,13 +43,8 @@ class Succession:
             Misuse: `parse_succession` would not give this request back.
 
         """
-        try:
-            body = cbor.encode([FORMAT, self.boot, list(self.inclusion), list(self.consistency), self.note])
-            if parse_succession(body) == self:
-                return body
-        except FormatError as failure:
-            raise Misuse(f"this request cannot be written: {failure}") from failure
-        raise Misuse("this request cannot be written: it would be read as another one")
+        body = cbor.encode([FORMAT, self.boot, list(self.inclusion), list(self.consistency), self.note])
+        return written(body, parse_succession, self, "request")
 
 
 def parse_succession(body: bytes) -> Succession:
@@ -106,22 +102,9 @@ def check_succession(shown: Succession, head: Checkpoint, log: VerifierKey, held
 
 def _boot_of(raw: bytes, log: VerifierKey) -> Boot:
     try:
-        entry = decode(raw)
+        return boot_entry(raw, log)
     except FormatError as error:
-        raise FormatError(UNPROVED, f"no boot entry: {error}") from None
-    control = entry.header.control
-    if entry.header.kind != Kind.BOOT or entry.header.seq != 0 or entry.header.prev != ZERO_HASH:
-        raise FormatError(UNPROVED, "the entry is not a boot at seq 0")
-    if control.identity_key != log.public_key or not _is_signed(entry, log):
-        raise FormatError(UNPROVED, f"the boot entry is not one of {log.name} under its trusted identity key")
-    return Boot(*control)
-
-
-def _is_signed(entry: Entry, log: VerifierKey) -> bool:
-    if entry.kid != kid(log.public_key):
-        return False
-    message = to_be_signed(protected_of(entry.kid), external_aad(log.name), entry.payload)
-    return verify(log.public_key, message, entry.signature)
+        raise FormatError(UNPROVED, error.detail) from None
 
 
 def _fault(named: Previous, held: Checkpoint, consistency: tuple[bytes, ...]) -> str | None:

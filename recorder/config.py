@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-from recorder.core.errors import LineageError, Misuse
+from recorder.core.errors import Misuse
 from recorder.core.kinds import UNCLASSED, UNCLASSIFIED, Kind
 from recorder.core.policy_classes import Milliseconds, OnFull, OnUnavailable, faults_between
 from recorder.core.quantities import Amount, amount, term_s
-from recorder.store.layout import CONFIG, CURRENT, IDENTITY
+from recorder.store.configfile import ConfigError, tables_of, text_at
+from recorder.store.layout import CONFIG, CURRENT, IDENTITY, SEGMENT_MIN_BYTES
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Kinds that a controller may append as such; all others come about by verbs of their own or by the recorder itself.
@@ -34,10 +34,6 @@ _WORDS = (
 )  # fmt: skip
 
 
-class ConfigError(LineageError):
-    """The configuration cannot be used; the message names file, key and what to write instead."""
-
-
 class Platform(Struct, forbid_unknown_fields=True, frozen=True):
     """Who this recorder is; with the incarnation it makes the origin `<fleet>/<name>/<incarnation>`."""
 
@@ -48,7 +44,7 @@ class Platform(Struct, forbid_unknown_fields=True, frozen=True):
 class StoreSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """Segments."""
 
-    segment_mib: Annotated[int, Meta(ge=4, le=1024)] = 64
+    segment_mib: Annotated[int, Meta(ge=SEGMENT_MIN_BYTES >> 20, le=1024)] = 64
 
 
 class RecorderSettings(Struct, forbid_unknown_fields=True, frozen=True):
@@ -132,23 +128,15 @@ def load(state: Path) -> Config:
 
     """
     path = state / CONFIG
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        if any((state / name).exists() for name in (IDENTITY, CURRENT)):  # there `lineage init` makes nothing
-            raise ConfigError(f"{path} is missing; restore the one that belongs to this state") from None
-        raise ConfigError(f"{path} is missing; `lineage init --state {state}` makes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    return parse(text, path)
+    missing = f"`lineage init --state {state}` makes it"
+    if any((state / name).exists() for name in (IDENTITY, CURRENT)):  # there `lineage init` makes nothing
+        missing = "restore the one that belongs to this state"
+    return parse(text_at(path, missing), path)
 
 
 def parse(text: str, path: Path) -> Config:
     """Check a configuration's text; `path` is for messages."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+    raw = tables_of(text, path)
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:

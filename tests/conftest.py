@@ -7,7 +7,7 @@ import signal
 import hypothesis
 import pytest
 
-# A deadline would make a slow machine (a Pi, CI with coverage's tracer) fail what is right; pytest-timeout bounds all.
+# A deadline would make a slow machine (a Pi, CI) fail what is right; pytest-timeout bounds all.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 

@@ -50,7 +50,15 @@ append = {append}
 read = true
 {more}
 """
-_RUN = "import sys; from pathlib import Path; from recorder.daemon.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
+_RUN = """
+import sys
+from pathlib import Path
+from recorder.daemon import reads
+from recorder.daemon.run import run
+reads.SILENT_MAX_S = float(sys.argv[3])
+sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+PATIENT_S = 120.0  # for the process that reads sealed segments: it steps back, so on a busy machine it is slow to start
 
 
 def make_state(state: Path, **settings: Any) -> Path:
@@ -73,8 +81,16 @@ def make_state(state: Path, **settings: Any) -> Path:
 class Running:
     """One recorder process."""
 
-    def __init__(self, state: Path, *, env: dict[str, str] | None = None, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        env: dict[str, str] | None = None,
+        under: Sequence[str] = (),
+        silent_max_s: float = PATIENT_S,
+    ) -> None:
         self.state = state
+        self._silent_max_s = silent_max_s
         self.under = list(under)
         self.socket = state / "recorder.sock"
         self._env = {**os.environ, **(env or {})}
@@ -82,7 +98,7 @@ class Running:
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*self.under, sys.executable, "-c", _RUN, str(self.state), str(self.socket)],
+            [*self.under, sys.executable, "-c", _RUN, str(self.state), str(self.socket), str(self._silent_max_s)],
             stderr=subprocess.PIPE,
             text=True,
             env=self._env,
@@ -114,7 +130,7 @@ class Running:
     def stop(self) -> int:
         """SIGTERM and wait."""
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(60)
+        status = self.process.wait(240)
         assert self.process.stderr is not None
         self.said += self.process.stderr.read()
         return status
@@ -165,7 +181,15 @@ def kinds_of(state: Path) -> list[int]:
     return [cbor.decode(split(raw)[1])[2] for raw, _ in records_of(state)]
 
 
-def wait_until(condition: Any, timeout_s: float = 60.0, every_s: float = 0.01) -> None:
+def let_others_reach(path: Path) -> None:
+    """Let other users through the directories above a path: pytest makes them for its own user alone."""
+    for above in path.parents:
+        mode = above.stat().st_mode
+        if mode & 0o005 != 0o005:
+            above.chmod(mode | 0o055)
+
+
+def wait_until(condition: Any, timeout_s: float = 240.0, every_s: float = 0.01) -> None:
     """Poll until something holds; the bound is for what never comes, not for what comes late."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -1,4 +1,4 @@
-"""Imports between rooms run one way (ARCHITECTURE.md, "Rooms and imports").
+"""Imports between rooms run one way (recorder/DESIGN.md, "Rooms").
 
 A room is the longest entry of ROOMS that begins a module's name.  Every import counts, also one inside a function or
 under TYPE_CHECKING: an arrow that runs only sometimes is still an arrow.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("recorder", "mesh", "firmware_bridge", "hwsim", "tests")
 
+SMALL_FILES = ("recorder.store.layout", "recorder.store.configfile", "recorder.store.statusfile")  # of every process
 # room -> the rooms of ours that it may import (itself always); a name ends in "." where all that lies below it is meant too
 ROOMS: dict[str, tuple[str, ...]] = {
     "recorder": ("recorder.core", "recorder.client"),  # recorder/__init__.py: the public API
@@ -32,6 +33,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "recorder.store",
     ),  # how a private key and other small files are kept, for every process
     "recorder.store.layout": ("recorder.store",),
+    "recorder.store.configfile": ("recorder.core", "recorder.store.layout"),
+    "recorder.store.statusfile": ("recorder.core", "recorder.store.layout"),
     "recorder.clock": (),  # the system's clocks and how far they can be trusted
     "recorder.client": ("recorder.core",),
     "recorder.writer": ("recorder.core", "recorder.store", "recorder.gate"),
@@ -61,9 +64,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mesh": ("recorder.core",),  # what peers say to each other, as values and bytes
     "mesh.node": (  # the process around it
         *("mesh", "recorder.core", "recorder.client", "recorder.clock"),
-        *("recorder.store.keyfile", "recorder.store.layout"),
+        *("recorder.store.keyfile", *SMALL_FILES),
     ),
-    "firmware_bridge": ("recorder.core", "recorder.client", "recorder.store.layout"),
+    "firmware_bridge": ("recorder.core", "recorder.client", *SMALL_FILES),
     "firmware_bridge.line": ("recorder.core",),
     "hwsim": ("recorder.",),
 }
@@ -72,7 +75,7 @@ PARTS = {
     "recorder.store.view": "recorder.store",
     "firmware_bridge.line": "firmware_bridge",
     "recorder.store.keyfile": "recorder.store",
-    "recorder.store.layout": "recorder.store",
+    **dict.fromkeys(SMALL_FILES, "recorder.store"),
     "recorder.cli.demo": "recorder.cli",
     **dict.fromkeys(
         (

@@ -12,19 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import recorder
-from recorder.core.messages import (
-    DURABLE,
-    HELLO_KEYS,
-    REQUESTS,
-    Compared,
-    Failed,
-    Head,
-    Opened,
-    Receipt,
-    Refused,
-    Verb,
-    Witnessed,
-)
+from recorder.core.message_replies import HELLO_KEYS, Compared, Failed, Head, Opened, Receipt, Refused, Witnessed
+from recorder.core.message_requests import REQUESTS
+from recorder.core.messages import DURABLE, Verb
 from recorder.daemon import identity, witnessing
 from tests.documents import rows_of, text_of
 from tests.running import Running, verified
@@ -126,7 +116,7 @@ def test_the_examples_are_what_goes_over_the_socket(founded: Running) -> None:
             if connection is not None:
                 connection.close()
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            connection.settimeout(60)
+            connection.settimeout(240)
             connection.connect(str(founded.socket))
             continue
         assert connection is not None, "the first example connects"

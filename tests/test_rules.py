@@ -19,6 +19,7 @@ from tests.vectors.make_vectors import HERE
 
 TESTS = Path(__file__).parent
 GATE, JUDGING, AUTHORITIES = "daemon/test_gate.py", "gate/test_judging.py", "gate/test_authorities.py"
+GRANTS = "gate/test_judging_grants.py"
 LINK, PROCESS, DEVICES = "bridge/test_link.py", "bridge/test_process.py", "core/test_verify_devices.py"
 TIME, VERIFY = "daemon/test_gate_time.py", "core/test_verify_authority.py"
 
@@ -77,7 +78,7 @@ RULES: dict[str, tuple[list[Broken], list[Broken]]] = {
         [case(VERIFY, "what_a_recognised_intermediate_issued", "issuer_unknown")],
     ),
     "wrong role": (
-        [case(JUDGING, "the_delegation", "role_mismatch"), case(JUDGING, "grants_that_grant_nothing", "role_mismatch")],
+        [case(JUDGING, "the_delegation", "role_mismatch"), case(GRANTS, "grants_that_grant_nothing", "role_mismatch")],
         [vector("role_mismatch")],
     ),
     "a credential issued again under the same serial with more scope": (
@@ -88,13 +89,13 @@ RULES: dict[str, tuple[list[Broken], list[Broken]]] = {
         ],
     ),
     "replayed grant and nonce": (
-        [case(JUDGING, "grants_that_grant_nothing", "nonce_reused")],
+        [case(GRANTS, "grants_that_grant_nothing", "nonce_reused")],
         [case(VERIFY, "a_grant_is_used_once", "nonce_reused"), vector("nonce_reused")],
     ),
     "a why of an earlier OS boot": (
         [
             case(TIME, "the_why_of_an_earlier_os_boot_is_worth_nothing", "cycle_unknown"),
-            case(JUDGING, "grants_that_grant_nothing", "grant_os_boot"),
+            case(GRANTS, "grants_that_grant_nothing", "grant_os_boot"),
         ],
         [vector("cycle_os_boot"), vector("grant_os_boot")],
     ),
@@ -110,7 +111,7 @@ RULES: dict[str, tuple[list[Broken], list[Broken]]] = {
         ],
     ),
     "inputs altered after the decision": (
-        [case(JUDGING, "grants_that_grant_nothing", "grant_inputs")],
+        [case(GRANTS, "grants_that_grant_nothing", "grant_inputs")],
         [vector("replay_mismatch"), vector("grant_inputs"), vector("observation_entry")],
     ),
     "stage skipped": (

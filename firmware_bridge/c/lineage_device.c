@@ -33,7 +33,7 @@ static uint32_t rotated(uint32_t x, unsigned by)
 static void sha256_block(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[16], v[8]; /* a to h of the standard lie in v; instead of moving them, each round begins one place further down */
-    unsigned i;
+    size_t i;
     memcpy(v, state, sizeof v);
     for (i = 0; i < 64; i++) {
         uint32_t a, b, c, e, t1;
@@ -414,6 +414,8 @@ bool lineage_confirm(lineage_device *d, const lineage_commit *commit, enum linea
     put_head(&w, UINT, commit->seq);
     put_head(&w, UINT, commit->place);
     put_string(&w, BYTES, commit->hash, 16);
+    if (outcome < LINEAGE_REACHED || outcome > LINEAGE_EXPIRED) /* no reader takes a frame with it */
+        w.full = true;
     put_head(&w, UINT, (uint64_t)outcome);
     put_values(&w, values, count);
     return finished(d, &w, at_once);
@@ -678,8 +680,9 @@ static void on_receipt(lineage_device *d, reader *r)
         receipt.commit.seq = take_head(r, UINT);
         receipt.commit.place = take_head(r, UINT);
         hash = take_string(r, BYTES, 16, 16, &size);
-        if (hash != NULL)
-            memcpy(receipt.commit.hash, hash, 16);
+        if (hash == NULL)
+            return;
+        memcpy(receipt.commit.hash, hash, 16);
     }
     receipt.irreversible = take_bool(r);
     if (!done(r) || verdict > LINEAGE_UNAVAILABLE ||

@@ -23,6 +23,7 @@ __all__ = ["Device", "Grant", "Receipt"]
 
 FRAME_MAX_BYTES = 128
 VALUES_MAX = 8
+OUTCOME_MAX = 6
 RESEND_AFTER_US = 300_000
 BOOTED_EVERY_US = 500_000
 TAKEN_AFTER, TAKEN_AFTER_US = 3, 30_000
@@ -97,7 +98,8 @@ class Device:
 
     def confirm(self, commit: Commit, outcome: int, reached: Values, *, at_once: bool = False) -> bool:
         """What became of a commit; false where it is lost, and counted."""
-        return self._make(17, [list(commit), outcome, singles(reached)], at_once=at_once)
+        code = outcome if outcome <= OUTCOME_MAX else 0
+        return self._make(17, [list(commit), outcome, singles(reached)], at_once=at_once, code=code)
 
     def request(self, grant: Grant, asked: Values, duration_ms: int | None, confirm_by_ms: int | None) -> int | None:
         """Ask to have a commit admitted; the number that its receipt will name, None where it is lost."""

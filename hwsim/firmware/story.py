@@ -18,11 +18,12 @@ from hwsim.firmware.port import Simulator
 from recorder.client import Receipt, Recorder
 from recorder.core import cbor, confirmation, deviceframe, entry, ids
 from recorder.core import claims as records
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Kind
 
 ACTUATOR, CLASS, EVENT_STOP = "arm", "motion", 1
 CONFIRM_BY_MS, MOVE_MS = 1000, 400
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 _TURNS = 20  # of the firmware's loop between two looks at the lineage
 _WHERE = {"frame": "arm_base"}
 _BODY = 11  # key of the body claims
@@ -45,7 +46,7 @@ class Told(NamedTuple):
 
 class _Entry(NamedTuple):
     id: str
-    header: entry.Header
+    header: Header
     beside: bytes | None
 
     @property

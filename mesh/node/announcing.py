@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from mesh.bucket import Bucket
 from mesh.digest import HELD_MAX, Digest, Head, Held, room_for_hashes
-from mesh.node.budget import Bucket
 from mesh.node.config import Digests
 
 FILL_S = 0.05

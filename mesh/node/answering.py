@@ -25,7 +25,7 @@ class Answering:
         """Make an empty one.
 
         Args:
-            fail: ends the process, after a write that failed.
+            fail: told of what could not be made durable, and therefore not answered.
 
         """
         self._gets: list[tuple[re.Pattern[str], Get]] = []
@@ -50,7 +50,11 @@ class Answering:
                     return await answer(found)
         except StoreFailedError as error:
             self._fail(error)
-            return refused(500, FormatError("witness_failed", "a write failed here; nothing is answered any more"))
+            return refused(
+                503, FormatError("witness_failed", "it could not be made durable here, so it is not answered")
+            )
+        except OSError:  # of an archive; said by `Archives`
+            return refused(503, FormatError("witness_failed", "the disk here does not answer"))
         return refused(404, FormatError("path_unknown", f"no {method} {path[:200]!r} here"))
 
 

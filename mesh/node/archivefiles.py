@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import NamedTuple
 
 from mesh.archive import State
@@ -101,6 +102,16 @@ class ArchiveFiles:
         for index in self._going:
             self._path(0, index).unlink(missing_ok=True)
         self._going.clear()
+
+    def remove(self) -> None:
+        """Delete it all.
+
+        If we crash here, there is the whole of it, or no state, and then the rest is deleted at the next start.
+        """
+        (self.directory / STATE).unlink(missing_ok=True)
+        if self.directory.is_dir():
+            sync_dir(self.directory)
+            rmtree(self.directory)
 
     def drop(self, indexes: Iterable[int]) -> None:
         """Have tiles of hashes deleted once a state without them is durable."""

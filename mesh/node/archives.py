@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mesh.account import Account
-from mesh.archive import AHEAD_MAX
+from mesh.ahead import AHEAD_MAX
 from mesh.digest import Digest, note_of_head
 from mesh.fleetlist import FleetList
 from mesh.histories import Told, told_of
-from mesh.node.archivestore import ArchiveStore, Summary
+from mesh.node.archivestore import ArchiveStore
 from mesh.node.aside import Aside
 from mesh.node.forkbook import ForkBook
+from mesh.node.incarnations import Summary
 from mesh.node.places import NotKeptError
 from recorder.core.errors import FormatError
-from recorder.core.forks import ForkProof
+from recorder.core.proofs import Proof
 
 QUEUE_MAX = 1_024  # digests that wait for the thread; more are dropped, and what they said is pulled
 # For what comes together: a head that is to be cosigned is here before the digest whose hashes lead to it, and what
@@ -110,8 +111,9 @@ class Archives:
                     self.behind(one)
                 if time.monotonic() - saved_s >= self._save_s:
                     saved_s = time.monotonic()
-                    await self.call(self._store.keep)
-                    self.trouble = None
+                    if await self.call(self._store.keep) and self.trouble is not None:
+                        self._say("archives are kept again")
+                        self.trouble = None
             except OSError:
                 await asyncio.sleep(self._save_s)  # said by `call`; a disk that is full is not asked again at once
 
@@ -128,7 +130,7 @@ class Archives:
         """Take hashes from a peer, and heads that are verified; whether there were hashes that lead to no head."""
         return await self.call(self._learned, origin, first, hashes, notes)
 
-    async def prove(self, proofs: list[ForkProof], source: str) -> bool:
+    async def prove(self, proofs: Sequence[Proof], source: str) -> bool:
         """Keep proofs of forks; whether one is new.
 
         Raises:
@@ -169,7 +171,9 @@ class Archives:
                 }
                 for one in summaries
             ],
-            "refused_incarnations": self._store.refused,
+            "archives_put_off": dict(self._store.saves.put_off),
+            "incarnations_put_off": dict(self._store.incarnations.refused),
+            "incarnations_dropped": [list(one) for one in self._store.incarnations.dropped],
             "archived_digests": dict(self.counts),
             "archives_trouble": self.trouble,
         }
@@ -179,7 +183,7 @@ class Archives:
         self._proved(learned.forks, "by what was told here")
         return bool(learned.unproved)
 
-    def _proved(self, proofs: list[ForkProof], source: str) -> bool:
+    def _proved(self, proofs: Sequence[Proof], source: str) -> bool:
         return sum(self._forks.keep(one, source) for one in proofs if self._forks.is_wanted(one)) > 0
 
     def _take_all(self, batch: list[tuple[Digest | None, bytes | None]]) -> list[Behind]:
@@ -239,6 +243,7 @@ class Archives:
         return any(rung.head.size == size and rung.head.root == root for rung in heads)
 
     def _told(self, trouble: str) -> None:
-        if trouble != self.trouble:
+        """Say it once, whichever file it is the next time, until something was written again."""
+        if self.trouble is None:
             self._say(trouble)
         self.trouble = trouble

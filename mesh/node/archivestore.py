@@ -1,52 +1,33 @@
-"""All logs of peers that are kept here, within the room that there is.  Values in, values out; used from one thread.
-
-Of each platform every incarnation has an archive.  The one in force gives way first where room is short, down to half
-of the platform's share; then the oldest of those that are over.
-"""
+"""All logs of peers that are kept here, within the room that there is.  Values in, values out; used from one thread."""
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 from mesh.account import Account
 from mesh.fleetlist import FleetList, Log
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
+from mesh.node.archiveroom import ArchiveRoom
 from mesh.node.forkbook import ForkBook
+from mesh.node.incarnations import Incarnations, Summary
 from mesh.node.peerlog import Learned, PeerLog
 from mesh.node.places import DamagedError, NotKeptError
+from mesh.node.saves import Saves
 from mesh.ranges import Range
-from mesh.standing import RETIRED_MAX
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.forks import ForkProof
-from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import empty_root
 
-MIB = 1 << 20
 OPEN_MAX = 64  # archives in memory, some 100 KB each; the others are read again when they are asked for
 CLAIMED_MAX = 32_768  # hashes that wait in all archives together, 4 MB of Python objects
-ABOVE_MIN, ABOVE_PART = 64, 8  # tiles above level 0 of one platform: an eighth as many as of hashes, at least so many
 GAPS_MAX = 256
 TOLD_MAX = 32  # incarnations of one platform of which the archives are told
 NOTHING = Learned(moved=False, unproved=[], forks=[])
-
-
-class Summary(NamedTuple):
-    """An archive in short, whether it is in memory or not."""
-
-    origin: str
-    line: str
-    ordinal: int
-    size: int
-    holds: int  # hashes in full tiles
-    missing: tuple[Range, ...]
-    heads: int
-    told: Told | None
-    above: int  # tiles above those of hashes
 
 
 class ArchiveStore:
@@ -59,6 +40,8 @@ class ArchiveStore:
         forks: ForkBook,
         room: tuple[float, float],
         say: Callable[[str], None],
+        save_s: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read what is kept.
 
@@ -68,17 +51,21 @@ class ArchiveStore:
             forks: which logs are no longer followed.
             room: MiB of hashes of one platform, and of all.
             say: tells a person.
+            save_s: how often `keep` is called.
+            now: a monotonic clock, seconds.
 
         """
-        self.refused = 0  # heads of incarnations for which there was no room
+        self.saves = Saves(save_s, now)
+        self.incarnations = Incarnations(now)
         self.let_go = 0  # times that waiting hashes were dropped because there were too many
         self._directory = directory
         self._fleet = fleet
         self._forks = forks
-        self._per_line, self._total = (int(mib * MIB) // HASH_BYTES for mib in room)
         self._say = say
         self._open: OrderedDict[str, PeerLog] = OrderedDict()
+        self._unread: set[Path] = set()  # of which that was said
         self._known: dict[str, Summary] = {}
+        self._room = ArchiveRoom(room, self._known, self._opened, lambda log: self._noted(log, shed=False))
         directory.mkdir(mode=0o700, exist_ok=True)
         for path in sorted(directory.iterdir()):
             self._find(path)
@@ -124,7 +111,11 @@ class ArchiveStore:
 
     def may_follow(self, origin: str) -> bool:
         """Whether more of a log may be taken."""
-        return not self._forks.is_forked(origin) and (origin in self._known or self._may_begin(origin))
+        log = self._fleet.log_of(origin)
+        if log is None or self._forks.is_forked(origin):
+            return False
+        may_begin = origin in self._known or self.incarnations.may_begin(log.line, origin)
+        return may_begin and self.saves.may_take(log.line, origin)
 
     def disregard(self, origin: str, note: bytes) -> None:
         """Let go of a head that nobody proves."""
@@ -158,7 +149,7 @@ class ArchiveStore:
         return learned
 
     def jump(self, origin: str, old: int, note: bytes, proof: Sequence[bytes], partial: Sequence[bytes]) -> None:
-        """As `Archive.jump` from `old` entries; durable at once, since the hashes that it saves pulling are many.
+        """As `Archive.jump` from `old` entries; durable at once if it may be, since the hashes that it saves are many.
 
         Raises:
             NotKeptError: more than that is proved by now, or no more of this log is taken.
@@ -169,8 +160,9 @@ class ArchiveStore:
             raise NotKeptError(f"{old} entries of {origin} are no longer what is proved here")
         log = self._opened(origin)
         log.jump(note, proof, partial)
-        log.keep()
         self._noted(log)
+        if self.saves.may_save_jump(self._known[origin].line):
+            self._keep(log)
 
     def fill(self, origin: str, tiles: Iterable[tuple[int, int, Sequence[bytes]]]) -> int:
         """Take tiles as (level, index, hashes), and let older ones go where there is no room; return how many came.
@@ -183,7 +175,7 @@ class ArchiveStore:
         line = self._known[origin].line
         try:
             for level, index, hashes in tiles:
-                if level and not self._bound_above(line, 1):
+                if level and not self._room.bound_above(line, 1):
                     raise NotKeptError(f"there is no room for more tiles above the hashes of {line}")
                 log.fill(level, index, hashes)
                 taken += 1
@@ -191,23 +183,14 @@ class ArchiveStore:
             self._noted(log)
         return taken
 
-    def allowed(self, origin: str) -> int:
-        """Hashes in full tiles that a log may have: what others of its platform leave, at least half for the latest."""
-        known = self._known[origin]
-        others = [one for one in self._known.values() if one.line == known.line and one.origin != origin]
-        left = self._per_line - sum(one.holds for one in others)
-        if all(one.ordinal < known.ordinal for one in others):
-            left = max(left, self._per_line // 2)
-        return min(left, known.holds + self._total - sum(one.holds for one in self._known.values()))
-
     def wanted(self, origin: str, most: int) -> list[tuple[int, int]]:
         """Tiles to pull next; see `PeerLog.wanted`."""
-        return self.get(origin).wanted(most, self.allowed(origin))
+        wanted = self.get(origin).wanted(most, self._room.allowed(origin))
+        return wanted if wanted and self.may_follow(origin) else []
 
-    def keep(self) -> None:
-        """Make durable what is here."""
-        for log in self._open.values():
-            log.keep()
+    def keep(self) -> bool:
+        """Make durable what is here; whether anything had to be written."""
+        return sum([self._keep(log) for log in self._open.values()]) > 0
 
     def forget(self) -> None:
         """After a failed write: what is in memory may not be on the disk, so all is read again from there."""
@@ -222,35 +205,60 @@ class ArchiveStore:
 
     # --- Inside
 
+    def _keep(self, log: PeerLog) -> bool:
+        is_written = log.keep()
+        if is_written:
+            self.saves.saved(log.origin)
+        return is_written
+
     def _find(self, path: Path) -> None:
         try:
-            kept = ArchiveFiles(path).read()
+            self._take(path)
         except DamagedError as error:
             self._say(f"{error}; that archive is pulled again")
+        except OSError as error:  # it stays as it is: a start, or a disk that answers again, reads it
+            if path not in self._unread:
+                self._say(f"cannot read {path}: {error}; that archive is left alone")
+            self._unread.add(path)
+
+    def _take(self, path: Path) -> None:
+        files = ArchiveFiles(path)
+        kept = files.read()
+        if kept is None:
+            files.remove()  # of one that was never made durable, or whose removal a crash cut off
             return
-        log = None if kept is None else self._fleet.log_of(kept.origin)
-        if kept is None or log is None or path != self._path(log):
+        log = self._fleet.log_of(kept.origin)
+        if log is None or path != self._path(log):
             return  # of a list that is no longer in force; it stays for when it is again
         self._known[kept.origin] = Summary(kept.origin, log.line, kept.ordinal, kept.state.size, 0, (), 0, None, 0)
-        self._opened(kept.origin)
+        try:
+            self._opened(kept.origin)
+        except OSError:
+            del self._known[kept.origin]
+            raise
 
-    def _may_begin(self, origin: str) -> bool:
-        log = self._fleet.log_of(origin)
-        begun = log is not None and sum(1 for one in self._known.values() if one.line == log.line) <= RETIRED_MAX
-        self.refused += not begun
-        return begun
+    def _make_room(self, origin: str, line: str) -> None:
+        """Have room for another incarnation."""
+        several = [one for one in self._known.values() if one.line == line]
+        for one in self.incarnations.begin(origin, several, self._forks.is_forked):
+            self._opened(one.origin).remove()
+            self.saves.saved(one.origin)
+            del self._open[one.origin], self._known[one.origin]
+            self._say(f"{one.origin}, {one.size:,} entries, is kept no more: {line} has begun too many incarnations")
 
     def _opened(self, origin: str) -> PeerLog:
         log = self._open.get(origin)
         if log is None:
-            ordinal = 1 + max((one.ordinal for one in self._known.values()), default=0)
             listed = self._fleet.log_of(origin)
             assert listed is not None, "only logs of the fleet list are opened"
+            if origin not in self._known:
+                self._make_room(origin, listed.line)
+            ordinal = 1 + max((one.ordinal for one in self._known.values()), default=0)
             log = self._open[origin] = PeerLog(self._path(listed), origin, ordinal, self._say)
             self._noted(log)
             while len(self._open) > OPEN_MAX:
                 _, last = next(iter(self._open.items()))
-                last.keep()
+                self._keep(last)
                 del self._open[last.origin]
         self._open.move_to_end(origin)
         return log
@@ -272,49 +280,7 @@ class ArchiveStore:
             log.above,
         )
         if shed:
-            self._bound_room(line.line)
-
-    def _bound_room(self, line: str) -> None:
-        """Shed what is too much of one platform, then of all."""
-        ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
-        self._bound_above(line)
-        over = sum(one.holds for one in ours) - self._per_line
-        if over > 0:
-            latest = ours[-1]
-            over -= self._shed(latest, max(self._per_line // 2, latest.holds - over))
-            for one in ours[:-1]:
-                over -= self._shed(one, max(0, one.holds - over)) if over > 0 else 0
-        over = sum(one.holds for one in self._known.values()) - self._total
-        while over > 0:
-            most = max(self._known.values(), key=lambda one: one.holds)
-            gone = self._shed(most, most.holds - min(over, max(TILE_WIDTH, most.holds // 8)))
-            if not gone:
-                break
-            over -= gone
-
-    def _bound_above(self, line: str, room: int = 0) -> bool:
-        """Have room for so many more tiles above level 0; whether there is.
-
-        A log may say that it has any number of entries, and what leads to the newest of them is pulled after each jump.
-        """
-        most = max(ABOVE_MIN, self._per_line // TILE_WIDTH // ABOVE_PART)
-        ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
-        over = sum(one.above for one in ours) + room - most
-        for one in ours:
-            if over > 0 and one.above:
-                log = self._opened(one.origin)
-                over -= log.shed_above(over)
-                self._noted(log, shed=False)
-        return over <= 0
-
-    def _shed(self, one: Summary, hashes_max: int) -> int:
-        if one.holds <= hashes_max:
-            return 0
-        log = self._opened(one.origin)
-        before = log.archive.holds
-        log.shed(hashes_max)
-        self._noted(log, shed=False)
-        return before - log.archive.holds
+            self._room.bound(line.line)
 
     def _bound_claimed(self, grown: PeerLog) -> None:
         """Hashes that wait are pulled again, so whoever has most of them gives way."""

@@ -88,14 +88,18 @@ async def ask(
     is_platform = any(log.name == asked for log in whom.trust.logs)
     if not is_platform and whom.key_of(asked) is None:
         raise Misuse(
-            f"{asked[:80]!r} is no platform of the list and no log of one: FLEET/PLATFORM, or with its incarnation"
+            f"no log line of the list, or trust file, is of {asked[:80]!r}: FLEET/PLATFORM, or one log of it as "
+            "FLEET/PLATFORM/INCARNATION"
         )
     if span is not None and span[1] - span[0] > RANGE_MAX:
         raise Misuse(f"{span[1] - span[0]:,} entries, at most {RANGE_MAX:,} at once")
-    if not 0 < len(whom.urls) <= PEERS_MAX:
+    if not whom.urls:
         raise Misuse(
-            f"{len(whom.urls)} peers to ask, expected 1 to {PEERS_MAX}: witness and mesh lines of the list have URLs"
+            "nobody to ask: the list names no URLs, and nobody else was found; --discover looks around by mDNS, --peer "
+            "URL names one"
         )
+    if len(whom.urls) > PEERS_MAX:
+        raise Misuse(f"{len(whom.urls)} peers to ask, at most {PEERS_MAX} at once")
     asking = _Asking(whom, Bounds(post, timeout_s / STEPS, asyncio.get_running_loop().time() + timeout_s))
     peers = [Asked(url, list(names)) for url, names in whom.urls.items()]
     accounts: dict[str, Account] = {}
@@ -205,7 +209,8 @@ class _Asking:
 
     def _opened(self, peer: Asked, note: bytes, key: VerifierKey) -> OpenedCheckpoint | None:
         try:
-            return open_checkpoint(note, key, self._whom.trust.witnesses.values())
+            is_foreign = key.name in self._whom.foreign
+            return open_checkpoint(note, key, self._whom.trust.witnesses.values(), may_extend=is_foreign)
         except FormatError as error:
             peer.fault(str(error))
             return None

@@ -18,7 +18,7 @@ from mesh.node.rounds import COSIGNATURES_MAX, TROUBLES, Rounds
 from mesh.node.submitting import Submission, Witness
 from mesh.submission import with_cosignatures
 from recorder.core.keys import kid
-from recorder.core.messages import Head as Pushed
+from recorder.core.message_replies import Head as Pushed
 from recorder.core.note import NoteSignature
 
 LINGER_S = 0.005  # for signatures that come nearly together: one entry for them all

@@ -23,10 +23,13 @@ from mesh.node.listening import Archives, Listening
 from mesh.node.ownlog import Head as OwnHead
 from mesh.node.peering import urls_in
 from mesh.node.present import Present
-from mesh.node.runs import next_run
+from mesh.node.runs import MS, Sent, next_run
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
+from mesh.window import RENEWED_S
+from recorder.core.errors import Misuse
 from recorder.core.keys import Signer
-from recorder.core.messages import Head as Push
+from recorder.core.message_replies import Head as Push
 from recorder.core.note import VerifierKey
 
 LOOK_S = 5.0  # how soon an interface that came is used
@@ -62,6 +65,7 @@ class Broadcast:
         sources: Sources,
         archives: Archives | None,
         say: Callable[[str], None],
+        unkept: Unkept,
     ) -> None:
         """Make it inside the event loop; the port is open from then on.
 
@@ -74,23 +78,23 @@ class Broadcast:
             sources: of what is sent.
             archives: get what came.
             say: tells a person.
+            unkept: holds a run that cannot be written.
 
         Raises:
-            MeshError: the port is taken.
-            StoreFailedError: the run cannot be kept.
+            NoAddressError: the port is taken.
 
         """
         self._state = state
+        self._unkept = unkept
         self._speaker = speaker
         self._sources = sources
         self._announcer = Announcer(config.digest, time.monotonic())
         self._is_timed = sources.clock() is not None
-        self._run = 0 if speaker is None else next_run(state, sources.clock)
-        self._number = 0
+        self._sent = Sent(0 if speaker is None else next_run(state, sources.clock, unkept))
         self._trouble: str | None = None
         self._blind: str | None = None
         ours = None if speaker is None else speaker.key.name
-        self._listening = Listening(fleet, present, ours, lambda: (self._run, self._number), archives, say)
+        self._listening = Listening(fleet, present, ours, self._sent.has, sources.clock, archives, say)
         self._datagrams = Datagrams(config.digest, config.discovery.interfaces, self._take)
         urls = list(config.discovery.peers)
         if not config.digest.multicast:
@@ -130,8 +134,8 @@ class Broadcast:
         """Counts of what went and of what came, by fate."""
         return {
             "digests": {
-                "run": self._run,
-                "number": self._number,
+                "run": self._sent.run,
+                "number": self._sent.number,
                 "sent": dict(self._datagrams.sent),
                 "hashes_left_out": self._announcer.left_out,
                 "received": dict(sorted(self._listening.fates.items())),
@@ -177,17 +181,21 @@ class Broadcast:
             self._send(says, self._speaker.signer)
 
     def _send(self, says: Digest, signer: Signer) -> None:
-        self._number += 1
-        datagram = digest.make(says._replace(run=self._run, number=self._number), signer)
+        run, number = self._sent.next()
+        datagram = digest.make(says._replace(run=run, number=number), signer)
         self._datagrams.spread(datagram)
         for host in self._unicast:
             self._datagrams.send_to(datagram, host)
 
     async def _renew_run(self) -> None:
-        """A run that began without a clock may be one that peers saw before; as soon as there is a clock it is not."""
-        if not self._is_timed and self._sources.clock() is not None:
-            self._run = await self._sources.aside(next_run, self._state, self._sources.clock)
-            self._number, self._is_timed = 0, True
+        """Begin another run where this one is not known to be new, or began an hour ago (`mesh.window`).
+
+        One that began without a clock may be one that peers saw before; as soon as there is a clock it is not.
+        """
+        time_s = self._sources.clock()
+        if time_s is not None and (not self._is_timed or (time_s - RENEWED_S) * MS >= self._sent.run):
+            self._sent.begin(await self._sources.aside(next_run, self._state, self._sources.clock, self._unkept))
+            self._is_timed = True
 
 
 def _held(standings: Iterable[tuple[str, Standing]]) -> Iterable[Held]:
@@ -198,10 +206,17 @@ def _held(standings: Iterable[tuple[str, Standing]]) -> Iterable[Held]:
 
 
 def _addresses(urls: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Hosts of URLs that are addresses, and those that are names: to look one up, one may have to wait."""
+    """Hosts of URLs that are addresses, and those that are names: to look one up, one may have to wait.
+
+    What a URL of the fleet list means is not ours to say: one that is none of this protocol is told of like a name.
+    """
     addresses, names = [], []
     for url in urls:
-        host = unquote(host_of(url))
+        try:
+            host = unquote(host_of(url))
+        except Misuse:
+            names.append(url)
+            continue
         try:
             ip_address(host.partition("%")[0])
         except ValueError:

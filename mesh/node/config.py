@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,8 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from mesh.node.places import MeshError
+from mesh.allowance import HEADS
 from recorder.core.errors import Misuse
+from recorder.store.configfile import ConfigError, tables_of, text_at
 
 PORT = 7171
 DIGEST_PORT = 7172
@@ -30,6 +30,7 @@ clock = "kernel"
 [submit]
 interval_s = 60.0                 # a checkpoint goes to the witnesses at least this often, where anything was recorded
 timeout_s = 10.0                  # for one witness and checkpoint, retries included
+learn_s = 3.0                     # that a start of the recorder waits for what peers hold of it; later ones count too
 
 [discovery]
 enabled = true                    # announce this platform by mDNS, and look for others; what is found is only tried
@@ -57,11 +58,9 @@ pulls = 4                         # at a time
 connections = 64                  # that peers may have open
 per_address = 4                   # of them from one address
 request_s = 10.0                  # for a request, from the connection to the answer
+heads_per_s = 2.0                 # of one platform that are newly cosigned, on average: each wears the card
+heads_burst = 1200                # of them at once
 """
-
-
-class ConfigError(MeshError):
-    """The configuration cannot be used; the message names file, key and what to write instead."""
 
 
 class Witness(Struct, forbid_unknown_fields=True, frozen=True):
@@ -76,6 +75,7 @@ class Submit(Struct, forbid_unknown_fields=True, frozen=True):
 
     interval_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    learn_s: Annotated[float, Meta(ge=0.1, le=600)] = 3.0
 
 
 class Archiving(Struct, forbid_unknown_fields=True, frozen=True):
@@ -94,6 +94,8 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     connections: Annotated[int, Meta(ge=1, le=512)] = 64
     per_address: Annotated[int, Meta(ge=1, le=512)] = 4
     request_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    heads_per_s: Annotated[float, Meta(ge=0.001, le=1_000)] = HEADS.per_s
+    heads_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = HEADS.burst
 
 
 class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
@@ -135,22 +137,15 @@ def load(path: Path) -> Config:
         ConfigError: missing, not TOML, an unknown key, a value out of its range.
 
     """
+    tables = tables_of(text_at(path, f"`lineage mesh init --state {path.parent}` makes it"), path)
     try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing; `lineage mesh init --state {path.parent}` makes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    try:
-        config = msgspec.convert(tomllib.loads(text), Config)
+        config = msgspec.convert(tables, Config)
         for one in config.witness.listen:
             address(one)
         for one in config.discovery.peers:
             host_of(one)
         _check_group("ipv4_group", config.digest.ipv4_group, 4)
         _check_group("ipv6_group", config.digest.ipv6_group, 6)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
     except (msgspec.ValidationError, Misuse) as error:
         raise ConfigError(f"{path}: {error}") from error
     return config

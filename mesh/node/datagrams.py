@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from mesh.digest import DIGEST_MAX_BYTES
 from mesh.node.config import Digests
 from mesh.node.interfaces import Interface, interfaces_up
-from mesh.node.places import MeshError
+from mesh.node.places import NoAddressError
 
 AT_ONCE = 32  # datagrams read before others have their turn
 RECEIVE_BYTES = 262_144  # of the kernel's buffer: some 150 datagrams
@@ -38,7 +38,7 @@ class Datagrams:
             take: gets what comes.
 
         Raises:
-            MeshError: the port is taken.
+            NoAddressError: the port is taken.
 
         """
         self.interfaces: tuple[Interface, ...] = ()
@@ -120,7 +120,8 @@ class Datagrams:
         except OSError as error:
             made.close()
             self.close()
-            raise MeshError(f"cannot listen on UDP port {self._settings.port}: {error.strerror or error}") from error
+            what = f"cannot listen on UDP port {self._settings.port}: {error.strerror or error}"
+            raise NoAddressError(f"{what}; `ss -lunp` shows who has it, a fleet has one port for digests") from error
         self._sockets[family] = made
         self._loop.add_reader(made, self._receive, made)
 

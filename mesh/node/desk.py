@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
@@ -9,8 +10,10 @@ from typing import NamedTuple
 
 from mesh import exchange, witness
 from mesh.account import Account
+from mesh.allowance import Allowance
 from mesh.exchange import TEXT_TYPE, Answer, refused
 from mesh.fleetlist import FleetList
+from mesh.node.boots import Boots
 from mesh.node.forkbook import ForkBook
 from mesh.node.heldsizes import encode_held
 from mesh.node.places import DamagedError
@@ -46,6 +49,8 @@ class WitnessDesk:
         cosigner: Cosigner | None,
         clock: Clock,
         say: Callable[[str], None],
+        allowance: Allowance | None = None,
+        boots: Boots | None = None,
     ) -> None:
         """Make it.
 
@@ -56,8 +61,11 @@ class WitnessDesk:
             cosigner: signs; None where the fleet list does not name our key, and then nothing is cosigned.
             clock: the time, where it is trusted.
             say: tells a person.
+            allowance: what platforms may cost; None: as by default.
+            boots: how incarnations began that were followed; None: they are not held against each other.
 
         """
+        self.allowance = allowance or Allowance()
         self.answers: Counter[int] = Counter()  # to POST, by status
         self.offered: Callable[[bytes], object] | None = None  # told every head of a platform that its log signed
         self._fleet = fleet
@@ -66,7 +74,9 @@ class WitnessDesk:
         self._cosigner = cosigner
         self._clock = clock
         self._say = say
+        self._boots = boots
         self._latest: dict[str, _Latest] = {}  # by line
+        self._told: set[str] = set()  # damage that was said: whoever asks may ask again and again
 
     def add_checkpoint(self, body: bytes) -> Answer:
         """Answer `add-checkpoint`; StoreFailedError passes through."""
@@ -90,7 +100,7 @@ class WitnessDesk:
         try:
             standing = None if log is None else self._store.held(log.line)
         except DamagedError as error:
-            self._say(str(error))
+            self._tell(error)
             return _DAMAGED
         if log is None or standing is None or standing.head.origin != origin or not self._is_listed(log.line, standing):
             return refused(404, FormatError("origin_unknown", f"nothing of {origin!r} was cosigned here"))
@@ -111,7 +121,7 @@ class WitnessDesk:
         try:
             standing = self._store.held(platform)
         except DamagedError as error:
-            self._say(str(error))
+            self._tell(error)
             standing = None
         if standing is None or not self._is_listed(platform, standing):
             return Account(platform, {}, [], [])
@@ -124,7 +134,7 @@ class WitnessDesk:
             return True
         log = self._fleet.log_of(standing.head.origin)
         try:
-            return log is not None and bool(open_checkpoint(standing.note, log.key))
+            return log is not None and bool(open_checkpoint(standing.note, log.key, may_extend=log.is_foreign))
         except FormatError:
             return False
 
@@ -140,6 +150,14 @@ class WitnessDesk:
             latest = self._latest[line] = _Latest(standing.note, cosignature)
         return with_cosignatures(latest.note, [latest.line])
 
+    def _tell(self, damage: DamagedError) -> None:
+        if str(damage) not in self._told:
+            self._told.add(str(damage))
+            self._say(str(damage))
+
+    def _spend(self, line: str, is_new: bool) -> float:  # noqa: FBT001 -- a `witness.Spend`
+        return self.allowance.take(line, time.monotonic(), is_new=is_new)
+
     def _judged(self, judge: Callable[..., Outcome], body: bytes) -> Answer:
         answer = self._answered(judge, body)
         self.answers[answer.status] += 1
@@ -151,14 +169,28 @@ class WitnessDesk:
                 503, FormatError("witness_unlisted", "the fleet list in force here does not name this witness")
             )
         try:
-            outcome = judge(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked)
+            outcome = judge(
+                *(body, self._fleet, self._store, self._cosigner, self._clock(), self._forks.is_forked, self._spend)
+            )
         except DamagedError as error:
-            self._say(str(error))
+            self._tell(error)
             return _DAMAGED
         if outcome.offered is not None and self.offered is not None:
             log = self._fleet.log_of(outcome.offered.checkpoint.origin)
-            if log is not None and log.line != log.key.name:  # the hashes of foreign logs nobody here serves
+            if log is not None and not log.is_foreign:  # the hashes of foreign logs nobody here serves
                 self.offered(signed_by_log(outcome.offered, log.key))
         if outcome.fork is not None and self._forks.is_wanted(outcome.fork):
             self._forks.keep(outcome.fork, "by what it had this witness cosign")
+        if outcome.boot is not None and outcome.offered is not None:
+            self._hold(outcome.offered.checkpoint.origin, outcome.boot, is_followed=outcome.is_cosigned)
         return outcome.answer
+
+    def _hold(self, origin: str, boot: bytes, *, is_followed: bool) -> None:
+        """Hold the beginning of an incarnation against those that were followed before."""
+        if self._boots is None:
+            return
+        for split in self._boots.splits(origin, boot):
+            if self._forks.is_wanted(split):
+                self._forks.keep(split, "by what it showed this witness")
+        if is_followed:
+            self._boots.keep(origin, boot)

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from mesh.node.post import Unreachable
 from mesh.node.sources import Get, Source
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.merkle import verify_consistency
 
 SOURCES_MAX = 16  # peers that are asked for one proof

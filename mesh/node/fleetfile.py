@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mesh.fleetlist import LIST_MAX_BYTES, UNSIGNED, FleetList, newer, open_fleet_list
@@ -36,6 +37,29 @@ def fleet_in_force(state: Path) -> FleetList:
     return held
 
 
+def fleet_to_start(state: Path, say: Callable[[str], None]) -> tuple[FleetList, bool]:
+    """The list to start under, and whether there is nothing to come back to.
+
+    As `fleet_in_force`; but what was brought and cannot be used leaves the list that is held in force here too, and is
+    said.  A power cut may leave half of a file that was copied here, also of a list that is held since; a disk that is
+    full may take no newer one.
+
+    Raises:
+        MeshError: there is none that can be used; the message is about the one that was brought.
+        OSError: the first one cannot be kept.
+
+    """
+    try:
+        return fleet_in_force(state), True
+    except (MeshError, OSError) as error:
+        try:
+            fleet = fleet_held(state)
+        except MeshError:
+            raise error from None
+        say(f"{error}; fleet list {fleet.version} stays in force")
+        return fleet, isinstance(error, MeshError)
+
+
 def fleet_held(state: Path) -> FleetList:
     """The list that the process holds, for whoever only looks.
 
@@ -65,7 +89,8 @@ def _opened(path: Path, roots: tuple[VerifierKey, ...]) -> FleetList | None:
     except FileNotFoundError:
         return None
     except FormatError as error:
-        advice = f"; it has to be signed by a root of {path.with_name(TRUST)}" if error.error == UNSIGNED else ""
+        what = f"it has to be signed by a root of {path.with_name(TRUST)}"
+        advice = f"; {what if error.error == UNSIGNED else 'bring it again, as `lineage mesh list` made it'}"
         raise MeshError(f"{path}: {error}{advice}") from error
     except OSError as error:
         raise MeshError(f"{path}: {error}") from error

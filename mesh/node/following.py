@@ -53,7 +53,8 @@ class Following:
             say: tells a person.
 
         """
-        store = ArchiveStore(state / ARCHIVES, fleet, forks, (settings.per_peer_mib, settings.total_mib), say)
+        room = (settings.per_peer_mib, settings.total_mib)
+        store = ArchiveStore(state / ARCHIVES, fleet, forks, room, say, settings.save_s)
         self.archives = Archives(store, fleet, forks, settings.save_s, say)
         self.archives.own = own[0]
         self._post = Post(REQUEST_S)
@@ -114,8 +115,12 @@ class Following:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._comparing is not None:
                 self._comparing.cancel()
-            await self._post.close()
-            await self.archives.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of connections, and make all durable."""
+        await self._post.close()
+        await self.archives.close()
 
     def status(self) -> dict[str, Any]:
         """What changes seldom."""

@@ -1,29 +1,16 @@
-"""Proofs that a log has two histories, a file each; they need nothing else to convict."""
+"""Proofs that a log has two histories, or a platform two lines of logs, a file each; they need nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 from mesh.fleetlist import FleetList
 from mesh.node.places import DamagedError
 from recorder.core.errors import FormatError
-from recorder.core.forks import Fork, ForkProof, parse_fork, verify_fork
-from recorder.store.layout import replace_file
-
-FORKS_MAX = 1_000  # two notes each; whoever sees as many has seen enough
-
-
-def keep_fork(directory: Path, proof: ForkProof) -> bool:
-    """Keep a proof durably; whether it is new and there was room. Raises OSError."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    text = proof.encode()
-    path = directory / sha256(text).hexdigest()
-    if path.exists() or count_forks(directory) >= FORKS_MAX:
-        return False
-    replace_file(path, text, 0o600)
-    return True
+from recorder.core.forks import Fork
+from recorder.core.proofs import parse_proof, verify_proof
+from recorder.core.splits import Split
 
 
 def count_forks(directory: Path) -> int:
@@ -36,7 +23,7 @@ def fork_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if not path.suffix) if directory.is_dir() else []
 
 
-def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork]]:
+def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork | Split]]:
     """Each proof that is kept, checked again.
 
     Raises:
@@ -45,6 +32,6 @@ def forks_in(directory: Path, fleet: FleetList) -> Iterator[tuple[Path, Fork]]:
     """
     for path in fork_files(directory):
         try:
-            yield path, verify_fork(parse_fork(path.read_bytes()), fleet.trust, fleet.foreign)
+            yield path, verify_proof(parse_proof(path.read_bytes()), fleet.trust, fleet.foreign)
         except FormatError as error:
-            raise DamagedError(f"{path} proves no fork: {error}") from None
+            raise DamagedError(f"{path} proves nothing: {error}") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesh.node.config import address, template
-from mesh.node.places import CONFIG, MESH_KEY, TRUST, WITNESS_KEY, MeshError
+from mesh.node.places import CONFIG, HOLDER, MESH_KEY, TRUST, WITNESS_KEY, MeshError
 from recorder.core.cosignature import cosigner_key
 from recorder.core.errors import FormatError, LineageError, Misuse
 from recorder.core.keys import SEED_BYTES, SeedSigner
@@ -20,7 +20,6 @@ from recorder.store.layout import StateLock, replace_file
 
 WITNESS_TITLE = "lineage witness key 1"
 MESH_TITLE = "lineage mesh key 1"
-HOLDER = "a running `lineage mesh run`; stop it first"
 _PLATFORM = re.compile(r"[^/]+/[^/]+")
 
 

@@ -28,6 +28,8 @@ NOTES_MAX = 64  # signatures of heads that are verified for one peer and round
 FORKS_MAX = 8  # proofs that are verified for one peer and round
 SEEN_MAX = 4_096
 AT_ONCE = 8  # peers that are asked at a time
+PEER_S = 60.0  # for one peer and round: one that answers slowly, again and again, keeps no other from being asked again
+FILL_S = 60.0  # for what is filled in after a round
 # That are asked in one round. Two halves of a fleet of any size meet in the first round all the same: that all of so
 # many drawn by lot are of one's own half happens once in four billion times, and who finds a fork tells all.
 PEERS_MAX = 32
@@ -142,14 +144,25 @@ class Gossip:
 
         async def ask(url: str) -> None:
             async with room:
-                await self._with(url)
+                try:
+                    async with asyncio.timeout(PEER_S):
+                        await self._with(url)
+                except TimeoutError:
+                    self.counts["too_slow"] += 1  # what was learnt of it stays; the rest is for the next round
 
         await asyncio.gather(*(ask(url) for url in asked))
         await self._pulling.settle()
-        with suppress(OSError):  # said by `Archives`
-            for one in await self._archives.call(self._archives.store.summaries):
-                if one.missing and not self._forks.is_forked(one.origin):
-                    await self._pulling.fill(one.origin)
+        with suppress(OSError):  # said by `Archives`; TimeoutError is one: the rest is for the next round
+            async with asyncio.timeout(FILL_S):
+                await self._fill()
+
+    async def _fill(self) -> None:
+        """Fill in what was jumped over, in no order: so that each log has its turn, whatever holds up another."""
+        some = list(await self._archives.call(self._archives.store.summaries))
+        random.shuffle(some)
+        for one in some:
+            if one.missing and not self._forks.is_forked(one.origin):
+                await self._pulling.fill(one.origin)
 
     async def _with(self, url: str) -> None:
         source = self._source(url)

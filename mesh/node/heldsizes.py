@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from recorder.core.canonical import parse_decimal
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError
-from recorder.core.note import is_key_name, parse_decimal
+from recorder.core.note import is_key_name
 
 ERROR = "held_malformed"
 PATH = "held"

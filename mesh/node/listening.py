@@ -13,7 +13,9 @@ from mesh import digest
 from mesh.digest import Digest
 from mesh.fleetlist import FleetList
 from mesh.node.budget import ADDRESSES_MAX, Budget
+from mesh.node.desk import Clock
 from mesh.node.present import Present
+from mesh.node.runs import MS
 from mesh.window import Seen
 from recorder.core.errors import FormatError
 
@@ -40,7 +42,8 @@ class Listening:
         fleet: FleetList,
         present: Present,
         ours: str | None,
-        sent: Callable[[], tuple[int, int]],
+        is_sent: Callable[[int, int], bool],
+        clock: Clock,
         archives: Archives | None,
         say: Callable[[str], None],
     ) -> None:
@@ -50,7 +53,8 @@ class Listening:
             fleet: whom to trust.
             present: learns who is there.
             ours: this platform, FLEET/PLATFORM.
-            sent: run and number of our own latest digest.
+            is_sent: whether a digest of ours is one that we sent, by its run and number.
+            clock: the time, where it is trusted.
             archives: get what was verified; None where nothing is archived.
             say: tells a person.
 
@@ -59,7 +63,8 @@ class Listening:
         self._fleet = fleet
         self._present = present
         self._ours = ours
-        self._sent = sent
+        self._is_sent = is_sent
+        self._clock = clock
         self._archives = archives
         self._say = say
         self._reads = Budget(READS_PER_ADDRESS_S, READS_S)
@@ -88,13 +93,15 @@ class Listening:
         if platform not in self._fleet.platforms:
             self._present.stranger(platform, address, "digest", now_s)
             return "digest_stranger"
+        time_s = self._clock()
+        utc_ms = None if time_s is None else time_s * MS
         # Before the signature, since what was seen is dropped whoever signed it: each network doubles some.
-        if (seen := self._present.place(platform, says.run, says.number)) is not Seen.NEW:
+        if (seen := self._present.place(platform, says.run, says.number, utc_ms)) is not Seen.NEW:
             return str(seen.value)
         if not self._checks.take(address, now_s, known=is_known):
             return UNCHECKED
         digest.verify(received, self._fleet)
-        self._present.heard(platform, says, address, now_s)
+        self._present.heard(platform, says, address, now_s, utc_ms)
         self._note_verified(address)
         note = self._note_of(platform, says)
         if self._archives is not None:
@@ -103,7 +110,7 @@ class Listening:
 
     def _own(self, received: digest.Received, address: str, now_s: float) -> str:
         """Our own come back where two interfaces are on one network; what we did not send has somebody else signed."""
-        if (received.says.run, received.says.number) <= self._sent():
+        if self._is_sent(received.says.run, received.says.number):
             return OWN
         if not self._checks.take(address, now_s, known=False):
             return UNCHECKED

@@ -16,11 +16,13 @@ from mesh.node.ownlog import OwnLog
 from mesh.node.places import NotKeptError
 from mesh.node.rounds import Rounds
 from recorder.core.errors import FormatError
-from recorder.core.forks import parse_fork
+from recorder.core.proofs import parse_proof
 
 UNKNOWN = 404
 POSTS_A_MINUTE = 32  # proofs that are verified for whoever sends them
 MINUTE_S = 60.0
+# It counts here, and peers are told; but whoever brought it is not to rely on this disk.
+_UNKEPT = refused(503, FormatError("forks_busy", "it could not be kept here yet"))
 
 
 class LogPaths:
@@ -109,17 +111,15 @@ class LogPaths:
     async def _take_fork(self, body: bytes) -> Answer:
         """Take a proof from whomever; what is known, or would not be kept, costs no verification."""
         try:
-            proof = parse_fork(body)
+            proof = parse_proof(body)
             if not self._forks.is_wanted(proof):
-                return Answer(OK, TEXT_TYPE, b"known\n")
+                return Answer(OK, TEXT_TYPE, b"known\n") if self._forks.are_kept() else _UNKEPT
             if not self._may_verify():
                 return refused(503, FormatError("forks_busy", f"{POSTS_A_MINUTE} proofs were verified within a minute"))
             await self._archives.prove([proof], "told by a peer")
         except FormatError as error:
             return refused(422, error)
-        except OSError:  # said by `Archives`
-            return refused(503, FormatError("forks_busy", "it could not be kept here"))
-        return Answer(OK, TEXT_TYPE, b"kept\n")
+        return Answer(OK, TEXT_TYPE, b"kept\n") if self._forks.are_kept() else _UNKEPT
 
     def _may_verify(self) -> bool:
         now_s = time.monotonic()

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mesh.allowance import Allowance
+from mesh.bucket import Rate
 from mesh.exchange import Answer
 from mesh.fleetlist import FleetList
 from mesh.histories import Told
 from mesh.node.answering import Answering, add_platforms, add_witness
 from mesh.node.aside import Aside
 from mesh.node.atonce import AtOnce
+from mesh.node.boots import Boots
 from mesh.node.broadcast import Broadcast, Sources, Speaker
 from mesh.node.config import Config
 from mesh.node.desk import Clock, WitnessDesk
@@ -21,22 +24,22 @@ from mesh.node.discovery import Discovery
 from mesh.node.following import Following
 from mesh.node.forkbook import ForkBook
 from mesh.node.forklog import ForkLog
+from mesh.node.journal import Journal
 from mesh.node.logpaths import LogPaths
 from mesh.node.ownlog import OwnLog
-from mesh.node.peering import ours_in, present_of
-from mesh.node.places import FORKS, FORKS_LOGGED, LOGS, STANDINGS, StoreFailedError
+from mesh.node.peering import is_out_of_reach, ours_in, present_of
+from mesh.node.places import BOOTS, FORKS, FORKS_LOGGED, LOGS, STANDINGS, MeshError, StoreFailedError
 from mesh.node.pushes import Pushes, Take
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
 from mesh.node.standings import StandingFiles
 from mesh.node.statuspage import StatusPage, Witnessing
+from mesh.node.unkept import AGAIN_S, Unkept
 from mesh.standing import Standing
 from mesh.witness import Cosigner
 from recorder.core.forks import ForkProof
 from recorder.core.keys import SeedSigner
 from recorder.core.note import VerifierKey
-
-EXIT_OK, EXIT_FAILED = 0, 1
 
 
 class Part(Protocol):
@@ -45,7 +48,7 @@ class Part(Protocol):
     async def run(self) -> None:
         """Work until cancelled, then let go of everything.
 
-        What leaves it ends the process: StoreFailedError as a failed write, anything else as a fault of ours.
+        What leaves it ends the process, as a fault of ours.
         """
         ...
 
@@ -77,6 +80,7 @@ class Node:
         fleet: FleetList,
         clock: Clock,
         say: Callable[[str], None],
+        unkept: Unkept,
     ) -> None:
         """Make it; nothing is opened yet.
 
@@ -88,9 +92,11 @@ class Node:
             fleet: the list in force.
             clock: the time, where it is trusted.
             say: tells a person.
+            unkept: what could not be written, also before this node.
 
         """
         self._state = state
+        self._unkept = unkept
         self._config = config
         self._fleet = fleet
         self._socket = socket
@@ -103,58 +109,71 @@ class Node:
         self._mesh_key = _listed(signers.mesh, (one.key for one in fleet.platforms.values()))
         if self._mesh_key is None and signers.mesh is not None:
             say("the fleet list does not name this mesh key: no digests are sent, nobody could tell whose they are")
+        if is_out_of_reach(fleet.trust, self._key):
+            say("the quorum of the fleet list needs this platform's own witness, which never cosigns its own log")
         cosigner = None if self._key is None else Cosigner(self._key.name, signers.witness)
-        self._forks = ForkBook(state / FORKS, fleet, say)
-        self._desk = WitnessDesk(fleet, StandingFiles(state / STANDINGS), self._forks, cosigner, clock, say)
+        self._forks = ForkBook(state / FORKS, fleet, say, unkept)
+        self._store = StandingFiles(state / STANDINGS)
+        self._desk = WitnessDesk(
+            *(fleet, self._store, self._forks, cosigner, clock, say),
+            allowance=Allowance(Rate(config.limits.heads_per_s, config.limits.heads_burst)),
+            boots=Boots(state / BOOTS, unkept),
+        )
         self._witnessing = Aside("witness")
-        self._own = OwnLog(socket, state / LOGS, fleet, say)
+        self._own = OwnLog(socket, state / LOGS, fleet, say, unkept)
         self._ours = ours_in(fleet, self._mesh_key, self._key)
         self._present = present_of(fleet, config.discovery, self._ours, self._key)
         self._stop = asyncio.Event()
-        self._failed: StoreFailedError | None = None
         self.ask_now: Callable[[], None] = lambda: None  # begins a round at once, where it runs
 
-    async def run(self) -> int:
-        """Serve until `stop`, a failed write or a fault; return the exit status."""
+    async def run(self) -> None:
+        """Serve until `stop`; raises what a fault of ours raises."""
         rounds = self._rounds = Rounds(
             *(self._own, self._fleet, self._key, self._present, self._standings, self._config.submit, self._say)
         )
-        table = Answering(self._fail)
+        table = Answering(self._not_durable)
         add_witness(table, self._desk, self._witnessing, self._fleet)
-        parts = self._make_parts(table)
-        archived = self._following.archives.account
-        add_platforms(table, rounds, self._desk, self._witnessing, self._fleet, archived)
-        self._server = HttpServer(self._config.limits, table.respond)
+        try:
+            parts = await self._listening(table)
+        except MeshError:  # a port that is in use; nothing runs yet that would let go of what was made
+            await self._following.close()
+            await rounds.close()
+            raise
         witnessing = Witnessing(
             *(self._config.witness.listen, self._fleet, self._key, self._mesh_key, self._clock),
-            *(rounds, self._desk, self._server, self._forks, self._ours),
+            *(rounds, self._desk, self._server, self._forks),
+            *(self._unkept, self._ours),
         )
-        self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings)
-        await self._server.listen(self._config.witness.listen)
+        journal = Journal(self._say, has_quorum=self._fleet.trust.quorum is not None)
+        self._page = StatusPage(self._state, witnessing, parts, self._present, self._standings, journal)
         self.ask_now = self._ask_all_now
-        rounds.beside.append(ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, rounds.aside).log)
+        logged = ForkLog(self._state / FORKS_LOGGED, self._forks, self._own, rounds.aside, self._unkept)
+        rounds.beside.append(logged.log)
         self._say(f"listening on {', '.join(self._config.witness.listen)}, {len(rounds.witnesses)} witnesses to ask")
         # What was made so far stays: no collection looks at it again, 60 ms each time.  That of a node before goes.
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        works = [rounds.run(self._after_round), self._page.run(), *(part.run() for part in parts)]
+        works = [rounds.run(self._after_round), self._page.run(), self._retry(), *(part.run() for part in parts)]
         ended = await self._until_one_ends([asyncio.create_task(work) for work in works])
         await rounds.close()
         self._witnessing.close()
         for one in ended:
-            if isinstance(one, StoreFailedError):
-                self._fail(one)
-            elif isinstance(one, Exception):
+            if isinstance(one, Exception):
                 raise one
-        if self._failed is not None:
-            self._say(f"{self._failed}; what is held is read back at the next start")
-            return EXIT_FAILED
-        return EXIT_OK
 
     def stop(self) -> None:
         """End it."""
         self._stop.set()
+
+    async def _listening(self, table: Answering) -> list[Part]:
+        """Make the parts, and listen on all ports; raises MeshError."""
+        parts = self._make_parts(table)
+        archived = self._following.archives.account
+        add_platforms(table, self._rounds, self._desk, self._witnessing, self._fleet, archived)
+        self._server = HttpServer(self._config.limits, table.respond)
+        await self._server.listen(self._config.witness.listen)
+        return parts
 
     def _make_parts(self, table: Answering) -> list[Part]:
         """What runs beside the rounds."""
@@ -183,7 +202,15 @@ class Node:
         speaker = None if self._mesh_key is None or signer is None else Speaker(self._mesh_key, signer)
         sources = Sources(self._clock, self._witnessing, lambda: rounds.head, desk.standings)
         broadcast = Broadcast(
-            self._state, self._config, self._fleet, self._present, speaker, sources, self._following, self._say
+            self._state,
+            self._config,
+            self._fleet,
+            self._present,
+            speaker,
+            sources,
+            self._following,
+            self._say,
+            self._unkept,
         )
         takers.append(broadcast.pushed)
         return broadcast
@@ -221,9 +248,14 @@ class Node:
         self._rounds.ask_now()
         self._following.ask_now()
 
-    def _fail(self, error: StoreFailedError) -> None:
-        self._failed = error
-        self._stop.set()
+    def _not_durable(self, error: StoreFailedError) -> None:
+        self._unkept.failed("what this witness holds", error, self._store.probe)
+
+    async def _retry(self) -> None:
+        """Try again what could not be written, on the thread that waits for this disk, until cancelled."""
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            await self._witnessing(self._unkept.retry)
 
     async def _until_one_ends(self, tasks: list[asyncio.Task[None]]) -> list[BaseException | None]:
         """Wait for the stop, or for a task that ends; then end them all, and return how they ended."""

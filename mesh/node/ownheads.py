@@ -19,10 +19,9 @@ from mesh.standing import signed_by_log
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import open_checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError
-from recorder.core.messages import HEADS_MAX
+from recorder.core.message_requests import HEADS_MAX
 from recorder.core.note import parse_note
 
-ASK_S = 3.0  # for all of them together
 RESTARTS_MAX = 3  # of the recorder, for one set of answers: each names all that the one before lacked
 _NOT_THERE = frozenset({404, 405, 501})  # of who holds nothing, or is a witness of another make
 
@@ -59,6 +58,7 @@ class OwnHeads:
         peers: Callable[[str], Iterable[Peer]],
         post: Getter,
         aside: Callable[..., Awaitable[Any]],
+        learn_s: float,
         say: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
@@ -70,6 +70,7 @@ class OwnHeads:
             peers: whom to ask now about a platform that is ours.
             post: sends.
             aside: calls what may wait for the recorder, with its arguments.
+            learn_s: for the answers of all together.
             say: tells a person.
             changed: called where a later answer made the recorder begin anew.
 
@@ -79,6 +80,7 @@ class OwnHeads:
         self._peers = peers
         self._post = post
         self._aside = aside
+        self._learn_s = learn_s
         self._say = say
         self._changed = changed
         self._run: Run | None = None
@@ -89,7 +91,7 @@ class OwnHeads:
         self._is_permitted = True
 
     async def learn(self) -> None:
-        """Have the recorder know what peers hold, as far as they answer within ASK_S; raises as `OwnLog.run`."""
+        """Have the recorder know what peers hold, as far as they answer within `learn_s`; raises as `OwnLog.run`."""
         run = await self._aside(self._own.run)
         is_new = run != self._run
         if is_new:
@@ -142,7 +144,7 @@ class OwnHeads:
         peers = list(self._peers(run.line))
         asked = [asyncio.create_task(self._account(one, run.line)) for one in peers]
         if asked:
-            await asyncio.wait(asked, timeout=ASK_S)
+            await asyncio.wait(asked, timeout=self._learn_s)
         found: list[Holding] = []
         heard: list[str] = []
         for peer, task in zip(peers, asked, strict=True):

@@ -14,17 +14,21 @@ from mesh.fleetlist import FleetList, Log
 from mesh.histories import Told
 from mesh.node.places import MeshError
 from mesh.node.tree import LogTree
+from mesh.node.unkept import Unkept
 from recorder.client import Recorder
 from recorder.client.commits import checked
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import CLAIM
 from recorder.core.entry import entry_hash
+from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_CLAIM
 from recorder.core.forks import ForkProof, fork_of
 from recorder.core.kinds import Kind
 from recorder.core.merkle import root_at
-from recorder.core.messages import HEADS_MAX, Compared, Verb
-from recorder.core.messages import Head as Pushed
+from recorder.core.message_replies import Compared
+from recorder.core.message_replies import Head as Pushed
+from recorder.core.message_requests import HEADS_MAX
+from recorder.core.messages import Verb
 from recorder.core.note import parse_note
 from recorder.core.peerheads import CLAIM as PEER_HEADS
 from recorder.core.protocol import body_of
@@ -60,7 +64,7 @@ class OwnLog:
     All raise `Unavailable` and `NotRecorded` of the client, and what they name themselves.
     """
 
-    def __init__(self, socket: Path, logs: Path, fleet: FleetList, say: Callable[[str], None]) -> None:
+    def __init__(self, socket: Path, logs: Path, fleet: FleetList, say: Callable[[str], None], unkept: Unkept) -> None:
         """Make it; the recorder need not be there yet.
 
         Args:
@@ -68,8 +72,10 @@ class OwnLog:
             logs: where trees are kept.
             fleet: names the own log's key too.
             say: tells a person.
+            unkept: told of trees that could not be written.
 
         """
+        self._unkept = unkept
         self._recorder = Recorder(socket, client_name=CLIENT, timeout_ms=TIMEOUT_MS)
         self._logs = logs
         self._fleet = fleet
@@ -123,15 +129,25 @@ class OwnLog:
 
         Raises:
             MeshError: the fleet list names no such log, or entries and checkpoint do not agree.
-            FormatError: the checkpoint is none of the log that the fleet list names.
+            FormatError: the checkpoint is none.
 
         """
         note = self._recorder.checkpoint()
         origin = parse_checkpoint(parse_note(note).text).origin
-        log = self._fleet.log_of(origin)
+        log, platform = self._fleet.log_of(origin), origin.rpartition("/")[0]
         if log is None:
-            raise MeshError(f"the fleet list names no log {origin.rpartition('/')[0]}: nobody would cosign it")
-        head = open_checkpoint(note, log.key).checkpoint
+            raise MeshError(
+                f"the fleet list names no log {platform}: nobody would cosign it; a newer list has to name it"
+            )
+        try:
+            head = open_checkpoint(note, log.key).checkpoint
+        except FormatError as error:
+            if error.error != "note_signature":
+                raise
+            needs = "`lineage doctor` shows the log line that the list needs"
+            raise MeshError(
+                f"the fleet list has another key for {platform} than its recorder signs with; {needs}"
+            ) from error
         tree = self.tree(origin)
         if tree.is_damaged:
             self._say(f"a tile kept of {origin} is damaged; reading all entries again")
@@ -231,7 +247,7 @@ class OwnLog:
         if tree.root() != head.root:
             return False
         if is_kept:
-            tree.save()
+            self._unkept.keep(f"tree of {head.origin}", tree.save, again=False)  # the next round comes back to it
         return True
 
     def _pushed_from(self, origin: str, seq: int) -> list[bytes]:

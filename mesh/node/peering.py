@@ -7,6 +7,7 @@ from mesh.node.config import Discovery
 from mesh.node.founding import platform_named
 from mesh.node.present import Present
 from recorder.core.note import VerifierKey
+from recorder.core.trust import Trust
 
 
 def platform_of(witness: VerifierKey, fleet: FleetList) -> str | None:
@@ -47,6 +48,11 @@ def ours_in(fleet: FleetList, mesh: VerifierKey | None, witness: VerifierKey | N
     if mesh is not None:
         return mesh.name
     return None if witness is None else platform_of(witness, fleet)
+
+
+def is_out_of_reach(trust: Trust, ours: VerifierKey | None) -> bool:
+    """Whether a quorum is asked for that no log of ours can have, since our own witness would have to be in it."""
+    return trust.quorum is not None and not trust.is_quorum([key for key in trust.witnesses.values() if key != ours])
 
 
 def present_of(fleet: FleetList, discovery: Discovery, ours: str | None, witness: VerifierKey | None = None) -> Present:

@@ -115,11 +115,17 @@ class PeerLog:
             self._files.delete(level, index)
         return len(going)
 
-    def keep(self) -> None:
-        """Make durable what is here; raises OSError."""
-        if self.is_changed or self._files.unsynced:
-            self._files.keep(Kept(self.origin, self.ordinal, self.archive.state()))
+    def keep(self) -> bool:
+        """Make durable what is here; whether anything had to be written.  Raises OSError."""
+        if not self.is_changed and not self._files.unsynced:
+            return False
+        self._files.keep(Kept(self.origin, self.ordinal, self.archive.state()))
         self.is_changed = False
+        return True
+
+    def remove(self) -> None:
+        """Delete all that is kept; this object is not used afterwards.  Raises OSError."""
+        self._files.remove()
 
     # --- Comparing
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import aiohttp
 
-from mesh.exchange import ANSWER_MAX_BYTES, VERSION, VERSION_HEADER, VERSION_MAX, Answer, version_fault
+from mesh.exchange import (
+    ANSWER_MAX_BYTES,
+    RETRY_AFTER,
+    VERSION,
+    VERSION_HEADER,
+    VERSION_MAX,
+    Answer,
+    parse_retry_after,
+    version_fault,
+)
 
 CONNECT_S = 2.0
 
@@ -69,9 +80,13 @@ class Post:
                 stated = answer.headers.get(VERSION_HEADER)
                 if stated is not None and (other := version_fault(stated)) is not None:
                     raise OtherVersion(f"{url}: {other.detail}", stated)
-                return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated)
+                wait_s = parse_retry_after(answer.headers.get(RETRY_AFTER))
+                return Answer(answer.status, answer.headers.get("Content-Type", ""), bytes(taken), stated, wait_s)
         except TimeoutError:
             raise Unreachable(f"{url}: no answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            number = error.os_error.errno  # what asyncio says beside it repeats the address
+            raise Unreachable(f"{url}: {os.strerror(number) if number else error.os_error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from error
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from mesh.digest import Digest
-from mesh.window import Seen, Window, take
+from mesh.window import Seen, Windows, take
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -33,7 +34,7 @@ class Peer:
     listed: list[str]  # URLs of the fleet list
     found: dict[str, float] = field(default_factory=dict)  # URL -> when discovery last told it
     addresses: dict[str, float] = field(default_factory=dict)  # whence verified digests came -> when
-    window: Window | None = None
+    windows: Windows = ()
     origin: str | None = None  # in force, as it says
     size: int = 0  # entries that it announced
     head_size: int = 0  # of the latest checkpoint that it announced
@@ -70,17 +71,25 @@ class Present:
         self.not_listed = 0  # sightings of strangers for which there was no room
         self._tried = list(tried)
 
-    def place(self, platform: str, run: int, number: int) -> Seen:
-        """What the place of a datagram says of it.  Nothing changes: it may be asked before a signature is."""
-        return take(self.peers[platform].window, run, number)[1]
+    def place(self, platform: str, run: int, number: int, utc_ms: int | None) -> Seen:
+        """What the place of a datagram says of it.  Nothing changes: it may be asked before a signature is.
 
-    def heard(self, platform: str, says: Digest, address: str, now_s: float) -> Seen:
+        Args:
+            platform: of the fleet list.
+            run: of the datagram.
+            number: of the datagram.
+            utc_ms: see `window.take`.
+
+        """
+        return take(self.peers[platform].windows, run, number, utc_ms)[1]
+
+    def heard(self, platform: str, says: Digest, address: str, now_s: float, utc_ms: int | None) -> Seen:
         """Take a digest whose signature holds; only of a NEW one is anything kept."""
         peer = self.peers[platform]
-        peer.window, seen = take(peer.window, says.run, says.number)
+        peer.windows, seen = take(peer.windows, says.run, says.number, utc_ms)
         if seen is not Seen.NEW:
             return seen
-        if peer.window.top == says.number:  # a late one says what was, not what is
+        if peer.windows[-1].top == says.number:  # a late one says what was, not what is
             peer.origin = says.origin
             peer.size = says.first + len(says.entry_hashes)
             peer.head_size = 0 if says.head is None else says.head.size
@@ -95,7 +104,11 @@ class Present:
         peer = self.peers[platform]
         peer.version = version
         for url in urls:
-            _latest(peer.found, url, now_s, ADDRESSES_MAX)
+            peer.found.pop(url, None)
+            peer.found[url] = now_s
+            if len(peer.found) > ADDRESSES_MAX:  # whoever is on the network can tell as many as he likes
+                others = (one for one in peer.found if _host(one) not in peer.addresses)
+                del peer.found[next(others, next(iter(peer.found)))]
 
     def stranger(self, name: str, address: str, how: str, now_s: float) -> None:
         """Note one; where there is no room it is only counted, so that a flood drives out nobody."""
@@ -118,13 +131,18 @@ class Present:
         self.strangers = {key: one for key, one in self.strangers.items() if now_s - one.seen_s <= STRANGER_S}
 
     def urls_of(self, platform: str) -> list[str]:
-        """Where its mesh process may answer: by the fleet list, then as last found; empty where nothing is known."""
+        """Where its mesh process may answer: by the fleet list, then as last found; empty where nothing is known.
+
+        Of what discovery found only addresses that its digests come from, if there are such: else whoever forges mDNS
+        could have us wait at his own for as long as a request may take.
+        """
         peer = self.peers.get(platform)
         if peer is None:
             return []
+        heard = {url: peer.addresses[host] for url in peer.found if (host := _host(url)) in peer.addresses}
         # Of several addresses the latest first: one that has moved is found where it is.
-        found = sorted(peer.found, key=lambda url: -peer.found[url])
-        return list(dict.fromkeys([*peer.listed, *found]))
+        found = sorted((heard or peer.found).items(), key=lambda one: -one[1])
+        return list(dict.fromkeys([*peer.listed, *(url for url, _ in found)]))
 
     def all_urls(self) -> list[str]:
         """Where any peer may answer, those of the configuration too."""
@@ -152,7 +170,7 @@ class Present:
                     "origin": one.origin,
                     "size": one.size,
                     "head_size": one.head_size,
-                    "run": None if one.window is None else one.window.run,
+                    "run": one.windows[-1].run if one.windows else None,
                     "holds": {incarnation.hex(): size for incarnation, size in sorted(one.held.items())},
                     "heard_s_ago": None if one.heard_s is None else int(now_s - one.heard_s),
                     "version": one.version,
@@ -170,6 +188,11 @@ class Present:
             ],
             "strangers_not_listed": self.not_listed,
         }
+
+
+def _host(url: str) -> str:
+    """The address in a URL that discovery made, as a datagram's source is written."""
+    return urlsplit(url).hostname or ""
 
 
 def _latest(known: dict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:

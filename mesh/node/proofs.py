@@ -7,9 +7,9 @@ from mesh.node.places import DamagedError
 from mesh.node.tree import LogTree
 from mesh.submission import Attempt, request_for
 from mesh.succession import UNPROVED, Succession
+from recorder.core.controls import Previous
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.merkle import prove_consistency, prove_inclusion, root_at
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from mesh.archive import AHEAD_MAX
+from mesh.ahead import AHEAD_MAX
 from mesh.fleetlist import FleetList
 from mesh.forks import NoProof
 from mesh.histories import Shown, Told, told_of
@@ -37,7 +37,8 @@ STEPS_MAX = 16  # answers with hashes for one head: those for which hashes may w
 WAIT_S = 1.0  # in which further digests may bring what is wanting
 FILLS_MAX = 64  # answers with tiles for one log, before others have their turn
 RUN_TILES = HASHES_MAX // TILE_WIDTH  # tiles of hashes in one answer
-BEHIND_MAX = 256  # heads that wait to be followed
+BEHIND_MAX = 256  # heads that wait to be followed, or are being followed
+PER_LOG_MAX = 8  # of them of one log
 SOURCE_S = 60.0  # for one peer
 SUSPICIONS_MAX = 64
 MALFORMED = {"answer_malformed", "proof_malformed"}  # whatever the peer holds, that is no answer
@@ -86,24 +87,30 @@ class Pulling:
         self._source = source
         self._room = asyncio.Semaphore(pulls)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._behind: dict[bytes, Behind] = {}  # by note
+        self._behind: dict[bytes, Behind] = {}  # by note: those that wait
+        self._pending: dict[bytes, str] = {}  # by note, the log: these and those that are being followed
         self._wake = asyncio.Event()
 
     def behind(self, one: Behind) -> None:
         """A head is known that hashes are wanting for; they are pulled in a moment unless digests bring them."""
-        if len(self._behind) < BEHIND_MAX:  # else it comes with the next comparison
+        origin = one.told.head.origin
+        several = sum(1 for pending in self._pending.values() if pending == origin)
+        # What has no room comes with the next comparison.
+        if one.note not in self._pending and len(self._pending) < BEHIND_MAX and several < PER_LOG_MAX:
+            self._pending[one.note] = origin
             self._behind[one.note] = one
-        self._wake.set()
+            self._wake.set()
 
     async def run(self) -> None:
-        """Pull what digests did not bring, until cancelled."""
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(WAIT_S)
-            self._wake.clear()
-            behind, self._behind = self._behind, {}
-            several = sorted(behind.values(), key=lambda one: one.told.head.size)
-            await asyncio.gather(*(self.follow(one.told, one.note, []) for one in several))
+        """Pull what digests did not bring, until cancelled; no log waits for the end of another."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._wake.wait()
+                await asyncio.sleep(WAIT_S)
+                self._wake.clear()
+                behind, self._behind = self._behind, {}
+                for one in sorted(behind.values(), key=lambda one: one.told.head.size):
+                    group.create_task(self._follow_behind(one))
 
     async def follow(self, told: Told, note: bytes, tellers: list[str]) -> bool:
         """Bring an archive to a head that the log signed; whether it is there or a fork is proved.
@@ -116,7 +123,7 @@ class Pulling:
         """
         origin = told.head.origin
         lock = self._locks.setdefault(origin, asyncio.Lock())
-        async with self._room, lock:
+        async with lock, self._room:  # in this order: heads of one log that wait for each other take one place
             if not await self._archives.call(self._archives.store.may_follow, origin):
                 return False
             reason, asked = "nobody could be asked", ""
@@ -146,20 +153,27 @@ class Pulling:
                 await self._suspect(told, note, asked, reason)
             return False
 
+    async def _follow_behind(self, one: Behind) -> None:
+        try:
+            await self.follow(one.told, one.note, [])
+        finally:
+            del self._pending[one.note]
+
     async def fill(self, origin: str) -> None:
         """Fill in what was jumped over, newest first and as far as there is room, from whoever has it."""
         lock = self._locks.setdefault(origin, asyncio.Lock())
-        async with self._room, lock:
+        async with lock, self._room:
             for url in self._sources(origin, []):
                 source = self._source(url)
                 try:
-                    for _ in range(FILLS_MAX):
-                        wanted = await self._archives.call(self._archives.store.wanted, origin, RUN_TILES)
-                        if not wanted:
-                            return
-                        tiles = await self._tiles(source, origin, wanted)
-                        self.counts["tiles"] += await self._archives.call(self._archives.store.fill, origin, tiles)
-                except (Unreachable, NotKeptError):
+                    async with asyncio.timeout(SOURCE_S):
+                        for _ in range(FILLS_MAX):
+                            wanted = await self._archives.call(self._archives.store.wanted, origin, RUN_TILES)
+                            if not wanted:
+                                return
+                            tiles = await self._tiles(source, origin, wanted)
+                            self.counts["tiles"] += await self._archives.call(self._archives.store.fill, origin, tiles)
+                except (Unreachable, NotKeptError, TimeoutError):
                     continue
                 except FormatError as error:
                     self._conduct.wrong(url, f"tiles of {origin}: {error}")

@@ -17,7 +17,7 @@ from recorder.client.subscription import Subscriber
 from recorder.core.chosen import Candidate, Own
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import Head
+from recorder.core.message_replies import Head
 
 CLIENT = "lineage mesh"
 AGAIN_S = 0.5
@@ -60,7 +60,9 @@ class Pushes:
             try:
                 await self._subscribed()
             except (OSError, FormatError, NotRecorded, TimeoutError) as error:
-                self._trouble = str(error) or "the recorder does not answer"
+                self._trouble = (
+                    f"{self._path}: {error}" if str(error) else f"{self._path}: the recorder does not answer"
+                )
             await asyncio.sleep(AGAIN_S)
 
     def status(self) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Rounds:
             if key != ours
         ]
         self.count = 0  # rounds begun since the start that have ended, however
+        self.by_hand = 0  # requests for a round, of which each has had one that began after it
+        self._asked = 0  # requests for a round
         self.latest: Round | None = None
         self.note: bytes | None = None  # the own head last cosigned, with cosignatures
         self.head: Head | None = None  # the own head as last read, cosigned or not
@@ -94,19 +96,26 @@ class Rounds:
         self._say = say
         self._thread = Aside("own-log")
         self._wanted = asyncio.Event()
+        self._is_cut_short = False  # the round that ended last is made again at once
         self._cross = CrossLog(own, fleet, standings, self.aside, say)
-        self.own_heads = OwnHeads(own, fleet, self._peers, self.post, self.aside, say, self._wanted.set)
+        self.own_heads = OwnHeads(
+            *(own, fleet, self._peers, self.post, self.aside, submit.learn_s),
+            *(say, self._wanted.set),
+        )
 
     def ask_now(self) -> None:
-        """Begin the next round at once, and ask also those that are left alone after failures."""
-        for one in self.witnesses:
-            one.not_before_s = 0.0
+        """Begin the next round at once, and ask in it also those that are left alone after failures."""
+        self._asked += 1
         self._wanted.set()
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Make rounds until cancelled; `changed` is called after each."""
         while True:
             self._wanted.clear()
+            asked, self._is_cut_short = self._asked, False
+            if asked > self.by_hand:
+                for witness in self.witnesses:
+                    witness.not_before_s = 0.0
             try:
                 await self._round()
                 await self._cross.log()
@@ -119,6 +128,8 @@ class Rounds:
                 self._say(trouble or "the recorder answers again")
                 self.trouble = trouble
             self.count += 1
+            if not self._is_cut_short:
+                self.by_hand = asked
             changed()
             try:
                 async with asyncio.timeout(self._submit.interval_s):
@@ -158,9 +169,16 @@ class Rounds:
         return [one for one in (*found.values(), *tried) if one.urls]
 
     def named(self) -> tuple[list[Candidate], Own | None]:
-        """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves."""
-        trust = self._fleet.trust
-        answering = [one.name for one in self.witnesses if not one.failures and self._urls_of(one)]
+        """Who may be asked to witness a commit: those that neither failed nor refused when last asked; and ourselves.
+
+        Who asked to be left alone for longer than a round takes would be asked in vain.
+        """
+        trust, soon_s = self._fleet.trust, time.monotonic() + self._submit.timeout_s
+        answering = [
+            one.name
+            for one in self.witnesses
+            if not one.failures and not one.refuses and one.put_off_s < soon_s and self._urls_of(one)
+        ]
         return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
 
     async def head_now(self) -> Head | None:
@@ -212,7 +230,8 @@ class Rounds:
         await self.own_heads.learn()
         before = {one.name: one.cosigned for one in self.witnesses}
         latest: Head = await self.aside(self.own.latest)
-        if not self.own_heads.is_current():
+        self._is_cut_short = not self.own_heads.is_current()
+        if self._is_cut_short:
             self._wanted.set()  # it started again just now
             return
         self.head, head = latest, latest.head

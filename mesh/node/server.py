@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mesh.exchange import (
     REQUEST_MAX_BYTES,
+    RETRY_AFTER,
     VERSION,
     VERSION_HEADER,
     Answer,
@@ -24,7 +25,7 @@ from mesh.exchange import (
     version_fault,
 )
 from mesh.node.config import Limits, address
-from mesh.node.places import MeshError
+from mesh.node.places import NoAddressError
 from mesh.succession import SUCCESSION_MAX_BYTES
 from recorder.core.errors import FormatError
 from recorder.core.forks import FORK_MAX_BYTES
@@ -183,7 +184,7 @@ class HttpServer:
         """Listen on each.
 
         Raises:
-            MeshError: one cannot be listened on.
+            NoAddressError: one cannot be listened on.
 
         """
         for text in addresses:
@@ -191,7 +192,8 @@ class HttpServer:
             try:
                 listener = await asyncio.get_running_loop().create_server(self._connection, host, port)
             except OSError as error:
-                raise MeshError(f"cannot listen on {text}: {error.strerror or error}") from error
+                what = f"cannot listen on {text}: {error.strerror or error}"
+                raise NoAddressError(f"{what}; `ss -ltnp` shows who has it, [witness] listen names another") from error
             self._listeners.append(listener)
 
     async def close(self) -> None:
@@ -241,7 +243,8 @@ class HttpServer:
 
 def _headers(answer: Answer) -> dict[str, str]:
     # Which release of this program it is is nobody's business.
-    return {"Content-Type": answer.content_type, "Server": "lineage", VERSION_HEADER: VERSION}
+    headers = {"Content-Type": answer.content_type, "Server": "lineage", VERSION_HEADER: VERSION}
+    return headers if answer.retry_after_s is None else {**headers, RETRY_AFTER: str(answer.retry_after_s)}
 
 
 async def _body(request: web.BaseRequest, most: int) -> bytes | None:

@@ -9,8 +9,9 @@ from mesh.exchange import OK, Answer
 from mesh.histories import Heads, Shown, parse_heads, parse_shown
 from mesh.node.post import Unreachable, below
 from recorder.core.errors import FormatError
-from recorder.core.forks import FORK_MAX_BYTES, ForkProof, parse_fork
+from recorder.core.forks import FORK_MAX_BYTES
 from recorder.core.limits import HASH_BYTES
+from recorder.core.proofs import Proof, parse_proof
 from recorder.core.tiles import TILE_BITS, partial_widths, tile_path
 
 ERROR = "answer_malformed"
@@ -44,12 +45,12 @@ class Source:
             raise FormatError(ERROR, "not a list of proofs of forks")
         return names
 
-    async def fork(self, name: str) -> ForkProof:
+    async def fork(self, name: str) -> Proof:
         """One proof; not verified."""
         text = await self._body(f"forks/{name}", FORK_MAX_BYTES)
         if sha256(text).hexdigest() != name:
             raise FormatError(ERROR, f"not the proof of the name {name}")
-        return parse_fork(text)
+        return parse_proof(text)
 
     async def proof(self, origin: str, old: int, new: int) -> Shown:
         """A consistency proof; not verified."""

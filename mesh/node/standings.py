@@ -24,31 +24,36 @@ class StandingFiles:
     in the place of another one is taken for what was held.  How many there are is bounded by the fleet list: a line is
     one of its logs.  What was read soundly once is in memory from then on, since this process alone writes it: a card
     that goes bad later is found by the next start, or written over by the next head.
+
+    After a write that failed the file may be the old or the new one.  What counts is the old one, here in memory: the
+    new one was answered to nobody, and the next write is a whole file again, whichever of the two it replaces.
     """
 
     def __init__(self, directory: Path) -> None:
         """Take the directory; raises OSError."""
         directory.mkdir(mode=0o700, exist_ok=True)
-        sync_dir(directory)  # a rename that an earlier process could not sync counts from here on
         self._directory = directory
-        self._failure: OSError | None = None
-        self._known: dict[str, Standing] = {}
+        self._is_synced = False
+        self._wanted_bytes = 0  # of the write that failed last
+        self._known: dict[str, Standing | None] = {}
         for path in directory.iterdir():
             with suppress(DamagedError):  # `held` says which
                 if not path.suffix and (found := self._read(path)) is not None and path == self._path(found[0]):
                     self._known[found[0]] = found[1]
+        with suppress(StoreFailedError):  # `held` says it
+            self._sync_names()
 
     def held(self, line: str) -> Standing | None:
         """Return what is held.
 
         Raises:
             DamagedError: it cannot be read back; None would let the log begin anew.
-            StoreFailedError: a write failed before.
+            StoreFailedError: what is here may not be durable.
 
         """
-        self._check_sound()
-        if (known := self._known.get(line)) is not None:
-            return known
+        self._sync_names()
+        if line in self._known:
+            return self._known[line]
         found = self._read(self._path(line))
         if found is None:
             return None
@@ -65,7 +70,7 @@ class StandingFiles:
         sends again and is cosigned at.
 
         Raises:
-            StoreFailedError: it could not be written; nothing is answered any more.
+            StoreFailedError: it could not be written; `old` is still what is held, and the next attempt may succeed.
             DamagedError: as `held`.
 
         """
@@ -77,18 +82,32 @@ class StandingFiles:
         try:
             replace_file(self._path(line), sha256(body).digest() + body, 0o600)
         except OSError as error:
-            self._failure = error
-            self._check_sound()
+            self._known[line] = old  # also None: the file that may be there now was never answered
+            self._wanted_bytes = len(body)
+            raise StoreFailedError(str(error)) from error
         self._known[line] = new
         return True
 
+    def probe(self) -> None:
+        """Write as much as could not be written; raises OSError while that fails."""
+        path = self._directory / "again.try"  # no name of a standing
+        replace_file(path, bytes(self._wanted_bytes), 0o600)
+        path.unlink()
+
     def all(self) -> list[tuple[str, Standing]]:
         """Lines and what is held of them, by line; what is damaged is left out here, `held` names it."""
-        return sorted(self._known.items())
+        return sorted((line, one) for line, one in self._known.items() if one is not None and self._is_synced)
 
-    def _check_sound(self) -> None:
-        if self._failure is not None:
-            raise StoreFailedError(f"cannot write {self._directory}: {self._failure}") from self._failure
+    def _sync_names(self) -> None:
+        """What an earlier process renamed and could not sync counts from here on; so does the directory itself."""
+        if self._is_synced:
+            return
+        try:
+            sync_dir(self._directory.parent)
+            sync_dir(self._directory)
+        except OSError as error:
+            raise StoreFailedError(str(error)) from error
+        self._is_synced = True
 
     def _path(self, line: str) -> Path:
         return self._directory / sha256(line.encode()).hexdigest()

@@ -6,18 +6,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from mesh.fleetlist import FleetList
 from mesh.node.desk import Clock, WitnessDesk
 from mesh.node.forkbook import ForkBook
+from mesh.node.journal import Journal
 from mesh.node.present import Present
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
-from mesh.node.status import write_status
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.note import VerifierKey
+from recorder.store.statusfile import STATUS, write_status
 
 STATUS_EVERY_S = 1.0
 LIVE_EVERY_S = 10.0
@@ -49,6 +52,7 @@ class Witnessing(NamedTuple):
     desk: WitnessDesk
     server: HttpServer
     forks: ForkBook
+    unkept: Unkept
     ours: str | None  # this platform, FLEET/PLATFORM
 
     def status(self, standings: list[tuple[str, Standing]]) -> dict[str, Any]:
@@ -62,6 +66,7 @@ class Witnessing(NamedTuple):
             "clock_trusted": self.clock() is not None,
             "trouble": rounds.trouble,
             "rounds": rounds.count,
+            "rounds_by_hand": rounds.by_hand,
             "witnessed": rounds.witnessed,
             "latest": None if rounds.latest is None else rounds.latest._asdict(),
             "peers": [
@@ -77,7 +82,13 @@ class Witnessing(NamedTuple):
                 for one in rounds.witnesses
             ],
             "held": [
-                {"line": line, "origin": one.head.origin, "size": one.head.size, "retired": len(one.retired)}
+                {
+                    "line": line,
+                    "origin": one.head.origin,
+                    "size": one.head.size,
+                    "retired": len(one.retired),
+                    "put_off": self.desk.allowance.put_off[line],
+                }
                 for line, one in standings
             ],
             "answers": {str(status): count for status, count in sorted(self.desk.answers.items())},
@@ -89,7 +100,9 @@ class Witnessing(NamedTuple):
             },
             "forks": len(self.forks.names()),
             "own_forks": self.forks.origins_of(self.ours),
+            "own_splits": self.forks.splits_of(self.ours),
             "own_heads": rounds.own_heads.status(),
+            "unkept": self.unkept.told(),
         }
 
 
@@ -97,7 +110,13 @@ class StatusPage:
     """Keeps the file: where anything changed, and what is live every 10 s.  A card wears by writing."""
 
     def __init__(
-        self, state: Path, witnessing: Witnessing, parts: Sequence[Telling], present: Present, standings: Standings
+        self,
+        state: Path,
+        witnessing: Witnessing,
+        parts: Sequence[Telling],
+        present: Present,
+        standings: Standings,
+        journal: Journal,
     ) -> None:
         """Make it inside the event loop.
 
@@ -107,6 +126,7 @@ class StatusPage:
             parts: tell of themselves.
             present: who is there; grows older here.
             standings: what this witness holds.
+            journal: hears of every change.
 
         """
         self._state = state
@@ -114,6 +134,7 @@ class StatusPage:
         self._parts = parts
         self._present = present
         self._standings = standings
+        self._journal = journal
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -128,13 +149,17 @@ class StatusPage:
             status = self._witnessing.status(await self._standings())
             for part in self._parts:
                 status |= part.status()
+            self._journal.take(status)
             now_s = time.monotonic()
             self._present.age(now_s)
             if status != written or now_s >= live_at_s:
                 live = self._present.status(now_s)
                 for part in self._parts:
                     live |= part.live()
-                write_status(self._state, {**status, **live, "utc_s": int(time.time())})
+                page = {**status, **live, "utc_s": int(time.time())}
+                # Where it cannot be, the next change or the next 10 s try it again; who reads it sees how old it is.
+                write = partial(write_status, self._state, page)
+                self._witnessing.unkept.keep(str(self._state / STATUS), write, again=False)
                 written, live_at_s = status, now_s + LIVE_EVERY_S
             self._changed.clear()
             with suppress(TimeoutError):

@@ -28,8 +28,8 @@ from mesh.submission import (
 )
 from recorder.client import NotRecorded, Refused, Unavailable
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.note import VerifierKey
 
 OTHER_VERSION_S = 3_600.0  # for which one that speaks another version is left alone: it may be brought up to date
@@ -82,9 +82,12 @@ class Witness:
     urls: Sequence[str]  # where it may answer
     platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
-    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head recorded as cosigned
+    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head that is recorded
     failures: int = 0  # in a row
-    not_before_s: float = 0.0  # time.monotonic
+    place: int = 0  # among the addresses: the one where it cosigned last, or that is tried next
+    refuses: bool = False  # it answered when it was last asked, and will not cosign
+    not_before_s: float = 0.0  # time.monotonic; after failures, and a round that is wanted at once need not wait for it
+    put_off_s: float = 0.0  # time.monotonic, before which it asked not to be sent anything; that is no failure
     last: str = "not asked yet"
     forgot: str | None = None  # it announced less than before
     cosigned: int = 0
@@ -93,8 +96,8 @@ class Witness:
 
     @property
     def url(self) -> str | None:
-        """Where to ask: at the first address, and after each failure at the next."""
-        return self.urls[self.failures % len(self.urls)] if self.urls else None
+        """Where to ask: at the first address, and wherever it did not cosign, at the next."""
+        return self.urls[self.place % len(self.urls)] if self.urls else None
 
     def announced(self, head: Checkpoint, size: int | None) -> None:
         """Note what a digest of its platform said that it holds, so that the first proof begins there.
@@ -137,6 +140,11 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
     """
     step: Step = Later("no time was left")
     for attempt in range(TRIES_MAX):
+        if witness.put_off_s >= until_s:
+            if attempt == 0:
+                step = Later(f"it asked to be left alone for {witness.put_off_s - time.monotonic():.0f} s more", 0)
+            break
+        await asyncio.sleep(max(0.0, witness.put_off_s - time.monotonic()))
         try:
             async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
                 step = await _asked(witness, submission)
@@ -147,8 +155,13 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
             step = Later(str(error))
         except TimeoutError:
             step = Later("no answer in time")
+        if isinstance(step, Later) or _is_refusal(step):
+            witness.place += 1  # who answers there need not be the witness: what discovery found is anyone's to say
         if not isinstance(step, Later):
             break
+        if step.wait_s is not None:
+            witness.put_off_s = time.monotonic() + step.wait_s
+            continue
         witness.failures += 1
         pause_s = delay_s(witness.failures, submission.jitter())
         witness.not_before_s = time.monotonic() + pause_s
@@ -156,7 +169,8 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
             break
         await asyncio.sleep(pause_s)
     witness.last = _told(step, submission.head)
-    if not isinstance(step, Later):
+    witness.refuses = _is_refusal(step)
+    if not isinstance(step, Later) or step.wait_s is not None:
         witness.failures = 0
     if isinstance(step, Failed) and step.error == VERSION_ERROR:
         witness.not_before_s = time.monotonic() + OTHER_VERSION_S
@@ -164,6 +178,10 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
         witness.cosigned += 1
         return step
     return None
+
+
+def _is_refusal(step: Step) -> bool:
+    return isinstance(step, Failed) and step.error != OWN_LOG
 
 
 async def _asked(witness: Witness, submission: Submission) -> Step:

@@ -6,6 +6,7 @@ It can be made again from the log, so what is damaged is thrown away; what it pr
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from mesh.node.places import DamagedError
@@ -14,9 +15,10 @@ from recorder.core.errors import FormatError, Misuse
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import root_of
 from recorder.core.tiles import TileReader, TileTree, tile_path
-from recorder.store.layout import replace_file
+from recorder.store.layout import replace_file, sync_dir
 
 TREE = "tree"
+WAITING_MAX = 256  # tiles, 2 MiB: of 65,536 entries
 
 
 class LogTree:
@@ -27,6 +29,10 @@ class LogTree:
         self.is_damaged = False  # a tile was found to be: what is here has to be made again
         self._directory = directory
         self._tree = _kept(directory / TREE)
+        self._saved: int | None = self._tree.size or None  # entries of the file
+        self._waiting: dict[Path, bytes] = {}  # tiles that could not be written, oldest first
+        self._above: set[Path] = set()  # directories of tiles that were written
+        self._synced: set[Path] = set()  # those whose names in them are durable
 
     @property
     def size(self) -> int:
@@ -38,21 +44,34 @@ class LogTree:
         return self._tree.root()
 
     def append(self, hashes: Iterable[bytes]) -> None:
-        """Take the next entry hashes; full tiles are durable at once, before `save` counts them."""
+        """Take the next entry hashes; full tiles are durable at once where the disk takes them, else before `save`."""
         for one in hashes:
             for tile in self._tree.append(one):
-                path = self._directory / tile_path(tile.level, tile.index)
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                replace_file(path, tile.hashes, 0o600)
+                self._waiting[self._directory / tile_path(tile.level, tile.index)] = tile.hashes
+                if len(self._waiting) > WAITING_MAX:
+                    del self._waiting[
+                        next(iter(self._waiting))
+                    ]  # the tree is made again from the log when it is asked for
+                with suppress(OSError):  # `save` says it
+                    self._write()
 
     def save(self) -> None:
-        """Make durable how far the tree has come."""
+        """Make durable how far the tree has come; raises OSError, and then it goes on in memory."""
+        if self._saved == self.size:
+            return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write()
+        for one in sorted(self._above - self._synced, reverse=True):  # `replace_file` syncs the one that a tile is in
+            sync_dir(one)
+            self._synced.add(one)
         replace_file(self._directory / TREE, cbor.encode([1, self.size, self._tree.snapshot()]), 0o600)
+        self._saved = self.size
 
     def forget(self) -> None:
         """Begin anew: what is here is not the log's tree."""
         self._tree = TileTree()
+        self._waiting.clear()
+        self._saved = None
         self.is_damaged = False
 
     def tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes:
@@ -71,7 +90,7 @@ class LogTree:
             raise Misuse(f"no tile {tile_path(level, index, width)} in a tree of {self.size} entries")
         path = self._directory / tile_path(level, index)
         try:
-            hashes = path.read_bytes()
+            hashes = self._waiting.get(path) or path.read_bytes()
         except OSError as error:
             self.is_damaged = True
             raise DamagedError(f"cannot read {path}: {error.strerror}") from error
@@ -87,12 +106,20 @@ class LogTree:
         """Reads nodes of the tree as it is now; its errors are those of `tile`."""
         return TileReader(self.tile, self.size)
 
+    def _write(self) -> None:
+        """Write the tiles that wait."""
+        for path in list(self._waiting):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(path, self._waiting[path], 0o600)
+            self._above |= {one for one in path.parents if one.is_relative_to(self._directory)}
+            del self._waiting[path]
+
 
 def _kept(path: Path) -> TileTree:
     try:
         match cbor.decode(path.read_bytes()):
             case [1, int(size), list(partial)]:
                 return TileTree.restore(size, partial)
-    except (FileNotFoundError, FormatError, Misuse):
+    except (OSError, FormatError, Misuse):
         pass  # made again from the log
     return TileTree()

@@ -15,9 +15,9 @@ from zlib import crc32
 
 from recorder.core import bundle
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
 from recorder.core.limits import CLAIMS_MAX_BYTES, ENTRY_MAX_BYTES, HASH_BYTES, NOTE_MAX_BYTES, TILE_WIDTH
 from recorder.core.tlogproof import TLOG_PROOF_MAX_BYTES
-from recorder.core.verdict import Problem, problem
 
 CHUNK_BYTES = 1 << 20
 _LOCAL_BYTES = 30  # fixed part of a member's own header (APPNOTE.TXT section 4.3.7)

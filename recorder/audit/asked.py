@@ -7,8 +7,9 @@ from typing import Any
 
 from recorder.audit.source import Held, LineageSource, identity_key, kind_of
 from recorder.core.chosen import candidates_of
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.keys import kid
 from recorder.core.kinds import Kind
 from recorder.core.trust import Trust

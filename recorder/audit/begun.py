@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recorder.core.entry import Header
-from recorder.core.kinds import Boot
+from recorder.core.controls import Boot
+from recorder.core.header import Header
 
 LISTED_MAX = 3
 

@@ -12,9 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 from recorder.audit.source import LineageSource, kind_of
 from recorder.core import cbor, claims, credential, matrix, policy, revocation
+from recorder.core.controls import Fact
 from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Fact, Kind
+from recorder.core.kinds import Kind
 
 PREFIX_MIN = 8  # hex digits
 LISTED_MAX = 5

@@ -13,12 +13,12 @@ from recorder.audit.volumes import Volumes
 from recorder.core import bundle
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
 from recorder.core.kinds import Kind
 from recorder.core.limits import TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tiles import decode_bundle, entries_path, tile_path
 from recorder.core.tlogproof import TlogProof, parse_tlog_proof
-from recorder.core.verdict import Problem, problem
 
 FAULTS_MAX = 1000
 
@@ -140,9 +140,7 @@ class BundleSource:
             return proof
         if self._prover is None and self.checkpoints:
             self._prover = Prover(self.checkpoints[-1], tile_fetch(self._full_tile, self.read))
-        if self._prover is None or seq >= self._prover.checkpoint.size:
-            return None
-        return self._prover.prove(seq, leaf)
+        return None if self._prover is None else self._prover.prove(seq, leaf)
 
     def _full_tile(self, level: int, index: int) -> bytes | None:
         name = tile_path(level, index)

@@ -16,12 +16,13 @@ from recorder.audit.tilecheck import TileCheck
 from recorder.audit.witnessed import witnessed
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.chosen import candidates_of
+from recorder.core.controls import Previous
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.kinds import Previous
+from recorder.core.findings import Problem, problem
 from recorder.core.note import parse_note
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, Report, TailBound, problem
+from recorder.core.verdict import Report, TailBound
 from recorder.core.verify import Checked, SelectionVerifier, Verifier
 from recorder.core.verify.heads import signature_fault
 from recorder.store.errors import StoreDamagedError

@@ -8,11 +8,13 @@ from typing import Any
 
 from recorder.audit.source import LineageSource, kind_of
 from recorder.core import cbor, claims, confirmation, deviceframe
+from recorder.core.controls import Abandon
 from recorder.core.deviceframe import Confirmation, Frame, quantity_of
-from recorder.core.entry import Header, decode_in_order, entry_hash
+from recorder.core.entry import decode_in_order, entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Abandon, Commit, Decision, Kind, RefType
+from recorder.core.kinds import Commit, Decision, Kind, RefType
 
 _BODY = 11
 _DONE = frozenset({int(one) for one in (Decision.ADMITTED, Decision.DEVIATED, Decision.EXTERNAL)})

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recorder.audit.links import granted_in
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Kind, Stage
 
 MS = 1_000_000

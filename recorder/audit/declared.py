@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from recorder.core import credential
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.kinds import IDENTITY_SIGNED, Kind
 from recorder.core.rows import schema_id
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from recorder.audit.source import Held, LineageSource, kind_of
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import UNCLASSED, Kind
 from recorder.core.verify.disclosure import carries_claims
 

@@ -12,10 +12,11 @@ from recorder.audit.source import Held
 from recorder.audit.span import time_text
 from recorder.core import cbor, claims
 from recorder.core.chosen import CHOICE_KEY, read_choice
-from recorder.core.entry import Entry, Header, decode, entry_hash
+from recorder.core.entry import Entry, decode, entry_hash
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
-from recorder.core.kinds import RULES, Commit, Decision, Kind, RefType, Rows, Stage
+from recorder.core.kinds import Commit, Decision, Kind, RefType, Rows, Stage, kind_name
 
 _FAMILIES = {8: "who", 9: "why", 11: "body"}
 _QUALITY = ("unknown", "free-running", "NTP/PTP", "GNSS or signed")
@@ -33,11 +34,6 @@ def plain(value: Any) -> Any:  # noqa: ANN401 -- any decoded value in, the same 
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
-
-
-def kind_name(kind: int) -> str:
-    """A kind in words."""
-    return Kind(kind).name.lower() if kind in RULES else f"kind {kind}"
 
 
 def values_of(held: bytes) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.describe import values_of
 from recorder.audit.links import BY_DIGEST, SUPERSEDES, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, kind_of
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.controls import Fact
+from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Commit, Fact, Kind
+from recorder.core.header import Header
+from recorder.core.kinds import Commit, Kind
 from recorder.core.verify.disclosure import carries_claims
 
 Listed = Callable[[Held, str, int | None], None]  # the entry, the relation by which it leads there, to which seq

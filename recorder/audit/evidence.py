@@ -14,10 +14,10 @@ from recorder.core.cosignature import CLAIM
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_CLAIM
-from recorder.core.forks import parse_fork
 from recorder.core.kinds import Kind
 from recorder.core.note import ED25519, VerifierKey, parse_note
 from recorder.core.peerheads import notes_in
+from recorder.core.proofs import parse_proof
 from recorder.core.trust import Trust
 from recorder.core.verify.held import Values, body_of
 from recorder.store.errors import StoreError
@@ -115,7 +115,7 @@ def _is_cosigned(note: bytes, log: VerifierKey, trust: Trust) -> bool:
 
 def _is_fork(text: bytes) -> bool:
     try:
-        parse_fork(text)
+        parse_proof(text)
     except FormatError:
         return False
     return True

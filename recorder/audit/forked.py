@@ -1,4 +1,4 @@
-"""Proofs that a log has two histories, brought by the verifier or held as evidence: on what they bear."""
+"""Proofs of forks and splits, brought by the verifier or held as evidence: on what they bear."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from recorder.core.checkpoint import OpenedCheckpoint
 from recorder.core.errors import FormatError
-from recorder.core.forks import Fork, origin_of, parse_fork, seen_by, verify_fork_under
+from recorder.core.findings import Problem, problem
+from recorder.core.forks import Fork, origin_of, seen_by, verify_fork_under
 from recorder.core.note import ED25519, VerifierKey
+from recorder.core.proofs import parse_proof
 from recorder.core.shownfork import Bearing, ForkHead, Seen, ShownFork
+from recorder.core.splits import SplitProof, verify_split_under
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, problem
 
 
 class BroughtFork(NamedTuple):
@@ -42,9 +44,12 @@ def judge_forks(origin: str, identity: bytes | None, trust: Trust | None, brough
     judged = Judged([], [], [])
     for one in brought:
         try:
-            proof = parse_fork(one.text)
+            proof = parse_proof(one.text)
         except FormatError as error:
             judged.shown.append(ShownFork(one.place, None, "proves_nothing", str(error)))
+            continue
+        if isinstance(proof, SplitProof):
+            judged.shown.append(_split(one.place, proof, origin, identity, trust))
             continue
         about = origin_of(proof)
         key, bearing = _key_for(about, origin, identity, trust)
@@ -74,6 +79,20 @@ def _key_for(
         bearing: Bearing = "this_log" if about == origin else "another_incarnation"
         return None if identity is None else VerifierKey.derive(about, ED25519, identity), bearing
     return None if trust is None else trust.log_key_of(about), "another_log"
+
+
+def _split(place: str, proof: SplitProof, origin: str, identity: bytes | None, trust: Trust | None) -> ShownFork:
+    """What a split comes to: it convicts neither of its logs, so no verdict rests on it."""
+    about = origin if origin in {proof.first, proof.second} else proof.first
+    key, bearing = _key_for(about, origin, identity, trust)
+    if key is None:
+        detail = f"split_origin: nobody here is trusted to speak for {about!r}"
+        return ShownFork(place, about, "unknown_log", detail)
+    try:
+        split = verify_split_under(proof, key.public_key)
+    except FormatError as error:
+        return ShownFork(place, about, "proves_nothing", str(error))
+    return ShownFork(place, about, "split" if bearing == "this_log" else bearing, split.describe())
 
 
 def _shown(opened: OpenedCheckpoint) -> ForkHead:

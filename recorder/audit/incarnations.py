@@ -19,11 +19,13 @@ from recorder.audit.check import Progress, check_source, damage_name, silent
 from recorder.audit.forked import BroughtFork
 from recorder.audit.source import LineageSource, entry_at, kind_of
 from recorder.audit.state import StateSource
+from recorder.core.controls import Boot, Previous
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Boot, Kind, Previous
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.kinds import Kind
 from recorder.core.trust import Trust
-from recorder.core.verdict import ProblemLog, Report, Tail, TailBound, make_report, problem
+from recorder.core.verdict import Report, Tail, TailBound, make_report
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import LINEAGES, lineage_dir, ordinals, segment_dir
 from recorder.store.segment import Segment

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from recorder.audit.source import Held, LineageSource, entry_at, groups_of
-from recorder.core.entry import Entry, Header, decode_in_order
+from recorder.core.controls import Boot, CycleEnd
+from recorder.core.entry import Entry, decode_in_order
 from recorder.core.errors import FormatError
-from recorder.core.kinds import ABSENT, Boot, Commit, CycleEnd, Decision, Kind, Ref, RefType, Stage
+from recorder.core.header import Header
+from recorder.core.kinds import ABSENT, Commit, Decision, Kind, Ref, RefType, Stage
 from recorder.store.errors import StoreError
 
 NS = 1_000_000_000

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from recorder.audit.declared import Declared
 from recorder.core import confirmation, credential, grant, ids
-from recorder.core.entry import Header
+from recorder.core.controls import Boot, CycleEnd, Fact
 from recorder.core.errors import FormatError
 from recorder.core.grant import Grant
-from recorder.core.kinds import ABSENT, Boot, CycleEnd, Fact, Kind, RefType, Rows
+from recorder.core.header import Header
+from recorder.core.kinds import ABSENT, Kind, RefType, Rows
 from recorder.core.limits import HASH_BYTES
 
 WHO = "who"  # leads to the claims of who beside an entry, and to nothing else of it

@@ -11,7 +11,7 @@ from recorder.audit.source import Held
 from recorder.client.answers import Page
 from recorder.client.recorder import Recorder
 from recorder.core.kinds import Kind
-from recorder.core.messages import Head
+from recorder.core.message_replies import Head
 
 TIMEOUT_MS = 5000  # reads wait while commits do
 SEAL_MS = 60_000  # the next segment has to be made first, on a slow card that others write to

@@ -10,13 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from recorder.audit.describe import kind_name, values_of, withheld_of
+from recorder.audit.describe import values_of, withheld_of
 from recorder.audit.links import digest_of
 from recorder.audit.source import Held, LineageSource, entry_at, groups_of
 from recorder.audit.span import Span
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Commit, Decision, Kind, Rows, Stage
+from recorder.core.header import Header
+from recorder.core.kinds import Commit, Decision, Kind, Rows, Stage, kind_name
 from recorder.store.errors import StoreError
 
 CARRIERS_MAX = 4_096

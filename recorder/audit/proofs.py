@@ -52,15 +52,16 @@ class Prover:
         self.checkpoint = parse_checkpoint(parse_note(note).text)
         self._reader = TileReader(fetch, self.checkpoint.size)
 
-    def prove(self, seq: int, leaf: bytes) -> TlogProof:
-        """Prove one entry, and check the proof: stored tiles may be wrong.
+    def prove(self, seq: int, leaf: bytes) -> TlogProof | None:
+        """Prove one entry, and check the proof: stored tiles may be wrong; None where the checkpoint does not cover it.
 
         Raises:
             FormatError: inclusion_proof, where what is held does not lead to the root that was signed.
-            Misuse: the checkpoint does not cover it.
 
         """
         size, root = self.checkpoint.size, self.checkpoint.root
+        if seq >= size:
+            return None
         hashes = prove_inclusion(self._reader, seq, size)
         try:
             verify_inclusion(leaf, seq, size, hashes, root)

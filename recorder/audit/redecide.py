@@ -6,8 +6,9 @@ from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from recorder.core import cbor, claims, policy, policy_replay
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy_replay import Artefact

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
-from recorder.audit.describe import kind_name, values_of
+from recorder.audit.describe import values_of
 from recorder.audit.pool import JobPool
 from recorder.audit.redecide import Recorded, Redecided, redecide
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.audit.span import Span
-from recorder.core.entry import Entry, Header, decode, decode_in_order
+from recorder.core.entry import Entry, decode, decode_in_order
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Decision, Kind, RefType, Stage
+from recorder.core.kinds import Decision, Kind, RefType, Stage, kind_name
 from recorder.core.stages import SUCCESSORS
 from recorder.gate.evidence import Before
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from recorder.core import cbor, confirmation, credential, grant, ids, observation, policy
 from recorder.core.claims import FAMILIES, disclosed
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Kind
 from recorder.core.sign1 import SIGNED
 from recorder.core.verify.disclosure import BODY, WHO, WHY

@@ -13,8 +13,9 @@ from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.resting import Resting, resting
 from recorder.audit.source import Held, LineageSource, entry_at, kind_of
 from recorder.audit.span import Span
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Kind, Rows
 from recorder.store.errors import StoreError
 

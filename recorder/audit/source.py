@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 
 from recorder.core import cbor, entry, ids
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem
 from recorder.core.kinds import IDENTITY_SIGNED
 from recorder.core.tlogproof import TlogProof
-from recorder.core.verdict import Problem
 from recorder.store.errors import StoreError
 
 GROUP = 256  # entries: a tile's width, so that no tile of a bundle is decoded twice

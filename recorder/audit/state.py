@@ -18,11 +18,11 @@ from recorder.client.errors import Unavailable
 from recorder.core import cbor, claims, entry
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem
 from recorder.core.kinds import Kind
 from recorder.core.limits import TILE_WIDTH
 from recorder.core.note import parse_note
 from recorder.core.tlogproof import TlogProof
-from recorder.core.verdict import Problem
 from recorder.store.errors import StoreDamagedError, StoreError
 from recorder.store.layout import HEAD, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
@@ -176,9 +176,7 @@ class StateSource:
     def prove(self, seq: int, leaf: bytes) -> TlogProof | None:
         if self._prover is None and self.checkpoints:
             self._prover = Prover(self.checkpoints[-1], tile_fetch(self._full_tile, self.read))
-        if self._prover is None or seq >= self._prover.checkpoint.size:
-            return None
-        return self._prover.prove(seq, leaf)
+        return None if self._prover is None else self._prover.prove(seq, leaf)
 
     def _full_tile(self, level: int, index: int) -> bytes | None:
         last_leaf = (index + 1) * TILE_WIDTH ** (level + 1) - 1

@@ -12,9 +12,9 @@ from hashlib import sha256
 from recorder.audit.extract import partial_tiles
 from recorder.audit.source import HeldTile
 from recorder.core.entry import entry_hash
+from recorder.core.findings import Problem, problem
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.tiles import TileTree, tile_path
-from recorder.core.verdict import Problem, problem
 
 FAULTS_MAX = 100
 

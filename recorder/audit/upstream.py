@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from recorder.audit.declared import DECLARING, Declared
 from recorder.audit.deleted import accounted
-from recorder.audit.describe import kind_name, values_of, withheld_of
+from recorder.audit.describe import values_of, withheld_of
 from recorder.audit.links import CREDENTIALS, DEVICE, KEY, MATRIX, SUPERSEDES, WHO, Link, links_of, who_links
 from recorder.audit.source import Held, LineageSource, entry_at, identity_key, kind_of
-from recorder.core.entry import Entry, Header, decode, entry_hash, external_aad
+from recorder.core.entry import Entry, decode, entry_hash, external_aad
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
-from recorder.core.kinds import IDENTITY_SIGNED, Kind, Rows
+from recorder.core.kinds import IDENTITY_SIGNED, Kind, Rows, kind_name
 from recorder.core.verify.disclosure import carries_claims
 from recorder.core.verify.job import Job, check_job
 from recorder.store.errors import StoreError

@@ -15,7 +15,7 @@ from recorder.audit.archive import Archive, MemberReader
 from recorder.audit.span import time_text
 from recorder.core import bundle, volume
 from recorder.core.errors import FormatError
-from recorder.core.verdict import Problem
+from recorder.core.findings import Problem
 
 _NUMBERED = re.compile(r"(.+?)\.[0-9]{3}(\.[^.]+)?")
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
 from recorder.core.note import ED25519, VerifierKey, parse_note
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, problem
 
 
 class Witnessed(NamedTuple):

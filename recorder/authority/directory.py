@@ -23,27 +23,24 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from recorder.authority.errors import AuthorityError
+from recorder.authority.keys import ISSUER_TITLE, ROOT_TITLE, new_issuer, new_root, number_of, signer_at
 from recorder.core import credential, matrix, revocation
 from recorder.core.credential import Credential, Terms
 from recorder.core.delegation import trace
 from recorder.core.errors import FormatError
-from recorder.core.keys import SEED_BYTES, SeedSigner
+from recorder.core.keys import SeedSigner
 from recorder.core.matrix import Issuer, Matrix
-from recorder.core.note import ED25519, VerifierKey, is_key_name
+from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.request import CredentialRequest
 from recorder.core.revocation import RevocationList, Revoked
 from recorder.core.scope import ANY, DELEGATIONS_MAX, Role, Scope
-from recorder.store import keyfile
 from recorder.store.layout import create_file, replace_file, sync_dir
 
 MATRIX, REVOKED, ISSUED = "matrix.cose", "revoked.cose", "issued"
-ROOT_TITLE = "lineage root key 1"
 DAY_S = 86_400
 LAG_S = 300  # nbf lies so far before iat: the clocks of devices lag
 
-_ISSUER_TITLE = "lineage issuer key 1"
 _VKEY = re.compile(r"root-([1-9][0-9]{0,5})\.vkey")
-_NUMBER = re.compile(r"(.+)/(?:root|issuer)-([1-9][0-9]{0,5})")
 ALL = Scope(ANY, ANY, ANY, ANY, ANY, None, DELEGATIONS_MAX, frozenset(get_args(Role)))
 
 
@@ -62,7 +59,7 @@ class Authority(NamedTuple):
     @property
     def issuer(self) -> Issuer:
         """The issuer in force: of those that the matrix recognises, the one with the highest number."""
-        return max(self.matrix.issuers, key=lambda issuer: _number(issuer.name))
+        return max(self.matrix.issuers, key=lambda issuer: number_of(issuer.name))
 
     def root_signer(self) -> SeedSigner:
         """The root's key.
@@ -71,8 +68,8 @@ class Authority(NamedTuple):
             AuthorityError: it is not here.
 
         """
-        path = self.path / f"root-{_number(self.matrix.root.name)}.key"
-        return _signer(path, ROOT_TITLE, self.matrix.root.public_key)
+        path = self.path / f"root-{number_of(self.matrix.root.name)}.key"
+        return signer_at(path, ROOT_TITLE, self.matrix.root.public_key)
 
     def issuer_signer(self) -> SeedSigner:
         """The issuer's key.
@@ -81,8 +78,8 @@ class Authority(NamedTuple):
             AuthorityError: it is not here.
 
         """
-        path = self.path / f"issuer-{_number(self.issuer.name)}.key"
-        return _signer(path, _ISSUER_TITLE, self.issuer.key)
+        path = self.path / f"issuer-{number_of(self.issuer.name)}.key"
+        return signer_at(path, ISSUER_TITLE, self.issuer.key)
 
 
 def make(path: Path, name: str, now_s: int) -> Authority:
@@ -103,8 +100,8 @@ def make(path: Path, name: str, now_s: int) -> Authority:
                 f"{path} is not empty ({listed}); choose another, or empty it after an interrupted init"
             )
         (path / ISSUED).mkdir(mode=0o750)
-        root = _new_root(path, name, 1)
-        issuer = _new_key(path / "issuer-1.key", _ISSUER_TITLE)
+        root = new_root(path, name, 1)
+        issuer = new_issuer(path, 1)
         raw = matrix.issue(1, now_s, [Issuer(issuer.public_key, f"{name}/issuer-1", ALL)], root)
         create_file(path / MATRIX, raw, 0o640)
     return load(path)
@@ -122,7 +119,7 @@ def load(path: Path) -> Authority:
         roots = tuple(VerifierKey.parse(item.read_text("utf-8").strip()) for _, item in numbered)
         recognised = matrix.read((path / MATRIX).read_bytes(), roots)
         for name in (*(root.name for root in roots), *(issuer.name for issuer in recognised.issuers)):
-            _number(name)
+            number_of(name)
     except FileNotFoundError:
         raise AuthorityError(f"{path} is no authority; `lineage authority init --authority {path}` makes one") from None
     except (FormatError, UnicodeDecodeError) as error:
@@ -223,8 +220,8 @@ def rotate_issuer(authority: Authority, now_s: int, *, keep: bool) -> Authority:
     with _alone(authority.path):
         authority = load(authority.path)
         root = authority.root_signer()
-        number = _number(authority.issuer.name) + 1
-        signer = _new_key(authority.path / f"issuer-{number}.key", _ISSUER_TITLE)
+        number = number_of(authority.issuer.name) + 1
+        signer = new_issuer(authority.path, number)
         issuer = Issuer(signer.public_key, f"{authority.name}/issuer-{number}", ALL)
         issuers = [*(authority.matrix.issuers if keep else ()), issuer]
         raw = matrix.issue(authority.matrix.version + 1, now_s, issuers, root)
@@ -244,8 +241,8 @@ def rotate_root(authority: Authority, now_s: int) -> Authority:
     """
     with _alone(authority.path):
         authority = load(authority.path)
-        number = _number(authority.matrix.root.name) + 1
-        root = _new_root(authority.path, authority.name, number)
+        number = number_of(authority.matrix.root.name) + 1
+        root = new_root(authority.path, authority.name, number)
         raw = matrix.issue(authority.matrix.version + 1, now_s, authority.matrix.issuers, root)
         replace_file(authority.path / MATRIX, raw, 0o640)
         rotated = load(authority.path)
@@ -263,39 +260,6 @@ def _sign_list(authority: Authority, held: RevocationList | None, revoked: Itera
         raise AuthorityError(f"the revocation list: {error.detail}") from error
     replace_file(authority.path / REVOKED, raw, 0o640)
     return revocation.read(raw)
-
-
-def _new_root(path: Path, name: str, number: int) -> SeedSigner:
-    signer = _new_key(path / f"root-{number}.key", ROOT_TITLE)
-    vkey = VerifierKey.derive(f"{name}/root-{number}", ED25519, signer.public_key)
-    replace_file(path / f"root-{number}.vkey", f"{vkey}\n".encode(), 0o640)
-    return signer
-
-
-def _new_key(path: Path, title: str) -> SeedSigner:
-    """Make a key; one that a rotation which was cut short has left is taken as it is, since it has signed nothing."""
-    if path.exists():
-        return SeedSigner(keyfile.read(path, title).seed)
-    seed = secrets.token_bytes(SEED_BYTES)
-    create_file(path, keyfile.text_of(title, seed, keyfile.NO_BOARD), 0o600)
-    return SeedSigner(seed)
-
-
-def _signer(path: Path, title: str, public_key: bytes) -> SeedSigner:
-    try:
-        signer = SeedSigner(keyfile.read(path, title).seed)
-    except FileNotFoundError:
-        raise AuthorityError(f"{path} is not here; bring it from where it is kept, and take it away again") from None
-    if signer.public_key != public_key:
-        raise AuthorityError(f"{path} holds another key than the matrix names; restore it from its copy")
-    return signer
-
-
-def _number(name: str) -> int:
-    match = _NUMBER.fullmatch(name)
-    if match is None:
-        raise AuthorityError(f"{name[:80]!r} is no name that this authority gave; restore the directory from its copy")
-    return int(match[2])
 
 
 @contextmanager

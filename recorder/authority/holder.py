@@ -1,38 +1,17 @@
-"""What the holder of a key does with it: ask for a credential, pass on a part of the one that it has."""
+"""What the holder of a credential does with it: pass on a part of it."""
 
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 
 from recorder.authority.errors import AuthorityError
 from recorder.core import credential
 from recorder.core.credential import Credential, Terms
 from recorder.core.delegation import trace
 from recorder.core.errors import FormatError
-from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
+from recorder.core.keys import Signer
 from recorder.core.request import CredentialRequest
 from recorder.core.scope import Scope
-from recorder.store import keyfile
-from recorder.store.layout import create_file
-
-TITLE = "lineage holder key 1"
-
-
-def key_at(path: Path) -> tuple[SeedSigner, bool]:
-    """The key in a file, which is made if there is none, and whether it was made.
-
-    Raises:
-        StoreError: the file is no such key, or others can read it.
-        OSError: it cannot be made.
-
-    """
-    try:
-        return SeedSigner(keyfile.read(path, TITLE).seed), False
-    except FileNotFoundError:
-        seed = secrets.token_bytes(SEED_BYTES)
-        create_file(path, keyfile.text_of(TITLE, seed, keyfile.NO_BOARD), 0o600)
-        return SeedSigner(seed), True
 
 
 def delegate(

@@ -13,7 +13,8 @@ from recorder.audit.source import kind_of
 from recorder.audit.state import open_state
 from recorder.bench.acts import ACTUATOR
 from recorder.bench.calls import Calls
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Kind, Rows
 
 

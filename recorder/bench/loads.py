@@ -17,7 +17,8 @@ from recorder.client import Receipt, Recorder
 from recorder.client.connection import boottime_ns
 from recorder.client.session import HEAD_MAX_BYTES, Outgoing, outgoing
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import Claims, Verb
+from recorder.core.message_requests import Claims
+from recorder.core.messages import Verb
 
 SAMPLES_MIN = 20
 IN_FLIGHT = 256

@@ -17,7 +17,8 @@ from recorder.bench.process import ProcessError
 from recorder.client.session import HELLO_COUNTER, Outgoing, outgoing
 from recorder.core import cbor
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, Hello, Status, Verb
+from recorder.core.message_requests import Hello
+from recorder.core.messages import PROTOCOL_VERSION, Status, Verb
 from recorder.core.protocol import decode_reply, encode
 
 ANSWER_S = 30.0

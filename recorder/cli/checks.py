@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import lmdb
@@ -19,12 +19,15 @@ from recorder.cli.checks_services import services
 from recorder.cli.identity import read_bounded
 from recorder.cli.status import status, unwitnessed_warning
 from recorder.core.errors import FormatError, LineageError
+from recorder.core.keys import SeedSigner
+from recorder.core.note import ED25519, VerifierKey
 from recorder.core.trust import TRUST_MAX_BYTES
 from recorder.daemon import identity
 from recorder.daemon.founding import check_trust
 from recorder.daemon.growth import Rate, hours_until_full, space_of
 from recorder.daemon.ownforks import own_forks
 from recorder.daemon.survey import damage
+from recorder.store.configfile import ConfigError
 from recorder.store.errors import ForeignStoreError, StoreError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LOCK, TRUST, StateLock, lineage_dir, read_current
 from recorder.store.segment import Segment
@@ -60,7 +63,7 @@ def configuration(state: Path) -> Finding:
     """Whether `run` would take it."""
     try:
         config = configs.load(state)
-    except configs.ConfigError as error:
+    except ConfigError as error:
         return Finding("configuration", FAIL, str(error), f"correct {state / CONFIG}")
     if not any(controller.actuators for controller in config.controllers):
         return Finding(
@@ -74,7 +77,7 @@ def configuration(state: Path) -> Finding:
 def identity_key(state: Path) -> Finding:
     """Permissions, and the board that it was made on."""
     try:
-        identity.load(state)
+        signer = identity.load(state)
     except identity.IdentityError as error:
         advice = "" if ";" in str(error) else "restore it from where it was made, or make a new platform"
         return Finding("identity key", FAIL, str(error), advice)
@@ -85,7 +88,16 @@ def identity_key(state: Path) -> Finding:
             f"chown {state.stat().st_uid} {state / IDENTITY}",
         )  # fmt: skip
     bound = "bound to this board" if identity.board_fingerprint() != "-" else "this board shows no serial number"
-    return Finding("identity key", OK, f"0600, {bound}")
+    return Finding("identity key", OK, f"0600, {bound}{_line_of(state, signer)}")
+
+
+def _line_of(state: Path, signer: SeedSigner) -> str:
+    """What a trust file or a fleet list has to say of it, for whoever has lost what `init` printed."""
+    with suppress(ConfigError):  # `configuration` says so
+        platform = configs.load(state).platform
+        key = VerifierKey.derive(f"{platform.fleet}/{platform.name}", ED25519, signer.public_key)
+        return f"; for trust files and fleet lists: log {key}"
+    return ""
 
 
 def trust_file(state: Path) -> Finding:
@@ -126,7 +138,7 @@ def store(state: Path, socket: Path) -> Finding:
         config = configs.load(state)
         identity.load(state)
         lock = StateLock(state)
-    except configs.ConfigError:
+    except ConfigError:
         return Finding("store", WARN, "not looked at", "correct the configuration first")
     except identity.IdentityError:
         return Finding("store", WARN, "not looked at", "put the identity key right first")

@@ -12,6 +12,7 @@ from recorder import config as configs
 from recorder.cli.checks_machine import OK, WARN, Finding
 from recorder.config import APPENDABLE, Config
 from recorder.daemon.peers import permissions_of
+from recorder.store.configfile import ConfigError
 from recorder.store.layout import CONFIG
 
 NOBODY = -1  # no user's number
@@ -40,7 +41,7 @@ def uid_of(user: str) -> int | None:
 
 def services(state: Path, find: Callable[[str], int | None] = uid_of) -> list[Finding]:
     """One finding for each that is set up here: its user exists, or a table says that somebody is the mesh."""
-    with suppress(configs.ConfigError):  # `configuration` says so
+    with suppress(ConfigError):  # `configuration` says so
         config = configs.load(state)
         return [
             _finding(service, uid, config, state) for service in (MESH, BRIDGE) for uid in _uids(service, config, find)

@@ -17,10 +17,11 @@ from recorder.audit.readings import Observers, Reading, Readings, read_observati
 from recorder.audit.span import parse_mark, time_text
 from recorder.cli import output
 from recorder.cli.options import json_option, opened
+from recorder.cli.trustfile import read_trust
 from recorder.core import credential, matrix, revocation
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.note import VerifierKey
-from recorder.core.trust import Trust, parse_trust
+from recorder.core.trust import Trust
 from recorder.core.verdict import Report
 
 FAILED = 1
@@ -76,7 +77,7 @@ def command(
     if within_ns is None:
         raise Misuse(f"--within {within[:40]!r} is no time span; write it as 100ms, 5s or 2m")
     allowed = parse_tolerances(tolerances)
-    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    trusted = None if trust is None else read_trust(trust)
     roots = () if trusted is None else trusted.roots
     known = Observers(
         [VerifierKey.parse(text) for text in observers],

@@ -15,6 +15,7 @@ from recorder.cli import output
 from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, opened, socket_option, source_options, state_option
 from recorder.cli.saying import Said, say_to, socket_of
+from recorder.cli.trustfile import read_trust
 from recorder.core import matrix, revocation
 from recorder.core.calendar import utc_text
 from recorder.core.credential import read as read_credential
@@ -25,7 +26,6 @@ from recorder.core.note import VerifierKey
 from recorder.core.scope import ANY, Scope
 from recorder.core.scope import to_value as scope_value
 from recorder.core.sign1 import MATRIX as MATRIX_USE
-from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
 from recorder.store.layout import TRUST
 
 _PATH = click.Path(path_type=Path, readable=False)
@@ -183,7 +183,7 @@ def _roots(state: Path | None, trust: Path | None) -> tuple[VerifierKey, ...]:
     path = trust or (state / TRUST if state is not None else None)
     if path is None or (trust is None and not path.exists()):
         return ()
-    return parse_trust(read_bounded(path, TRUST_MAX_BYTES)).roots
+    return read_trust(path).roots
 
 
 def scope_words(scope: Scope) -> str:

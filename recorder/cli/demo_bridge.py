@@ -5,41 +5,35 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from recorder.audit.check import check_source
-from recorder.audit.state import open_state
-from recorder.authority import directory
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import demo_process, output
-from recorder.cli.demo_policy import Wanted, delegated, read_source
-from recorder.cli.saying import say_to
-from recorder.cli.verify_text import VERDICTS, authority_remarks, outcome
+from recorder.cli.demo_ending import print_next, print_verdicts
+from recorder.cli.demo_policy import (
+    AUTHORITY,
+    PATIENT_MS,
+    TRUST,
+    Wanted,
+    found_governed,
+    put_in_force,
+    read_source,
+    verified,
+)
 from recorder.client import Recorder
-from recorder.core import policy
 from recorder.core.errors import LineageError
-from recorder.core.kinds import Kind
-from recorder.core.trust import parse_trust
 from recorder.daemon import interpreter
-from recorder.daemon.founding import Answers, found
 from recorder.store.layout import CONFIG
 
 if TYPE_CHECKING:
     from hwsim.firmware.story import Story, Told
 
-FLEET, PLATFORM, ACTUATOR, DEVICE = "demo", "cell-1", "arm", "motor controller 3"
-AUTHORITY, TRUST, LOG, BRIDGE, BRIDGE_LOG, PORT = (
-    "authority", "fleet.trust", "recorder.log", "bridge", "bridge.log", "tty-arm",
-)  # fmt: skip
-SEGMENT_MIB = 16
-DAY_S = 86_400
+ACTUATOR, DEVICE = "arm", "motor controller 3"
+LOG, BRIDGE, BRIDGE_LOG, PORT = "recorder.log", "bridge", "bridge.log", "tty-arm"
 CLASS, LIMITS = "motion", {"rad": (0.0, 3.2)}
 SOURCE = "configs/policies/confirmed.toml"
 SEED_BYTES = 32
@@ -60,35 +54,21 @@ def run(state: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """
     from hwsim.firmware.story import Story  # noqa: PLC0415 -- an extra, found to be there by the demo
 
-    said = read_source(SOURCE)
-    now_s = int(time.time())
-    state.mkdir(parents=True, exist_ok=True)
-    authority = directory.make(state / AUTHORITY, FLEET, now_s)
-    root = f"root {authority.matrix.root}\n"
-    answers = Answers(
-        FLEET, PLATFORM, "hold", [os.getuid()], [ACTUATOR], SEGMENT_MIB, trust=f"{root}quorum none\n".encode()
-    )
-    key = found(state, answers)
-    (state / TRUST).write_text(f"log {key}\n{root}quorum none\n")
+    source = read_source(SOURCE)
+    authority = found_governed(state, [ACTUATOR])
     _permit_bridge(state / CONFIG)
     story = Story(state / PORT, os.urandom(SEED_BYTES))
     with short_socket(state) as socket, RecorderProcess(state, socket, state / LOG) as recorder:
         recorder.start()
-        matrix = authority.matrix
-        say_to(socket, Kind.CREDENTIAL, body={"matrix": matrix.raw}, control=[matrix.hash])
-        signed = policy.sign(replace(said, nbf=now_s - DAY_S, exp=now_s + DAY_S), authority.root_signer())
-        say_to(socket, Kind.POLICY, body={"bundle": signed}, control=[policy.read(signed).hash])
-        delegation = delegated(state, authority, f"{FLEET}/{PLATFORM}", Wanted(CLASS, [ACTUATOR], LIMITS), now_s)
-        say_to(socket, Kind.CREDENTIAL, body={"credential": delegation.signed.raw}, control=[delegation.hash])
+        ruled = put_in_force(socket, state, authority, source, Wanted(CLASS, [ACTUATOR], LIMITS))
         tell("enrolling the motor controller")
         story.simulator.plug()
         enrolled = _enrolled(state, socket, story)
         with _bridge(state, socket) as bridge:
-            told = list(_told(story, socket, delegation.hash, tell))
+            told = list(_told(story, socket, ruled.delegation.hash, tell))
             tell("verifying")
         stopped = recorder.stop()
-    with closing(open_state(state)) as source:
-        report = check_source(source, trust=parse_trust((state / TRUST).read_bytes()))
+    report = verified(state)
     return {
         "state": str(state),
         "trust": str(state / TRUST),
@@ -113,16 +93,8 @@ def show(facts: dict[str, Any]) -> None:
         if not step["is_expected"]:
             output.line(f"  {'':<14} {'':<20}   expected was {step['expects']}")
     output.say()
-    verdicts = facts["verdicts"]
-    output.say("VERDICTS")
-    for name in VERDICTS:
-        output.say(f"  {name:<13} {outcome(name, verdicts[name], verdicts['notes'])}")
-    for seq in facts["unconfirmed"]:
-        output.say(f"  entry {seq}: a commit that no device has confirmed")
-    for remark in authority_remarks(verdicts["roots"], verdicts["notes"]):
-        output.line(f"  note: {remark}")
-    output.say()
-    output.say("LOOK AT NEXT")
+    unconfirmed = [f"entry {seq}: a commit that no device has confirmed" for seq in facts["unconfirmed"]]
+    print_verdicts(facts["verdicts"], unconfirmed)
     state = quote(facts["state"])
     by_name = {step["name"]: step["id"] for step in facts["steps"]}
     commands = (
@@ -131,9 +103,7 @@ def show(facts: dict[str, Any]) -> None:
         (f"bridge status --state {quote(facts['state'] + '/' + BRIDGE)}", "how the bridge did"),
         (f"verify --state {state} --trust {quote(facts['trust'])}", "all of it"),
     )
-    lineage = output.as_called()
-    for command, meaning in commands:
-        output.say(f"  {lineage} {command}    # {meaning}")
+    print_next(commands)
 
 
 def _permit_bridge(config: Path) -> None:
@@ -177,7 +147,7 @@ def _bridge(state: Path, socket: Path) -> AbstractContextManager[subprocess.Pope
 
 
 def _told(story: Story, socket: Path, delegation: bytes, tell: Callable[[str], None]) -> Iterator[Told]:
-    with Recorder(socket, client_name="demo controller") as client:
+    with Recorder(socket, client_name="demo controller", timeout_ms=PATIENT_MS) as client:
         for one in story.play(client, delegation):
             tell(one.tells)
             yield one

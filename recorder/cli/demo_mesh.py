@@ -16,6 +16,7 @@ from mesh.node.places import FORKS
 from recorder.authority import directory
 from recorder.cli import demo_mesh_story as story
 from recorder.cli import demo_process, output
+from recorder.cli.demo_ending import print_next
 from recorder.cli.demo_platform import FLEET, Place, Platform, found_platform, spread_list
 from recorder.cli.mesh_options import needing_network
 from recorder.cli.verify_text import VERDICTS
@@ -91,7 +92,6 @@ def show(facts: dict[str, Any]) -> None:
         words = ", ".join(f"{name} {word}" for name, word in one["verdicts"].items())
         output.line(f"  {one['platform']:<8} {words}{'' if one['is_expected'] else '  (expected was otherwise)'}")
     output.say()
-    output.say("LOOK AT NEXT")
     state, trust = quote(facts["state"]), quote(facts["trust"])
     last = facts["verdicts"][1]["entries"] - 1
     commands = (
@@ -102,9 +102,7 @@ def show(facts: dict[str, Any]) -> None:
         (f"mesh peers --state {state}/arm-1/mesh", "whom it cosigned, and whose hashes it keeps"),
         (f"order {state}/arm-1/state {facts['commit']} {state}/arm-2/state {last} --trust {trust}", "by no clock"),
     )
-    lineage = output.as_called()
-    for command, meaning in commands:
-        output.say(f"  {lineage} {command}    # {meaning}")
+    print_next(commands)
 
 
 def _verified(place: Place, trust: Path, expects: int, *more: str | Path) -> dict[str, Any]:

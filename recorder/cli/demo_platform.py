@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from mesh.fleetlist import make_fleet_list
 from mesh.node import founding
+from mesh.node.places import COMMAND
 from mesh.node.places import CONFIG as MESH_CONFIG
 from mesh.node.places import FLEET as FLEET_FILE
-from mesh.node.places import MeshError
-from mesh.node.status import read_status
 from recorder.authority.directory import Authority
 from recorder.bench.process import RecorderProcess, short_socket
 from recorder.cli import demo_process
@@ -26,6 +25,7 @@ from recorder.core.kinds import Kind
 from recorder.core.note import VerifierKey
 from recorder.daemon.founding import Answers, found
 from recorder.store.layout import CONFIG
+from recorder.store.statusfile import StatusError, read_status
 
 FLEET = "demo"
 SEGMENT_MIB = 16
@@ -140,8 +140,8 @@ class Platform:
     def status(self) -> dict[str, Any]:
         """What its mesh last wrote; nothing before that."""
         try:
-            return read_status(self.place.mesh)
-        except MeshError:
+            return read_status(self.place.mesh, COMMAND)
+        except StatusError:
             return {}
 
     def record(self, label: str, count: int = 1) -> int:

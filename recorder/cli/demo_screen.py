@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any
 
 from recorder.cli import output
+from recorder.cli.demo_ending import print_next
 
 VERDICTS = {
     "integrity": "chain, signatures, Merkle root",
@@ -70,13 +71,13 @@ def _verdicts(report: dict[str, Any]) -> None:
 
 def _next(facts: dict[str, Any]) -> None:
     state = quote(facts["state"])
-    seen = facts["ids"]
-    lineage = output.as_called()
-    output.say("LOOK AT NEXT")
-    output.say(f"  {lineage} log --state {state}")
-    for what in ("commit", "row", "event", "gap", "refusal"):
-        if what in seen:
-            output.say(f"  {lineage} show --state {state} {seen[what]}    # {'an' if what == 'event' else 'a'} {what}")
-    output.say(f"  {lineage} walk --state {state} --axis actuator --of arm.joint1")
-    output.say(f"  {lineage} verify {quote(facts['bundle'])} --trust {quote(facts['trust'])}")
-    output.say(f"  {lineage} doctor --state {state}")
+    seen = [(what, of) for what in ("commit", "row", "event", "gap", "refusal") if (of := facts["ids"].get(what))]
+    print_next(
+        [
+            (f"log --state {state}", ""),
+            *((f"show --state {state} {of}", f"{'an' if what == 'event' else 'a'} {what}") for what, of in seen),
+            (f"walk --state {state} --axis actuator --of arm.joint1", ""),
+            (f"verify {quote(facts['bundle'])} --trust {quote(facts['trust'])}", ""),
+            (f"doctor --state {state}", ""),
+        ]
+    )

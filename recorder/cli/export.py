@@ -9,8 +9,8 @@ import click
 
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, socket_option, span_options, state_option
+from recorder.cli.trustfile import read_trust
 from recorder.core.errors import Misuse
-from recorder.core.trust import parse_trust
 
 FAILED = 1
 _FILE = click.Path(path_type=Path)
@@ -62,7 +62,7 @@ def command(
         raise Misuse(
             "lineage export needs the package mcap, which is not installed: pip install 'lineage-recorder[export]'"
         ) from None
-    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    trusted = None if trust is None else read_trust(trust)
     with opened(state, bundle, socket) as source:
         try:
             done: Exported = export_mcap(

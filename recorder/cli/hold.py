@@ -14,10 +14,11 @@ from recorder.audit.state import SOCKET, StateSource
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, socket_option, span_options, state_option
 from recorder.cli.saying import said_by, say_to
+from recorder.core.controls import Hold
 from recorder.core.entry import decode
 from recorder.core.errors import Misuse
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Hold, Kind, RefType
+from recorder.core.kinds import Kind, RefType
 
 
 @click.group(

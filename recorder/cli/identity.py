@@ -10,6 +10,7 @@ import click
 
 from recorder import config as configs
 from recorder.authority import holder, scope_file
+from recorder.authority.keys import HOLDER_TITLE, key_at
 from recorder.cli import output
 from recorder.cli.options import json_option, state_option
 from recorder.core import credential, request
@@ -71,7 +72,7 @@ def ask(*, state: Path | None, key: Path | None, name: str | None, role: Role | 
     else:
         if name is None or role is None:
             raise Misuse("say for whom and for what: --name NAME --role ROLE")
-        signer, made = holder.key_at(key)
+        signer, made = key_at(key, HOLDER_TITLE)
     create_file(out, request.make(name, role, signer), PUBLIC)
     _print(out, name, role, signer, key if made else None, as_json=as_json)
 
@@ -106,7 +107,7 @@ def pass_on(
         raise Misuse(f"{key} is missing; give the key that the credential is for")
     if key is None and state is None:
         raise Misuse("say whose key: --key FILE, or --state DIR for a recorder's")
-    signer = identity.load(state or Path()) if key is None else holder.key_at(key)[0]
+    signer = identity.load(state or Path()) if key is None else key_at(key, HOLDER_TITLE)[0]
     made = holder.delegate(
         credential.read(read_bounded(held, CREDENTIAL.max_bytes)),
         signer,

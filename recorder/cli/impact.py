@@ -10,15 +10,17 @@ import click
 
 from recorder.audit.brought import Sort, is_prefix, named
 from recorder.audit.carried import BundleSource
-from recorder.audit.describe import described, kind_name, line
+from recorder.audit.describe import described, line
 from recorder.audit.downstream import Impact, Origin, impact
 from recorder.audit.links import digest_of
 from recorder.audit.source import Held, entry_named
 from recorder.audit.state import StateSource
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options
+from recorder.cli.unread import print_unread
 from recorder.core.entry import decode
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.kinds import kind_name
 
 
 @click.command(
@@ -117,7 +119,4 @@ def _print(found: Impact, listed: int, *, is_whole: bool) -> None:
         output.say(f"brought by: {', '.join(map(str, found.brought))}")
     if found.gone:
         output.say(f"of {found.gone:,} entries the claims are gone: inputs and delegation in them cannot be told")
-    if found.unread:
-        output.say(f"{found.unread:,} entries cannot be read; run `lineage verify`")
-    if not is_whole:
-        output.say("a selection: what was left out of it cannot be told")
+    print_unread(found.unread, is_whole=is_whole)

@@ -13,17 +13,19 @@ import click
 
 from mesh.asking import EXIT_STATUS, LogAnswer, Range, Verdict, verdict_of
 from mesh.fleetlist import LIST_MAX_BYTES, FleetList, open_fleet_list
+from mesh.node.config import PORT
 from mesh.node.fleetfile import fleet_held
 from mesh.node.peering import urls_in
 from recorder.cli import output
 from recorder.cli.identity import read_bounded
 from recorder.cli.mesh_ask_text import AskedLog, ShownFork, answers_json, print_answers
-from recorder.cli.mesh_options import MESH_ENV, PATH, needing_network
+from recorder.cli.mesh_options import MESH_ENV, PATH, is_url, needing_network
 from recorder.cli.options import json_option
+from recorder.cli.trustfile import read_trust
 from recorder.core.errors import Misuse
 from recorder.core.forks import verify_fork
 from recorder.core.note import VerifierKey
-from recorder.core.trust import TRUST_MAX_BYTES, Trust, parse_trust
+from recorder.core.trust import Trust
 from recorder.store.layout import replace_file
 
 GRAVITY: tuple[Verdict, ...] = ("agreement", "nobody", "partial", "contradiction")  # rising
@@ -59,7 +61,7 @@ class _Listed(NamedTuple):
 
 @click.command(
     "ask",
-    epilog="Examples: lineage mesh ask acme/arm-7 --state /var/lib/lineage-mesh; "
+    epilog="Examples: lineage mesh ask acme/arm-7 --state /var/lib/lineage-mesh --discover; "
     "lineage mesh ask acme/arm-7/0123456789abcdef --range 0-100 --fleet fleet --trust fleet.trust --json",
 )
 @click.argument("origin", metavar="ORIGIN")
@@ -105,6 +107,9 @@ def command(
     with needing_network():
         from mesh.node import asking  # noqa: PLC0415 -- aiohttp is an extra
         from mesh.node.post import Post  # noqa: PLC0415
+    for url in more:
+        if not is_url(url):
+            raise Misuse(f"--peer {url!r} is not written as http://HOST:{PORT}/")
     listed = _listed(state, fleet, trust)
     wanted = None if span is None else _range(span)
 
@@ -134,7 +139,7 @@ def command(
 def _listed(state: Path | None, fleet: Path | None, trust: Path | None) -> _Listed:
     """Read whom to trust; what is named goes before the state of the environment."""
     if trust is not None:
-        read = parse_trust(read_bounded(trust, TRUST_MAX_BYTES))
+        read = read_trust(trust)
         if fleet is None:
             return _Listed(read, None)
         listed = open_fleet_list(read_bounded(fleet, LIST_MAX_BYTES), read.roots)

@@ -8,17 +8,17 @@ import click
 
 from mesh.node.fleetfile import fleet_held
 from mesh.node.forkfiles import forks_in
-from mesh.node.places import FORKS
-from mesh.node.status import read_status
+from mesh.node.places import COMMAND, FORKS
 from recorder.cli import output
 from recorder.cli.mesh_look_text import print_peers, print_suspicions, status_rows
 from recorder.cli.mesh_options import state_option
 from recorder.cli.options import json_option
+from recorder.store.statusfile import read_status
 
 # What `peers --json` gives of the status; each is there where the part of the process that writes it is on.
 PEERS = (
-    *("present", "strangers", "strangers_not_listed", "peers", "held", "archives", "refused_incarnations"),
-    *("other_versions", "answered_wrongly"),
+    *("present", "strangers", "strangers_not_listed", "peers", "held", "archives", "archives_put_off"),
+    *("incarnations_put_off", "incarnations_dropped", "other_versions", "answered_wrongly"),
 )
 
 
@@ -27,12 +27,17 @@ PEERS = (
 @json_option
 def status(*, state: Path, as_json: bool) -> None:
     """How the mesh does: rounds, clock, who is there, digests, archives, and what is wrong."""
-    found = read_status(state)
+    found = read_status(state, COMMAND)
     if as_json:
         output.json_text(found)
         return
     for name, value in status_rows(found):
         output.line(f"{name:<12} {value}")
+    if found["own_splits"]:
+        output.line(
+            "OWN SPLIT    this platform's incarnations are of two lines: another machine has its key, or it lost a "
+            "store and did not know what it had begun"
+        )
     for origin in found["own_forks"]:
         output.line(
             f"OWN FORK     {origin}: this platform's own key signed two histories. Another machine has the key, or an "
@@ -47,7 +52,7 @@ def status(*, state: Path, as_json: bool) -> None:
 @json_option
 def peers(*, state: Path, as_json: bool) -> None:
     """Who is there, who is asked, what is cosigned and kept of whom, and who is a stranger."""
-    found = read_status(state)
+    found = read_status(state, COMMAND)
     if as_json:
         output.json_text({name: found[name] for name in PEERS if name in found})
         return
@@ -59,12 +64,14 @@ def peers(*, state: Path, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def forks(ctx: click.Context, *, state: Path, as_json: bool) -> None:
-    """Logs whose own key signed two histories; each proof is checked again. Exit status 1 where there is one.
+    """Logs whose own key signed two histories, platforms with two lines of logs; each proof is checked again.
+
+    Exit status 1 where there is one.
 
     What is only suspicion stands apart: a head that nobody has shown to follow the one that is held.
     """
     found = list(forks_in(state / FORKS, fleet_held(state)))
-    suspicions = read_status(state).get("suspicions", [])
+    suspicions = read_status(state, COMMAND).get("suspicions", [])
     if as_json:
         proofs = [{"file": str(path), "origin": fork.origin, "said": fork.describe()} for path, fork in found]
         output.json_text({"forks": proofs, "suspicions": suspicions})

@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mesh.node.journal import UNASKED
 from recorder.cli import output
 
 _Row = tuple[str, str]
 NEVER = "never"
+STALE_S = 60  # a process that can writes each 10 s
 
 
 def status_rows(found: Mapping[str, Any]) -> list[_Row]:
@@ -40,7 +42,16 @@ def status_rows(found: Mapping[str, Any]) -> list[_Row]:
     doors = found["connections"]
     refused = f"{doors['turned_away']} connections turned away, {doors['malformed']} were no requests"
     rows.append(("answered", f"{answers or 'nothing yet'}; {refused}"))
+    rows += _bounded(found)
     rows += [("trouble", found[name]) for name in _TROUBLES if found.get(name)]
+    rows += [("trouble", one) for one in found.get("unkept", [])]
+    if found["running"] and age_s > STALE_S:
+        rows.append(
+            (
+                "trouble",
+                f"it has written no status for {age_s} s: its disk takes nothing, or it hangs; its journal says which",
+            )
+        )
     if at_once is not None and at_once["trouble"]:
         rows.append(("trouble", f"at once: {at_once['trouble']}"))
     rows += [("other", f"{address} {said}") for address, said in found.get("other_versions", {}).items()]
@@ -59,11 +70,14 @@ def print_peers(found: Mapping[str, Any]) -> None:
         )
     _table(
         ("witness", "cosigned", "speaks", "last"),
-        ([one["name"], str(one["cosigned"]), _version(one), _last(one)] for one in found["peers"]),
+        (
+            [one["name"], str(one["cosigned"]), _version(one), _last(one, has_round=found["latest"] is not None)]
+            for one in found["peers"]
+        ),
     )
     _table(
-        ("log cosigned here", "entries", "incarnations before"),
-        ([one["origin"], str(one["size"]), str(one["retired"])] for one in found["held"]),
+        ("log cosigned here", "entries", "incarnations before", "heads put off"),
+        ([one["origin"], *(str(one[name]) for name in ("size", "retired", "put_off"))] for one in found["held"]),
     )
     if "archives" in found:
         _table(
@@ -71,6 +85,11 @@ def print_peers(found: Mapping[str, Any]) -> None:
             ([one["origin"], str(one["size"]), str(one["missing_entries"]), str(one["heads"]), _forked(one)]
              for one in found["archives"]),
         )  # fmt: skip
+    for name, what in _PUT_OFF:
+        for platform, count in found.get(name, {}).items():
+            output.line(f"{platform}: {count:,} {what} put off; it has cost as much here as it may for now")
+    for origin, size in found.get("incarnations_dropped", []):
+        output.line(f"{origin}: its {size:,} entries are kept no more, its platform has begun too many incarnations")
     strangers = found.get("strangers", [])
     if strangers:
         output.say("seen, and not in the fleet list: nothing of them is trusted or kept")
@@ -97,6 +116,20 @@ def print_suspicions(suspicions: Sequence[Mapping[str, Any]]) -> None:
         output.say("  this alone proves nothing against a log: the peer may be slow, without the hashes, or lying")
 
 
+_PUT_OFF = (("archives_put_off", "growths of archives"), ("incarnations_put_off", "heads of new incarnations"))
+
+
+def _bounded(found: Mapping[str, Any]) -> list[_Row]:
+    """What platforms wanted beyond what each may cost here."""
+    counts = [(sum(one["put_off"] for one in found["held"]), "heads to cosign")]
+    counts += [(sum(found.get(name, {}).values()), what) for name, what in _PUT_OFF]
+    said = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    rows = [("put off", f"{said}: beyond what a platform may cost; `lineage mesh peers` lists whose")] if said else []
+    if dropped := found.get("incarnations_dropped"):
+        rows.append(("dropped", f"{len(dropped)} archives for later incarnations; `lineage mesh peers` lists them"))
+    return rows
+
+
 def _round(latest: Mapping[str, Any] | None) -> str:
     if latest is None:
         return "none yet"
@@ -121,7 +154,8 @@ def _presence(found: Mapping[str, Any]) -> list[_Row]:
         )
     if (discovery := found.get("discovery")) is not None:
         named = "announces nothing" if discovery["announced"] is None else f"announced as {discovery['announced']}"
-        rows.append(("discovery", f"{named}, on {', '.join(discovery['interfaces']) or 'no interface'}"))
+        on = ", ".join(discovery["interfaces"]) or "no interface: none is up, or none of [discovery] interfaces"
+        rows.append(("discovery", f"{named}, on {on}"))
         if discovery["trouble"]:
             rows.append(("trouble", f"discovery: {discovery['trouble']}"))
     if mdns := found.get("mdns"):
@@ -173,6 +207,8 @@ def _forked(one: Mapping[str, Any]) -> str:
     return "FORKED: followed no more" if one["forked"] else ""
 
 
-def _last(peer: Mapping[str, Any]) -> str:
+def _last(peer: Mapping[str, Any], *, has_round: bool) -> str:
     last: str = peer["last"]
+    if peer["last"] == UNASKED and peer["url"] is None and has_round:
+        last = "no address of it is known, by the list or by mDNS"
     return last if peer["forgot"] is None else f"{last}; {peer['forgot']}"

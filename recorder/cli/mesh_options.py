@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +18,15 @@ state_option = click.option(
     "--state", type=PATH, envvar=MESH_ENV, required=True, metavar="DIR",
     help=f"The mesh's own state directory; else ${MESH_ENV}.",
 )  # fmt: skip
+
+
+def is_url(text: str) -> bool:
+    """Whether a witness or a mesh process may answer there."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 @contextmanager

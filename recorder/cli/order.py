@@ -14,10 +14,11 @@ from recorder.audit.order import Found, Step, logged_in, order, side
 from recorder.audit.source import LineageSource, entry_at
 from recorder.cli import output
 from recorder.cli.options import json_option, opened
+from recorder.cli.trustfile import read_trust
 from recorder.core.entry import entry_hash
 from recorder.core.errors import Misuse
 from recorder.core.ids import check, entry_id, parse_typed
-from recorder.core.trust import Trust, parse_trust
+from recorder.core.trust import Trust
 
 FAILED, NOT_KNOWN = 1, 3
 _FILE = click.Path(path_type=Path)
@@ -53,7 +54,7 @@ def command(
 
     Exit status: 0 it is known, 1 a lineage fails verification, 2 it cannot be read, 3 it is not known.
     """
-    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    trusted = None if trust is None else read_trust(trust)
     with ExitStack() as stack:
         sources = [_opened(stack, path, trusted) for path in (a, b, *between)]
         if any(source is None for source in sources):

@@ -9,8 +9,7 @@ import click
 from msgspec import to_builtins
 
 from recorder.audit.describe import plain
-from recorder.authority.directory import ROOT_TITLE
-from recorder.authority.holder import TITLE as HOLDER_TITLE
+from recorder.authority.keys import HOLDER_TITLE, ROOT_TITLE
 from recorder.cli import EXIT_MISUSE, output, policy_show
 from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, socket_option, state_option

@@ -17,6 +17,7 @@ from recorder.audit.span import time_text
 from recorder.cli import output
 from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, opened, source_options
+from recorder.cli.trustfile import read_trust
 from recorder.core import matrix as matrices
 from recorder.core import policy as policies
 from recorder.core.credential import read as read_credential
@@ -28,7 +29,6 @@ from recorder.core.policy_classes import WitnessRule
 from recorder.core.policy_issue import Issued, judge
 from recorder.core.retention import rules_in
 from recorder.core.sign1 import CREDENTIAL, MATRIX, POLICY
-from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
 
 EXIT_FAILED = 1
 _PATH = click.Path(path_type=Path, readable=False)
@@ -153,7 +153,7 @@ def _utc(seconds: int) -> str:
 
 def _judged(bundle: PolicyBundle, trust: Path, credentials: tuple[Path, ...], matrix: Path | None) -> Issued:
     """What the signature is worth now; revocations are in a lineage, and `verify` knows them."""
-    roots = parse_trust(read_bounded(trust, TRUST_MAX_BYTES)).roots
+    roots = read_trust(trust).roots
     recognising = None if matrix is None else matrices.read(read_bounded(matrix, MATRIX.max_bytes), roots)
     held = [read_credential(read_bounded(path, CREDENTIAL.max_bytes)) for path in credentials]
     pool = {one.hash: one for one in held}

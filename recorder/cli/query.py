@@ -18,6 +18,7 @@ from recorder.audit.span import Span, resolve
 from recorder.audit.state import StateSource
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options, span_options
+from recorder.cli.unread import print_unread
 from recorder.core.errors import Misuse
 from recorder.core.kinds import Decision, Kind, Stage
 
@@ -125,10 +126,7 @@ def _print_counts(query: Query, count_by: str | None, count: int, *, is_whole: b
         output.say(
             f"of {query.undecided:,} more who asked cannot be told: the claims are withheld, deleted or not here"
         )
-    if query.unread:
-        output.line(f"{query.unread:,} entries cannot be read; run `lineage verify`")
-    if not is_whole:
-        output.say("a selection: what was left out of it cannot be told")
+    print_unread(query.unread, is_whole=is_whole)
 
 
 def _links(source: Source, count: int, *, as_json: bool) -> int:
@@ -160,8 +158,5 @@ def _print_links(closed: Closed, listed: list[Finding], *, is_whole: bool) -> No
         output.line(f"{closed.stages:,} stages took over from the one before")
     if closed.elsewhere:
         output.line(f"{closed.elsewhere:,} links lead to what is not here")
-    if closed.unread:
-        output.line(f"{closed.unread:,} entries cannot be read; run `lineage verify`")
-    if not is_whole:
-        output.say("a selection: what was left out of it was not judged")
+    print_unread(closed.unread, is_whole=is_whole, left_out="was not judged")
     output.say("all links close" if not closed.findings else f"{closed.findings:,} links DO NOT CLOSE")

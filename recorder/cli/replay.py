@@ -17,6 +17,7 @@ from recorder.audit.span import Span, resolve
 from recorder.audit.state import StateSource
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options
+from recorder.cli.unread import print_unread
 from recorder.core.errors import Misuse
 
 EXIT_DIFFERENT, EXIT_UNREADABLE = 1, 2
@@ -122,7 +123,4 @@ def _print_counts(counts: Counter[str], listed: int, *, is_whole: bool) -> None:
     for name, words in _WITHOUT.items():
         if counts[name]:
             output.say(f"{counts[name]:,} without artefact: {words}")
-    if counts[UNREAD]:
-        output.say(f"{counts[UNREAD]:,} entries cannot be read; run `lineage verify`")
-    if not is_whole:
-        output.say("a selection: what was left out of it cannot be told")
+    print_unread(counts[UNREAD], is_whole=is_whole)

@@ -21,14 +21,13 @@ from recorder.audit.rowview import row_of, rows_named
 from recorder.audit.source import Held, entry_at, entry_named
 from recorder.audit.state import StateSource
 from recorder.cli import output
-from recorder.cli.identity import read_bounded
 from recorder.cli.options import json_option, opened, source_options
+from recorder.cli.trustfile import read_trust
 from recorder.core.entry import Entry, decode
 from recorder.core.errors import FormatError
 from recorder.core.ids import EntryId, entry_id
 from recorder.core.kinds import Kind
 from recorder.core.tlogproof import TlogProof
-from recorder.core.trust import TRUST_MAX_BYTES, parse_trust
 from recorder.store.errors import StoreError
 
 
@@ -48,7 +47,7 @@ def command(
     ID is printed as SEQ-HHHHHHHH, SEQ.IDX-HHHHHHHH or SEQ.IDX.ROW-HHHHHHHH; the numbers alone are taken too.
     JSON has all that leads from a row's bytes to the signed root, the entry's bytes as `raw` among it.
     """
-    trusted = None if trust is None else parse_trust(read_bounded(trust, TRUST_MAX_BYTES))
+    trusted = None if trust is None else read_trust(trust)
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)
         names = dict(source.actuators())

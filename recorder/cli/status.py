@@ -23,7 +23,7 @@ from recorder.daemon.vitals import STATUS_FILE
 from recorder.store.errors import StoreError
 from recorder.store.layout import StateLock, lineage_dir, read_current
 
-TIMEOUT_MS = 1500
+TIMEOUT_MS = 3000
 STALE_S = 5.0
 SEGMENTS_READ = 2  # the newest, and the one before it where that was only prepared
 CLOCK = {0: "unknown", 1: "free-running", 2: "synchronised", 3: "GNSS or signed time"}

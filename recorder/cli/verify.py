@@ -11,12 +11,13 @@ from recorder.audit.check import check_source
 from recorder.audit.incarnations import Other, Outcome, Standing, check_others, others_in
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, socket_option, state_option
+from recorder.cli.trustfile import trust_in
 from recorder.cli.verify_brought import Known, read_known
 from recorder.cli.verify_child import Request, checked
 from recorder.cli.verify_text import print_other, print_report
+from recorder.core.controls import Previous
 from recorder.core.errors import LineageError, Misuse
-from recorder.core.kinds import Previous
-from recorder.core.trust import Trust, parse_trust
+from recorder.core.trust import Trust
 from recorder.core.verdict import TailBound
 from recorder.store.errors import StoreError
 from recorder.store.layout import read_current
@@ -75,7 +76,7 @@ def command(
     if bundle is not None and ctx.get_parameter_source("state") is click.core.ParameterSource.COMMANDLINE:
         raise Misuse("name either a state directory (--state DIR) or a bundle (FILE.lineage), not both")
     trust_file = trust.read_bytes() if trust is not None else None
-    trusted = parse_trust(trust_file) if trust_file is not None else None
+    trusted = None if trust is None or trust_file is None else trust_in(trust_file, trust)
     known = read_known(checkpoints, forks)
     tail_max = None if bound is None else _bound(bound, trusted)
     if bundle is not None and bundle.is_dir():

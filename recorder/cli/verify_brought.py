@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder.audit.forked import BroughtFork
+from recorder.cli.identity import read_bounded
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.forks import FORK_MAX_BYTES, origin_of, parse_fork
+from recorder.core.forks import FORK_MAX_BYTES, ForkProof, origin_of
 from recorder.core.limits import NOTE_MAX_BYTES
 from recorder.core.note import parse_note
+from recorder.core.proofs import parse_proof
 
 FORKS_MAX = 1_000
 
@@ -77,7 +79,7 @@ def _whole(directory: Path) -> list[Path]:
 
 
 def _head(path: Path) -> KnownHead:
-    note = _read(path, NOTE_MAX_BYTES)
+    note = read_bounded(path, NOTE_MAX_BYTES)
     try:
         return KnownHead(note, _incarnation(parse_checkpoint(parse_note(note).text).origin))
     except FormatError as error:
@@ -85,17 +87,15 @@ def _head(path: Path) -> KnownHead:
 
 
 def _fork(path: Path) -> KnownFork:
-    text = _read(path, FORK_MAX_BYTES)
+    text = read_bounded(path, FORK_MAX_BYTES)
     try:
-        return KnownFork(BroughtFork(str(path), text), _incarnation(origin_of(parse_fork(text))))
+        proof = parse_proof(text)
+        # A split is about two logs: it goes with the one in force, as what is about none that lies here.
+        incarnation = _incarnation(origin_of(proof)) if isinstance(proof, ForkProof) else ""
+        return KnownFork(BroughtFork(str(path), text), incarnation)
     except FormatError as error:
         raise FormatError(error.error, f"{path} is no fork proof: {error.detail}") from error
 
 
 def _incarnation(origin: str) -> str:
     return origin.rpartition("/")[2]
-
-
-def _read(path: Path, most: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(most + 1)

@@ -18,8 +18,8 @@ from recorder.audit.forked import BroughtFork
 from recorder.audit.incarnations import Outcome, Standing, check_in_force, check_other, unreadable
 from recorder.cli import output
 from recorder.cli.options import opened
+from recorder.core.controls import Previous
 from recorder.core.errors import LineageError
-from recorder.core.kinds import Previous
 from recorder.core.trust import parse_trust
 from recorder.core.verdict import TailBound
 from recorder.daemon import interpreter

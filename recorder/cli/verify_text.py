@@ -11,6 +11,15 @@ from recorder.core.verdict import LEFT_OPEN, Report, Verdict
 
 PROBLEMS_SHOWN = 20
 VERDICTS = ("integrity", "completeness", "authority", "witnessing")
+# What is not well, in words, and where to read on.
+_MEANS = {
+    ("integrity", "fail"): "changed, contradicted, or not signed by who should have; the problems say where",
+    ("completeness", "fail"): "something is missing that nobody declared; the problems say what",
+    ("completeness", "lossy"): "what is missing, or open, was declared; the problems say what",
+    ("authority", "fail"): "no credential or policy covers something that was done or decided; the problems say what",
+    ("authority", "indeterminate"): "nothing speaks against it, and not all could be judged; the notes say why",
+    ("witnessing", "fail"): "witnesses vouch for less than they should; the problems say for what",
+}
 _STANDING = {
     "unfinished": "it was begun and never put in force: nothing was recorded in it",
     "unnamed": "no boot entry names it, but it holds entries",
@@ -25,7 +34,9 @@ def print_report(report: Report, origin: str) -> None:
     )
     output.say()
     for verdict in VERDICTS:
-        output.say(f"  {verdict:<13} {outcome(verdict, getattr(report, verdict), report.notes)}")
+        found = getattr(report, verdict)
+        means = f": {_MEANS[verdict, found]}" if (verdict, found) in _MEANS else ""
+        output.say(f"  {verdict:<13} {outcome(verdict, found, report.notes)}{means}")
     output.say()
     for step in report.steps:
         if step.checked or step.outcome != "nothing":
@@ -74,6 +85,7 @@ def print_other(other: Other) -> None:
 
 _BEARINGS = {
     "this_log": "convicts this log",
+    "split": "proves another line of this platform's logs beside this one; it convicts neither",
     "another_incarnation": "is about another incarnation, signed by the same key; no verdict here rests on it",
     "another_log": "is about another log; it says nothing against this lineage",
     "unknown_log": "was not checked, and says nothing against this lineage",
@@ -83,9 +95,10 @@ _BEARINGS = {
 
 def _print_fork(fork: ShownFork) -> None:
     output.say()
-    what = f"{_BEARINGS[fork.bearing]}:" if fork.heads else f"{_BEARINGS[fork.bearing]}: {fork.words}"
+    lines = fork.words.splitlines()
+    what = f"{_BEARINGS[fork.bearing]}:" if len(lines) > 1 else f"{_BEARINGS[fork.bearing]}: {fork.words}"
     output.line(f"  the fork proof in {fork.place} {what}")
-    for line in fork.words.splitlines() if fork.heads else ():
+    for line in lines if len(lines) > 1 else ():
         output.line(f"    {line}")
 
 
@@ -180,6 +193,17 @@ def _device_remarks(roots: Sequence[str], notes: Mapping[str, int]) -> list[str]
     if count := notes.get("confirmed"):
         whose = f"{notes['batches_judged']:,} batches held against their credentials" if roots else "not asked by whom"
         remarks.append(f"{count:,} commits were confirmed by devices: {whose}")
+    if count := notes.get("confirmed_short"):
+        remarks.append(
+            f"{count:,} confirmations say that a commit was not reached, or in part: `lineage why` of it says what was"
+        )
+    if count := notes.get("confirmed_again"):
+        remarks.append(f"{count:,} confirmations are of commits that were confirmed before")
+    if count := notes.get("requests_unproven"):
+        remarks.append(
+            f"{count:,} commits say that a device asked for them, and no frame here that it signed does: that is the "
+            f"word of whoever committed"
+        )
     if count := notes.get("batches_unjudged"):
         remarks.append(f"{count:,} batches or commits of them were not judged: claims or credentials are not here")
     return remarks

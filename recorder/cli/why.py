@@ -22,10 +22,10 @@ from recorder.audit.state import actuator_in
 from recorder.audit.upstream import Node, Place, Step, Why, why
 from recorder.cli import output
 from recorder.cli.options import json_option, opened, source_options
+from recorder.cli.trustfile import read_trust
 from recorder.core.errors import Misuse
 from recorder.core.ids import DIGITS, EntryId
 from recorder.core.kinds import Kind
-from recorder.core.trust import parse_trust
 
 EXIT_BROKEN = 1
 ITEMS_MAX = 10  # of a list, in text; --json has them all
@@ -56,7 +56,7 @@ def command(
     Each entry is held against its key and its claims, each link against the entry that it names; exit status 1 where
     one of them does not hold.
     """
-    trusted = parse_trust(trust.read_bytes()) if trust is not None else None
+    trusted = None if trust is None else read_trust(trust)
     roots = trusted.roots if trusted is not None else None
     with opened(state, bundle, socket) as source:
         held, named = entry_named(source, wanted)

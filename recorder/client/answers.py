@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from recorder.core import ids, messages
+from recorder.core import ids, message_replies
 from recorder.core.kinds import Decision
+from recorder.core.messages import Flag
 
 RECORDED = "recorded"  # outcome of what carries no decision: a cycle's end, a gap, an appended entry
 UNGATED_PENDING = "ungated_pending"  # the class continues while the recorder is away; an event will say so
 
 _OUTCOMES = {int(decision): decision.name.lower() for decision in Decision}
-_DUPLICATE, _LATE = int(messages.Flag.DUPLICATE), int(messages.Flag.LATE)  # an IntFlag takes 2 µs to combine
+_DUPLICATE, _LATE = int(Flag.DUPLICATE), int(Flag.LATE)  # an IntFlag takes 2 µs to combine
 
 
 class Receipt(NamedTuple):
@@ -96,7 +97,7 @@ class Page(NamedTuple):
     entries: list[tuple[bytes, Any]]
 
 
-def receipt_of(answer: messages.Receipt) -> Receipt:
+def receipt_of(answer: message_replies.Receipt) -> Receipt:
     """Name what the wire only numbers."""
     return Receipt(
         RECORDED if answer.decision is None else _OUTCOMES[answer.decision],

@@ -21,9 +21,10 @@ from recorder.client.control import Control, Waiting
 from recorder.client.errors import NotRecorded, Refused, Unavailable
 from recorder.client.session import STORE_FULL, Answer, Outgoing
 from recorder.client.statement import Claims
-from recorder.core import ids, messages
+from recorder.core import ids, message_replies
 from recorder.core.errors import LineageError
-from recorder.core.messages import Failed, Status
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Status
 from recorder.core.protocol import body_of
 
 IN_FLIGHT_MAX = 256
@@ -159,7 +160,7 @@ def receipt_from(answer: Answer) -> Receipt:
         Refused, NotRecorded; Unavailable where the recorder is there but cannot store.
 
     """
-    return receipt_of(body_of(checked(answer), messages.Receipt))
+    return receipt_of(body_of(checked(answer), message_replies.Receipt))
 
 
 def checked(answer: Answer) -> object:
@@ -170,7 +171,7 @@ def checked(answer: Answer) -> object:
 
     """
     if answer.status is Status.REFUSED:
-        refused = body_of(answer.body, messages.Refused)
+        refused = body_of(answer.body, message_replies.Refused)
         raise Refused(refused.reasons, str(ids.entry_id(refused.entry_hash, refused.seq)), refused.seq)
     if answer.status is not Status.OK:
         failed = body_of(answer.body, Failed)

@@ -13,7 +13,8 @@ from recorder.client.answers import Hello
 from recorder.client.session import SESSION_CLOSED, Answer, Session
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import Failed, Status
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Status
 from recorder.core.protocol import body_of, decode_reply
 
 NS_PER_MS = 1_000_000

@@ -14,11 +14,12 @@ from typing import NamedTuple
 from recorder.client.answers import Hello
 from recorder.client.connection import STALL_NS, Connection, boottime_ns, wait_for
 from recorder.client.session import STORE_FULL, Answer, Outgoing, Session, outgoing
-from recorder.core.messages import Failed, Status, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Status, Verb
 from recorder.core.protocol import body_of
 
 WINDOW = 512  # unanswered at once; the recorder remembers 1,024 answers
-ABANDON_MAX = 1024  # messages.AbandonRequest
+ABANDON_MAX = 1024  # message_requests.AbandonRequest
 
 
 class Waiting:

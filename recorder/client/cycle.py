@@ -19,7 +19,8 @@ from recorder.client.statement import Claims, check, given, request, wanted
 from recorder.client.stream import Field, Stream
 from recorder.core import ids
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.messages import Opened, Verb
+from recorder.core.message_replies import Opened
+from recorder.core.messages import Verb
 from recorder.core.rows import size_of, struct_format
 
 CYCLE_UNKNOWN = "cycle_unknown"

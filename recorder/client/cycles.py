@@ -20,7 +20,8 @@ from recorder.client.statement import NOBODY, Claims, check, request, who_of
 from recorder.core import ids
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Stage
-from recorder.core.messages import Flag, Opened, Verb
+from recorder.core.message_replies import Opened
+from recorder.core.messages import Flag, Verb
 from recorder.core.protocol import body_of
 
 

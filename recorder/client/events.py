@@ -21,7 +21,7 @@ from recorder.core.messages import Verb
 
 EVENTS_MAX = 4096
 BYTES_MAX = 4 * 1024 * 1024
-GAP_ACTUATORS_MAX = 64  # messages.GapRequest
+GAP_ACTUATORS_MAX = 64  # message_requests.GapRequest
 _COUNTED = 2  # verb and counter, which stand before an event's parts
 _LIST = 0x80  # head of a list of at most 23
 _ACTUATORS, _WHO, _AT = 1, 2, 6

@@ -12,7 +12,7 @@ from recorder.client.control import Control, Waiting
 from recorder.client.errors import Unavailable
 from recorder.client.session import Answer, Outgoing
 from recorder.client.statement import request
-from recorder.core import messages, observation
+from recorder.core import message_replies, observation
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
 from recorder.core.messages import Verb
@@ -84,7 +84,7 @@ class Queries:
             raise Misuse("the act is not recorded yet, so nobody was asked")
         deadline_ns = self.deadline_ns(self.timeout_ms + wait_ms)
         answer = self.ask(request(Verb.WITNESSED, receipt.seq, wait_ms), deadline_ns)
-        found: messages.Witnessed = _body(answer, messages.Witnessed)
+        found: message_replies.Witnessed = _body(answer, message_replies.Witnessed)
         signed = tuple(Signed(*one) for one in found.signed)
         return Witnessed(found.k, found.within_ms, tuple(found.asked), signed)
 

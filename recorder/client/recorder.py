@@ -14,7 +14,7 @@ from recorder.client.cycles import Cycles
 from recorder.client.errors import Unavailable
 from recorder.client.statement import Claims, check_known, wanted
 from recorder.client.subscription import heads
-from recorder.core.messages import Head
+from recorder.core.message_replies import Head
 
 LOG = logging.getLogger("recorder.client")
 LAST_FLUSH_S = 0.2

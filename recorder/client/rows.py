@@ -13,7 +13,8 @@ from recorder.client.events import gap
 from recorder.client.ring import Chunk, Lost, RowRing
 from recorder.client.session import Answer, Outgoing, Session
 from recorder.core import cbor
-from recorder.core.messages import Failed, Refused, Status, Verb
+from recorder.core.message_replies import Failed, Refused
+from recorder.core.messages import Status, Verb
 from recorder.core.protocol import body_of
 
 STREAMS_MAX = 64  # declared on one connection; beyond it the connection is reopened when nothing is under way

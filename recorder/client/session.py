@@ -1,6 +1,6 @@
 """One session with the recorder: request ids, what is unanswered, and what is sent again in which order.
 
-Pure: messages come out, replies go in.  The laws (ARCHITECTURE.md, hot path, rule 6):
+Pure: messages come out, replies go in.  The laws (PROTOCOL.md section 4):
 
 1. Counters rise in the order of sending; a message keeps its counter and its bytes for as long as the session lives,
    so that the recorder can answer a repeat with the first receipt.
@@ -25,7 +25,9 @@ from typing import Any, NamedTuple
 from recorder.core import cbor
 from recorder.core.errors import FormatError
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, REQUESTS, Failed, Hello, Status, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.message_requests import REQUESTS, Hello
+from recorder.core.messages import PROTOCOL_VERSION, Status, Verb
 from recorder.core.protocol import body_of, decode_reply, encode, request_id
 
 HELLO_COUNTER = 0

@@ -10,7 +10,8 @@ from recorder.client.session import Outgoing, outgoing
 from recorder.core import cbor, required
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Stage
-from recorder.core.messages import REQUESTS, Verb
+from recorder.core.message_requests import REQUESTS
+from recorder.core.messages import Verb
 
 Claims = dict[str, Any]
 NOBODY: Claims = {"operator": None, "delegation": None}  # who behind an event that names none: a reflex, a watchdog

@@ -11,7 +11,9 @@ from recorder.client.session import HELLO_COUNTER
 from recorder.core.chosen import Candidate, Own
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, Failed, Head, Hello, Status, Subscribe, Verb, Witnesses
+from recorder.core.message_replies import Failed, Head
+from recorder.core.message_requests import Hello, Subscribe, Witnesses
+from recorder.core.messages import PROTOCOL_VERSION, Status, Verb
 from recorder.core.protocol import body_of, decode_reply, encode
 
 _SUBSCRIBE_COUNTER = HELLO_COUNTER + 1

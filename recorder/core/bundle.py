@@ -21,8 +21,10 @@ from msgspec import Meta, ValidationError, convert
 
 from recorder.core import cbor, claims, rows
 from recorder.core.chosen import CHOICE_KEY, read_choice
-from recorder.core.entry import Entry, Header, decode, external_aad, protected_of, to_be_signed
+from recorder.core.entry import Entry, decode, external_aad, protected_of, to_be_signed
 from recorder.core.errors import FormatError
+from recorder.core.fields import read_fields
+from recorder.core.header import Header
 from recorder.core.keys import kid, verify
 from recorder.core.kinds import IDENTITY_SIGNED, Hash, Kind, Name, Rows, Uint
 from recorder.core.limits import CLAIMS_MAX_BYTES, TILE_WIDTH
@@ -103,16 +105,7 @@ def parse_manifest(data: bytes) -> Manifest:
         FormatError: bundle_malformed.
 
     """
-    try:
-        value = cbor.decode(data)
-    except FormatError as error:
-        raise FormatError(ERROR, f"manifest: {error.detail}") from None
-    if not isinstance(value, dict) or value.keys() != set(Manifest._fields):
-        raise FormatError(ERROR, f"the manifest is not a map of {', '.join(Manifest._fields)}")
-    try:
-        return convert([value[name] for name in Manifest._fields], Manifest, builtin_types=(bytes,))
-    except ValidationError as error:
-        raise FormatError(ERROR, f"manifest: {error}") from None
+    return read_fields(data, Manifest, ERROR, "manifest: ")
 
 
 def to_transport(header: Header, held: bytes) -> bytes:

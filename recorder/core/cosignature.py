@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from recorder.core.canonical import UINT63_MAX
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import Signer
-from recorder.core.note import (
-    COSIGNATURE_V1,
-    UINT63_MAX,
-    NoteSignature,
-    VerifierKey,
-    cosigned_message,
-    holds,
-)
+from recorder.core.note import COSIGNATURE_V1, NoteSignature, VerifierKey, cosigned_message, holds
 
 CLAIM = "cosigned_checkpoint"  # of an evidence entry: the note of an earlier checkpoint, with cosignatures
 

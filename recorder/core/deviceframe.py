@@ -23,6 +23,7 @@ FRAME_MAX_BYTES = 128
 VALUES_MAX = 8
 PREV_BYTES = 8
 REF_HASH_BYTES = 16
+DEVICE_CLAIM = "device"  # of the what of a commit that a device asked for, and of its event: `[kid, boot, seq]`
 
 Kid = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Boot = Annotated[int, Meta(ge=1, le=2**32 - 1)]

@@ -23,7 +23,7 @@ class FormatError(LineageError):
     """Bytes that are not a valid value of the format.
 
     Attributes:
-        error: snake_case name, stable across releases: out of `recorder.core.verdict.FINDINGS` for what verification
+        error: snake_case name, stable across releases: out of `recorder.core.findings.FINDINGS` for what verification
             meets, `message_malformed` for the socket.
         detail: one sentence: what was found, where, what was expected.
 

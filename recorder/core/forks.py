@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from recorder.core.calendar import utc_text
+from recorder.core.canonical import decode_hash, decode_proof, encode_base64, written
 from recorder.core.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, parse_checkpoint
 from recorder.core.cosignature import verify_cosignature
 from recorder.core.errors import FormatError, Misuse
-from recorder.core.limits import HASH_BYTES, PROOF_MAX_HASHES
 from recorder.core.merkle import NodeReader, prove_consistency, root_at, verify_consistency
-from recorder.core.note import COSIGNATURE_V1, VerifierKey, decode_base64, encode_base64, parse_note
+from recorder.core.note import COSIGNATURE_V1, VerifierKey, parse_note
 from recorder.core.trust import Trust
 
 ERROR = "fork_malformed"
@@ -52,12 +52,7 @@ class ForkProof:
             lines.append(f"root {encode_base64(self.root)}")
         lines += [encode_base64(value) for value in self.hashes]
         text = b"\n\n".join(("\n".join(lines).encode(), self.first.removesuffix(b"\n"), self.second))
-        try:
-            if parse_fork(text) == self:
-                return text
-        except FormatError as failure:
-            raise Misuse(f"this fork cannot be written: {failure}") from failure
-        raise Misuse("this fork cannot be written: it would be read as another one")
+        return written(text, parse_fork, self, "fork")
 
 
 class Fork(NamedTuple):
@@ -99,10 +94,8 @@ def parse_fork(text: bytes) -> ForkProof:
         raise FormatError(ERROR, f"the first line is not {MAGIC}")
     root = None
     if lines and lines[0].startswith("root "):
-        root = _hash(lines.pop(0).removeprefix("root "))
-    if len(lines) > PROOF_MAX_HASHES:
-        raise FormatError(ERROR, f"{len(lines)} hashes, at most {PROOF_MAX_HASHES} are allowed")
-    hashes = tuple(_hash(line) for line in lines)
+        root = decode_hash(lines.pop(0).removeprefix("root "), ERROR)
+    hashes = decode_proof(lines, ERROR)
     proof = ForkProof(one_text + b"\n\n" + one_lines + b"\n", two_text + b"\n\n" + two_lines, root, hashes)
     first, second = _checkpoint_of(proof.first), _checkpoint_of(proof.second)
     if first.origin != second.origin:
@@ -127,13 +120,16 @@ def verify_fork(proof: ForkProof, trust: Trust, foreign: Mapping[str, VerifierKe
 
     """
     origin = origin_of(proof)
-    log = (foreign or {}).get(origin) or trust.log_key_of(origin)
+    other = (foreign or {}).get(origin)
+    log = other or trust.log_key_of(origin)
     if log is None:
         raise FormatError("fork_origin", f"nobody here is trusted to speak for {origin!r}")
-    return verify_fork_under(proof, log, trust.witnesses.values())
+    return verify_fork_under(proof, log, trust.witnesses.values(), may_extend=other is not None)
 
 
-def verify_fork_under(proof: ForkProof, log: VerifierKey, witnesses: Iterable[VerifierKey] = ()) -> Fork:
+def verify_fork_under(
+    proof: ForkProof, log: VerifierKey, witnesses: Iterable[VerifierKey] = (), *, may_extend: bool = False
+) -> Fork:
     """Verify a proof off line, under the key of the log.
 
     1. Both notes open under it: the log signed both, and cosignatures of known witnesses hold.  2. One size: the roots
@@ -144,6 +140,7 @@ def verify_fork_under(proof: ForkProof, log: VerifierKey, witnesses: Iterable[Ve
         proof: as it was parsed.
         log: named as the origin.
         witnesses: whose cosignatures are told of.
+        may_extend: whether its checkpoints may have extension lines, as those of a lineage never do.
 
     Raises:
         FormatError: those of `open_checkpoint`, fork_malformed, fork_unproved.
@@ -151,8 +148,8 @@ def verify_fork_under(proof: ForkProof, log: VerifierKey, witnesses: Iterable[Ve
     """
     # 1. Notes
     witnesses = tuple(witnesses)
-    first = open_checkpoint(proof.first, log, witnesses)
-    second = open_checkpoint(proof.second, log, witnesses)
+    first = open_checkpoint(proof.first, log, witnesses, may_extend=may_extend)
+    second = open_checkpoint(proof.second, log, witnesses, may_extend=may_extend)
     if proof.root is None:
         return Fork(log.name, first, second, second.checkpoint.root)
     # 2. Root of the larger tree at the smaller size
@@ -204,16 +201,9 @@ def _size_and_root(checkpoint: Checkpoint) -> tuple[int, bytes]:
 
 def _checkpoint_of(note: bytes) -> Checkpoint:
     try:
-        return parse_checkpoint(parse_note(note).text)
+        return parse_checkpoint(parse_note(note).text, may_extend=True)
     except FormatError as error:
         raise FormatError(ERROR, f"a head in it: {error.detail}") from None
-
-
-def _hash(line: str) -> bytes:
-    value = decode_base64(line, ERROR)
-    if len(value) != HASH_BYTES:
-        raise FormatError(ERROR, f"a hash of {len(value)} bytes, expected {HASH_BYTES}")
-    return value
 
 
 def seen_by(opened: OpenedCheckpoint) -> list[tuple[str, int]]:

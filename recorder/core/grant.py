@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Meta, ValidationError, convert
+from msgspec import Meta
 
 from recorder.core import cbor, sign1
 from recorder.core.credential import Credential
 from recorder.core.delegation import require_role
 from recorder.core.errors import FormatError
+from recorder.core.fields import read_fields
 from recorder.core.keys import Signer
 from recorder.core.kinds import Bytes16, Hash, Name, Positive, Uint
 from recorder.core.sign1 import GRANT, Sign1
@@ -189,17 +190,8 @@ def _sent(item: cbor.Value) -> cbor.Value:
 
 
 def _read_payload(payload: bytes) -> Grant:
-    try:
-        value = cbor.decode(payload)
-    except FormatError as error:
-        raise FormatError(ERROR, error.detail) from None
-    if not isinstance(value, dict) or value.keys() != set(Grant._fields):
-        raise FormatError(ERROR, f"not a map of {', '.join(Grant._fields)}")
-    try:
-        says: Any = convert([value[part] for part in Grant._fields], Grant, builtin_types=(bytes,))
-    except ValidationError as error:
-        raise FormatError(ERROR, str(error)) from None
+    says = read_fields(payload, Grant, ERROR)
     encoded = [cbor.pack(name) for name in says.actuators]
     if not all(one < other for one, other in pairwise(encoded)):
         raise FormatError(ERROR, "actuators are not in the order of their encodings, each once")
-    return says  # type: ignore[no-any-return]
+    return says

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from msgspec import ValidationError, convert
-
 from recorder.core import cbor, scope, sign1
 from recorder.core.errors import FormatError
+from recorder.core.fields import read_fields
 from recorder.core.keys import Signer
 from recorder.core.kinds import Hash, Name, Uint
 from recorder.core.note import VerifierKey
@@ -104,16 +103,7 @@ def check_newer(matrix: Matrix, held: Matrix) -> None:
 
 
 def _read_payload(payload: bytes) -> tuple[int, int, tuple[Issuer, ...]]:
-    try:
-        value = cbor.decode(payload)
-    except FormatError as error:
-        raise FormatError(ERROR, error.detail) from None
-    if not isinstance(value, dict) or value.keys() != set(_Fields._fields):
-        raise FormatError(ERROR, f"not a map of {', '.join(_Fields._fields)}")
-    try:
-        fields = convert([value[name] for name in _Fields._fields], _Fields, builtin_types=(bytes,))
-    except ValidationError as error:
-        raise FormatError(ERROR, str(error)) from None
+    fields = read_fields(payload, _Fields, ERROR)
     issuers = tuple(Issuer(key, name, scope.read(granted, ERROR)) for key, name, granted in fields.issuers)
     if not all(one.key < other.key for one, other in pairwise(issuers)):
         raise FormatError(ERROR, "issuers are not in the order of their keys, each once")

@@ -1,4 +1,4 @@
-"""C2SP signed-note: text under signature lines, verifier keys, and the text grammar that its relatives share.
+"""C2SP signed-note: text under signature lines, and verifier keys.
 
 A note is text ending in newline, an empty line, then one line `— NAME BASE64(key id ‖ signature)` for each signature.
 Two signature types are known: 0x01 (Ed25519 over the text) and 0x04 (tlog-cosignature, Ed25519 over a time and the
@@ -7,14 +7,13 @@ text).  Bytes from outside raise only `FormatError`: "note_malformed" for gramma
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+from recorder.core.canonical import UINT63_MAX, decode_base64, encode_base64, written
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Signer, verify
 from recorder.core.limits import NOTE_MAX_BYTES, NOTE_MAX_SIGNATURES
@@ -22,50 +21,12 @@ from recorder.core.limits import NOTE_MAX_BYTES, NOTE_MAX_SIGNATURES
 ED25519 = 0x01
 COSIGNATURE_V1 = 0x04
 KEY_ID_BYTES = 4
-UINT63_MAX = 2**63 - 1
 
 _DASH = "\u2014 "
-_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what a Python string may hold and UTF-8 may not
 _KEY_ID_HEX = re.compile(r"[0-9a-f]{8}")
 _TIME_BYTES = 8
-
-
-# --- Grammar shared with checkpoints and proofs
-
-
-def decode_base64(text: str, error: str) -> bytes:
-    """Decode standard base64 (RFC 4648 section 4), refusing every spelling but the one that encoding gives.
-
-    Raises:
-        FormatError: `error`.
-
-    """
-    try:
-        value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as failure:  # ValueError: not ASCII
-        raise FormatError(error, f"not base64: {failure}") from None
-    if encode_base64(value) != text:  # validate=True still accepts stray padding bits and excess padding
-        raise FormatError(error, "base64 that is not canonical")
-    return value
-
-
-def encode_base64(value: bytes) -> str:
-    """Encode as standard base64 with padding (RFC 4648 section 4)."""
-    return base64.b64encode(value).decode("ascii")
-
-
-def parse_decimal(text: str, error: str) -> int:
-    """Parse an ASCII decimal of 0..2**63-1 without leading zeros.
-
-    Raises:
-        FormatError: `error`.
-
-    """
-    if _DECIMAL.fullmatch(text) is None or (value := int(text)) > UINT63_MAX:
-        raise FormatError(error, f"{text[:24]!r} is no decimal of 0 to 2^63-1 without leading zeros")
-    return value
 
 
 def is_key_name(name: str) -> bool:
@@ -171,11 +132,9 @@ class Note:
         """
         try:
             note = "".join([self.text, "\n", *(f"{line}\n" for line in self.signatures)]).encode()
-            if parse_note(note) == self:
-                return note
-        except (FormatError, UnicodeEncodeError) as failure:
+        except UnicodeEncodeError as failure:
             raise Misuse(f"this note cannot be written: {failure}") from failure
-        raise Misuse("this note cannot be written: it would be read as another one")
+        return written(note, parse_note, self, "note")
 
 
 def parse_note(note: bytes) -> Note:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, NamedTuple
 
-from msgspec import Meta, ValidationError, convert
+from msgspec import Meta
 
 from recorder.core import cbor, sign1
 from recorder.core.errors import FormatError
+from recorder.core.fields import read_fields
 from recorder.core.keys import Signer
 from recorder.core.kinds import Hash, Name, Uint
 from recorder.core.sign1 import OBSERVATION, Sign1
@@ -57,7 +58,7 @@ def make(says: Observation, signer: Signer) -> bytes:
         payload = cbor.encode(says._asdict())
     except FormatError as error:
         raise FormatError(ERROR, error.detail) from None
-    _read_payload(payload)
+    read_fields(payload, Observation, ERROR)
     return sign1.sign(signer, OBSERVATION, payload)
 
 
@@ -69,7 +70,7 @@ def read(raw: bytes) -> Observed:
 
     """
     signed = sign1.read(raw, OBSERVATION)
-    return Observed(signed, _read_payload(signed.payload))
+    return Observed(signed, read_fields(signed.payload, Observation, ERROR))
 
 
 def verify(observed: Observed, public_key: bytes) -> None:
@@ -92,16 +93,3 @@ def named_by(digest: bytes | None, body: Mapping[str, cbor.Value]) -> bool:
         return True
     raw = body[CLAIM]
     return isinstance(raw, bytes) and sha256(raw).digest() == digest
-
-
-def _read_payload(payload: bytes) -> Observation:
-    try:
-        value = cbor.decode(payload)
-    except FormatError as error:
-        raise FormatError(ERROR, error.detail) from None
-    if not isinstance(value, dict) or value.keys() != set(Observation._fields):
-        raise FormatError(ERROR, f"not a map of {', '.join(Observation._fields)}")
-    try:
-        return convert([value[part] for part in Observation._fields], Observation, builtin_types=(bytes,))
-    except ValidationError as error:
-        raise FormatError(ERROR, str(error)) from None

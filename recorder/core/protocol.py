@@ -14,7 +14,8 @@ from msgspec import ValidationError, convert
 from recorder.core import cbor
 from recorder.core.errors import FormatError
 from recorder.core.limits import MESSAGE_NESTING_MAX, REQUEST_MAX_BYTES
-from recorder.core.messages import REQUESTS, Status
+from recorder.core.message_requests import REQUESTS
+from recorder.core.messages import Status
 
 ERROR = "message_malformed"
 _STATUSES = tuple(Status)

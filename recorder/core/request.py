@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from msgspec import ValidationError, convert
-
 from recorder.core import cbor, sign1
 from recorder.core.errors import FormatError
+from recorder.core.fields import read_fields
 from recorder.core.keys import Signer
 from recorder.core.kinds import Hash, Name
 from recorder.core.scope import Role
@@ -36,7 +35,7 @@ def make(name: str, role: Role, signer: Signer) -> bytes:
         payload = cbor.encode({"key": signer.public_key, "name": name, "role": role})
     except FormatError as error:
         raise FormatError(REQUEST.error, error.detail) from None
-    _read_payload(payload)
+    read_fields(payload, CredentialRequest, REQUEST.error)
     return sign1.sign(signer, REQUEST, payload)
 
 
@@ -48,20 +47,7 @@ def read(raw: bytes) -> CredentialRequest:
 
     """
     signed = sign1.read(raw, REQUEST)
-    asked = _read_payload(signed.payload)
+    asked = read_fields(signed.payload, CredentialRequest, REQUEST.error)
     if not sign1.verify(signed, asked.key):
         raise FormatError("request_signature", f"{asked.name} is not signed by the key that it asks for")
     return asked
-
-
-def _read_payload(payload: bytes) -> CredentialRequest:
-    try:
-        value = cbor.decode(payload)
-    except FormatError as error:
-        raise FormatError(REQUEST.error, error.detail) from None
-    if not isinstance(value, dict) or value.keys() != set(CredentialRequest._fields):
-        raise FormatError(REQUEST.error, f"not a map of {', '.join(CredentialRequest._fields)}")
-    try:
-        return convert([value[part] for part in CredentialRequest._fields], CredentialRequest, builtin_types=(bytes,))
-    except ValidationError as error:
-        raise FormatError(REQUEST.error, str(error)) from None

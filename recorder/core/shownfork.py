@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-# What a fork proof bears on; by "unknown_log" nobody here is trusted to say whose key it is.
-Bearing = Literal["this_log", "another_incarnation", "another_log", "unknown_log", "proves_nothing"]
+# What a proof bears on; by "split" this log stands in one of two lines of its platform's incarnations, and by
+# "unknown_log" nobody here is trusted to say whose key it is.
+Bearing = Literal["this_log", "split", "another_incarnation", "another_log", "unknown_log", "proves_nothing"]
 
 
 class Seen(NamedTuple):
@@ -30,7 +31,7 @@ class ShownFork(NamedTuple):
     origin: str | None
     bearing: Bearing
     words: str  # lines for a person
-    heads: list[ForkHead] = []  # noqa: RUF012 -- a default that nobody changes; two where the proof holds
+    heads: list[ForkHead] = []  # noqa: RUF012 -- a default that nobody changes; two where the proof of a fork holds
 
     def to_json(self) -> dict[str, Any]:
         """What `lineage verify --json` prints of it."""

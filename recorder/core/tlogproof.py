@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from recorder.core.canonical import before_note, decode_base64, decode_proof, encode_base64, parse_decimal, written
 from recorder.core.checkpoint import OpenedCheckpoint, open_checkpoint, parse_checkpoint
-from recorder.core.errors import FormatError, Misuse
-from recorder.core.limits import HASH_BYTES, NOTE_MAX_BYTES, PROOF_MAX_HASHES
+from recorder.core.errors import FormatError
+from recorder.core.limits import NOTE_MAX_BYTES
 from recorder.core.merkle import verify_inclusion
-from recorder.core.note import VerifierKey, decode_base64, encode_base64, parse_decimal, parse_note
+from recorder.core.note import VerifierKey, parse_note
 
 TLOG_PROOF_MAX_BYTES = 2 * NOTE_MAX_BYTES  # a note, and extra data of as much again
 
@@ -43,12 +44,7 @@ class TlogProof:
         lines.append(f"index {self.index}")
         lines += [encode_base64(value) for value in self.hashes]
         proof = "\n".join(lines).encode() + b"\n\n" + self.checkpoint
-        try:
-            if parse_tlog_proof(proof) == self:
-                return proof
-        except FormatError as failure:
-            raise Misuse(f"this proof cannot be written: {failure}") from failure
-        raise Misuse("this proof cannot be written: it would be read as another one")
+        return written(proof, parse_tlog_proof, self, "proof")
 
 
 def parse_tlog_proof(proof: bytes) -> TlogProof:
@@ -60,12 +56,7 @@ def parse_tlog_proof(proof: bytes) -> TlogProof:
     """
     if len(proof) > TLOG_PROOF_MAX_BYTES:
         raise FormatError(_ERROR, f"a proof of {len(proof)} bytes, at most {TLOG_PROOF_MAX_BYTES} are allowed")
-    head, empty_line, note = proof.partition(b"\n\n")  # the first one; a note's text ends at its last
-    if not empty_line:
-        raise FormatError(_ERROR, "no empty line before the checkpoint")
-    if not head.isascii():
-        raise FormatError(_ERROR, "not ASCII before the checkpoint")
-    lines = head.decode("ascii").split("\n")
+    lines, note = before_note(proof, _ERROR)
     if lines.pop(0) != _MAGIC:
         raise FormatError(_ERROR, f"the first line is not {_MAGIC}")
     extra = None
@@ -76,21 +67,12 @@ def parse_tlog_proof(proof: bytes) -> TlogProof:
     if not lines or not lines[0].startswith("index "):
         raise FormatError(_ERROR, "no index line where it belongs")
     index = parse_decimal(lines.pop(0).removeprefix("index "), _ERROR)
-    if len(lines) > PROOF_MAX_HASHES:
-        raise FormatError(_ERROR, f"{len(lines)} hashes, at most {PROOF_MAX_HASHES} are allowed")
-    hashes = tuple(_hash(line) for line in lines)
+    hashes = decode_proof(lines, _ERROR)
     try:
         parse_checkpoint(parse_note(note).text)
     except FormatError as failure:
         raise FormatError(_ERROR, f"its checkpoint: {failure}") from failure
     return TlogProof(index, hashes, note, extra)
-
-
-def _hash(line: str) -> bytes:
-    value = decode_base64(line, _ERROR)
-    if len(value) != HASH_BYTES:
-        raise FormatError(_ERROR, f"a hash of {len(value)} bytes, expected {HASH_BYTES}")
-    return value
 
 
 def verify_tlog_proof(

@@ -120,7 +120,8 @@ class _Reader:
     def take(self, items: list[str]) -> None:
         line = self._lines.get(items[0])
         if line is None:
-            raise FormatError(ERROR, f"{items[0][:40]!r} is none of {', '.join(self._lines)}")
+            hint = "; lines mesh and foreign are of fleet lists alone" if items[0] in {"mesh", "foreign"} else ""
+            raise FormatError(ERROR, f"{items[0][:40]!r} is none of {', '.join(self._lines)}{hint}")
         line(items[1:])
 
     def finish(self) -> Trust:

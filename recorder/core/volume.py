@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Meta, ValidationError, convert
+from msgspec import Meta
 
 from recorder.core import cbor
 from recorder.core.bundle import ERROR, VOLUME, VOLUMES_MAX, member
 from recorder.core.errors import FormatError
+from recorder.core.fields import read_fields
 from recorder.core.kinds import Name, Uint
 
 FORMAT: Literal["lineage/volume/1"] = "lineage/volume/1"
@@ -44,16 +45,7 @@ def parse_volume(data: bytes) -> Volume:
         FormatError: bundle_malformed.
 
     """
-    try:
-        value = cbor.decode(data)
-    except FormatError as error:
-        raise FormatError(ERROR, f"volume: {error.detail}") from None
-    if not isinstance(value, dict) or value.keys() != set(Volume._fields):
-        raise FormatError(ERROR, f"what a volume says of itself is not a map of {', '.join(Volume._fields)}")
-    try:
-        return convert([value[name] for name in Volume._fields], Volume)
-    except ValidationError as error:
-        raise FormatError(ERROR, f"volume: {error}") from None
+    return read_fields(data, Volume, ERROR, "volume: ")
 
 
 def volume_count(names: Iterable[str]) -> int:

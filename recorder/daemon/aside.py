@@ -40,7 +40,7 @@ class Aside:
         self._witnessing = witnessing
         self._send = send
 
-    def begin(self, connection: Connection, request: Any) -> bool:  # noqa: ANN401 -- messages.REQUESTS
+    def begin(self, connection: Connection, request: Any) -> bool:  # noqa: ANN401 -- one of REQUESTS
         """Refuse what the peer may not ask for, and begin what takes its time; returns whether that is all."""
         verb = request.verb
         if verb in READING and not connection.permissions.read:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from recorder.core.checkpoint import Checkpoint, parse_checkpoint
 from recorder.core.cosignature import cosigner_key, verify_cosignature
 from recorder.core.errors import FormatError
-from recorder.core.messages import Signed
+from recorder.core.message_replies import Signed
 from recorder.core.note import NoteSignature, VerifierKey, is_key_name, parse_note
 from recorder.writer.asking import Ask
 

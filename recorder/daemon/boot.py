@@ -10,9 +10,10 @@ from recorder import config as configs
 from recorder.config import Config
 from recorder.core import policy
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
 from recorder.core.keys import SEED_BYTES, SeedSigner, Signer
-from recorder.core.kinds import Kind, Previous
+from recorder.core.kinds import Kind
 from recorder.core.note import VerifierKey
 from recorder.core.policy import AtRisk
 from recorder.core.retention import Rule

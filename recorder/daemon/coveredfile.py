@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from recorder.store.layout import COVERED
+from recorder.store.layout import COVERED, replace_unsynced
 from recorder.writer.context import Context
 
 
@@ -29,8 +29,6 @@ class CoveredFile:
         content = uncovered.encode()
         if content == self._written:
             return
-        temporary = self._path.with_name(f".{COVERED}.tmp")
         with suppress(OSError):  # a full disk: what it says is old then, and the room says why
-            temporary.write_bytes(content)
-            temporary.replace(self._path)
+            replace_unsynced(self._path, content)
             self._written = content

@@ -11,7 +11,9 @@ from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.ids import entry_id
 from recorder.core.keys import Signer
 from recorder.core.limits import REQUEST_MAX_BYTES
-from recorder.core.messages import PROTOCOL_VERSION, Head, Hello, Status
+from recorder.core.message_replies import Head
+from recorder.core.message_requests import Hello
+from recorder.core.messages import PROTOCOL_VERSION, Status
 from recorder.daemon.connection import Connection
 from recorder.daemon.ownforks import OwnForks
 from recorder.daemon.peerheads import PeerHeads

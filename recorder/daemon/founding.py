@@ -16,6 +16,7 @@ from recorder.core.trust import ERROR as TRUST_ERROR
 from recorder.core.trust import Trust, parse_trust
 from recorder.daemon import identity
 from recorder.daemon.accounts import Accounts
+from recorder.store.configfile import ConfigError
 from recorder.store.layout import CONFIG, CURRENT, IDENTITY, LINEAGES, LOCK, TRUST, StateLock, replace_file, sync_dir
 
 DIRECTORY_MODE = 0o750
@@ -96,7 +97,7 @@ def found(state: Path, answers: Answers) -> VerifierKey:
         configs.parse(text, state / CONFIG)
         if answers.trust is not None:
             check_trust(answers.trust)
-    except (configs.ConfigError, FormatError) as error:
+    except (ConfigError, FormatError) as error:
         raise FoundingError(str(error)) from error
     with ExitStack() as undo:
         try:

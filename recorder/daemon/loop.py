@@ -1,4 +1,4 @@
-"""The one thread: drain ready sockets, fairly; one transaction; replies (ARCHITECTURE: the hot path)."""
+"""The one thread: drain ready sockets, fairly; one transaction; replies (DESIGN.md, the path of one commit)."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ class Loop:
                 self._flush_at_s = 0.0
         return not connection.closed
 
-    def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- messages.REQUESTS
+    def _answer(self, connection: Connection, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- one of REQUESTS
         verb = request.verb
         if verb == Verb.HELLO:
             if request.session is not None:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
-from recorder.core.messages import Compared, Heads, Status
+from recorder.core.message_replies import Compared
+from recorder.core.message_requests import Heads
+from recorder.core.messages import Status
 from recorder.core.tiles import TILE_BITS, TileTree, partial_widths
 from recorder.daemon.connection import Connection
 from recorder.daemon.sealedtiles import Place, SealedTiles

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from recorder.core.limits import MESSAGE_MAX_BYTES
-from recorder.core.messages import Read, Status
+from recorder.core.message_requests import Read
+from recorder.core.messages import Status
 from recorder.daemon import trial
 from recorder.daemon.connection import Connection
 from recorder.daemon.poller import Poller

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from recorder.config import Config
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
+from recorder.core.controls import Previous
 from recorder.core.keys import Signer
-from recorder.core.kinds import Kind, Previous
+from recorder.core.kinds import Kind
 from recorder.daemon import boot, resume, survey
 from recorder.daemon.survey import Found
 from recorder.store import head as heads

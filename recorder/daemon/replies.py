@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from recorder.core.entry import entry_hash
-from recorder.core.messages import Flag, Head, Receipt, Status
+from recorder.core.message_replies import Head, Receipt
+from recorder.core.messages import Flag, Status
 from recorder.core.protocol import encode_reply
 from recorder.daemon.connection import Connection
 from recorder.daemon.poller import Poller

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 from recorder.config import Config
 from recorder.core import entry
 from recorder.core.checkpoint import Checkpoint
+from recorder.core.controls import Boot, Previous
 from recorder.core.errors import FormatError
 from recorder.core.keys import Signer, kid
-from recorder.core.kinds import Boot, Previous
 from recorder.core.note import ED25519, VerifierKey
 from recorder.store import head as heads
 from recorder.store import peerheads

@@ -103,7 +103,7 @@ class Room:
 
     # --- the reserve
 
-    def refusal(self, session: Session, request: Any, size: int) -> Answer | None:  # noqa: ANN401 -- one of messages.REQUESTS
+    def refusal(self, session: Session, request: Any, size: int) -> Answer | None:  # noqa: ANN401 -- one of REQUESTS
         """The answer to a request of `size` bytes that finds no room; None where it does, or was answered before."""
         level = self._store.level
         if level is Level.AMPLE or (request.verb in DURABLE and request.counter <= session.counter):

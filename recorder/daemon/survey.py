@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import lmdb
 
 from recorder.core import entry
+from recorder.core.controls import Previous
 from recorder.core.errors import LineageError
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Previous
 from recorder.daemon import identity, interpreter, resume, trial
 from recorder.store.errors import ForeignStoreError
 from recorder.store.layout import ordinals, segment_dir

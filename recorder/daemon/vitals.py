@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recorder.store.layout import replace_unsynced
+
 STALL_S = 5.0  # a sync that takes longer than any card's pause; systemd is then no longer told that all is well
 STATUS_FILE = "status.json"
 
@@ -95,11 +97,8 @@ class Vitals:
             page["stalled_s"] = round(now - self.beat_s, 3) if stalled else 0
             page["sync_outstanding_s"] = 0 if sync_since is None else round(now - sync_since, 3)
             self._notifier.send(f"STATUS={page['entries']} entries, {page['cycles']} open cycles")
-            temporary = self._path.with_name(f".{STATUS_FILE}.tmp")
             try:
-                temporary.write_text(json.dumps(page) + "\n")
-                temporary.chmod(0o644)
-                temporary.rename(self._path)
+                replace_unsynced(self._path, f"{json.dumps(page)}\n".encode(), 0o644)
             except OSError as error:  # a full or read-only runtime directory must not stop the watchdog
                 self._failed(f"cannot write the status page {self._path}: {error.strerror or error}")
             stopping = self._stop.wait(period_s)

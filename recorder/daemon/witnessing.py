@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recorder.core.kinds import Kind
-from recorder.core.messages import Flag, Receipt, Refused, Status, Witnessed, WitnessedRequest, Witnesses
+from recorder.core.message_replies import Receipt, Refused, Witnessed
+from recorder.core.message_requests import WitnessedRequest, Witnesses
+from recorder.core.messages import Flag, Status
 from recorder.core.protocol import request_id
 from recorder.daemon.asked import AskedEntries, AskedEntry
 from recorder.daemon.connection import Connection

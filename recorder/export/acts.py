@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from recorder.core.entry import Entry, Header
+from recorder.core.entry import Entry
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Commit, Decision, Rows, Stage
 from recorder.export import schemas

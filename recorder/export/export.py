@@ -17,8 +17,9 @@ from recorder.audit.check import check_source
 from recorder.audit.extract import extract
 from recorder.audit.span import time_text
 from recorder.audit.state import StateSource
+from recorder.core.findings import Problem
 from recorder.core.trust import Trust
-from recorder.core.verdict import Problem, Report
+from recorder.core.verdict import Report
 from recorder.export.mcapfile import ExportError, McapFile, refuse_taken, tool_version
 from recorder.export.message import FATAL, INFO, Message
 from recorder.export.messages import Speaker, remark

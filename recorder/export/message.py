@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.kinds import Decision
 from recorder.export.schemas import NamedSchema
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from recorder.audit.describe import described, line
 from recorder.audit.source import Held, LineageSource, entry_at
-from recorder.core.entry import Entry, Header, decode_in_order
+from recorder.core.controls import RULES
+from recorder.core.entry import Entry, decode_in_order
 from recorder.core.errors import FormatError, LineageError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
-from recorder.core.kinds import RULES, Commit, Decision, Kind, Shared
+from recorder.core.kinds import Commit, Decision, Kind, Shared
 from recorder.export import schemas
 from recorder.export.acts import Acts
 from recorder.export.clock import ClockTally, timestamp, utc_of

@@ -8,8 +8,9 @@ from contextlib import closing
 from recorder.audit.source import Held, LineageSource, kind_of
 from recorder.audit.state import actuator_in
 from recorder.core import rows
-from recorder.core.entry import Entry, Header, decode, decode_in_order
+from recorder.core.entry import Entry, decode, decode_in_order
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.kinds import UNCLASSED, Kind, Rows
 from recorder.export.missing import Deleted

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.store.errors import StoreDamagedError
 from recorder.store.layout import DATA, sync_dir
 from recorder.store.record import Record, encode

@@ -35,6 +35,7 @@ COVERED = "covered"
 SEGMENTS = "segments"
 DATA = "data.mdb"
 SUMMARY = "summary.json"
+SEGMENT_MIN_BYTES = 4 * 1024 * 1024
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}")
 _ORDINAL = re.compile(r"[0-9]{8}")
@@ -88,6 +89,15 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     _write(descriptor, content)
     temporary.rename(path)
     sync_dir(path.parent)
+
+
+def replace_unsynced(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Have a reader meet the old file or the new one; what a power cut leaves does not matter.  Raises OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    if mode is not None:  # whatever the umask is
+        temporary.chmod(mode)
+    temporary.rename(path)
 
 
 def create_file(path: Path, content: bytes, mode: int) -> None:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from recorder.core import cbor
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.note import ED25519, VerifierKey, parse_note
 from recorder.store.errors import StoreError
 from recorder.store.layout import PEER_HEADS, replace_file, sync_dir

@@ -1,4 +1,4 @@
-"""Requests that were answered: what makes a repeat get its first answer (ARCHITECTURE: exactly once).
+"""Requests that were answered: what makes a repeat get its first answer (PROTOCOL.md section 4).
 
 At most 256 sessions with the last 1,024 requests each, bound to the user who made them.  The session used least
 recently makes room for a new one and is never reopened: `closed_below` is the greatest number that ever made room, and

@@ -20,7 +20,6 @@ from recorder.store.segment import Segment
 from recorder.store.tail import Op, Tail
 
 SEGMENT_BYTES = 64 * 1024 * 1024
-SEGMENT_MIN_BYTES = 4 * 1024 * 1024
 RECORD_SHARE = 4  # a record takes at most this part of a segment
 LIVE_MODE, SEALED_MODE = 0o600, 0o640
 

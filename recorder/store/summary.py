@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.core.entry import Header, decode_in_order
+from recorder.core.entry import decode_in_order
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import UNCLASSED, Kind, Rows
 from recorder.store.errors import StoreDamagedError
 from recorder.store.layout import DATA, SUMMARY, replace_file

@@ -11,7 +11,8 @@ from recorder.core.chosen import CHOICE_KEY, INDEPENDENT, Candidate, Own, choice
 from recorder.core.keys import kid
 from recorder.core.kinds import Witnesses
 from recorder.core.limits import SALT_BYTES
-from recorder.core.messages import Asked, Wanted
+from recorder.core.message_replies import Asked
+from recorder.core.message_requests import Wanted
 from recorder.core.policy_classes import WitnessRule
 from recorder.writer.families import Randomness
 from recorder.writer.header import Fields, with_witnesses

@@ -7,7 +7,7 @@ from typing import Any
 from recorder.core import rows
 from recorder.core.bounds import beyond
 from recorder.core.kinds import Commit, Decision, RefType, Stage
-from recorder.core.messages import Claims, CommitRequest, EventRequest, RowsRequest
+from recorder.core.message_requests import Claims, CommitRequest, EventRequest, RowsRequest
 from recorder.core.protocol import request_id
 from recorder.core.required import missing
 from recorder.gate.reasons import bounded

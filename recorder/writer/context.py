@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from recorder.core.kinds import UNCLASSIFIED, Kind
-from recorder.core.messages import Failed, Status, Wanted
+from recorder.core.message_replies import Failed
+from recorder.core.message_requests import Wanted
+from recorder.core.messages import Status
 from recorder.core.required import REQUIRED
 from recorder.gate.authorities import Authorities
 from recorder.gate.engine import Engine

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.core.kinds import Kind, Stage
-from recorder.core.messages import CloseCycle, JoinCycle, Opened, Status
+from recorder.core.message_replies import Opened
+from recorder.core.message_requests import CloseCycle, JoinCycle
+from recorder.core.messages import Status
 from recorder.core.stages import successor_error
 from recorder.store.open_cycle import OpenCycle
 from recorder.store.tail import Op

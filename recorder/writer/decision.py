@@ -9,7 +9,7 @@ from recorder.core.errors import Misuse
 from recorder.core.grant import CLAIM
 from recorder.core.kinds import Decision, Stage
 from recorder.core.limits import SALT_BYTES
-from recorder.core.messages import OpenCycle
+from recorder.core.message_requests import OpenCycle
 from recorder.gate.evidence import Before
 from recorder.gate.inputs import Now
 from recorder.gate.judging import Asked, Ground, Judged, judge

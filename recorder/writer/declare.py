@@ -7,13 +7,15 @@ from typing import Any
 from msgspec import ValidationError, convert
 
 from recorder.core import cbor, claims, devicegap, observation, peerheads, rows
+from recorder.core.controls import RULES, Fact, Fault, Hold
 from recorder.core.cosignature import CLAIM as COSIGNED
 from recorder.core.entry import entry_hash
 from recorder.core.errors import FormatError
 from recorder.core.forks import CLAIM as FORK_PROOF
-from recorder.core.kinds import RULES, Fact, Fault, Hold, Kind, Ref
+from recorder.core.kinds import Kind, Ref
 from recorder.core.limits import SALT_BYTES
-from recorder.core.messages import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest, Status
+from recorder.core.message_requests import AbandonRequest, AppendRequest, DeclareActuator, DeclareStream, GapRequest
+from recorder.core.messages import Status
 from recorder.core.required import CONTROL_BODY, missing
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op

@@ -33,7 +33,7 @@ _ALWAYS = frozenset({Verb.CLOSE_CYCLE, Verb.GAP, Verb.ABANDON})  # what happened
 _KINDS = frozenset({Kind.HOLD, Kind.MARK, Kind.EXTRACTION, Kind.CREDENTIAL, Kind.POLICY})
 
 
-def finds_room(context: Context, level: Level, request: Any) -> bool:  # noqa: ANN401 -- one of messages.REQUESTS
+def finds_room(context: Context, level: Level, request: Any) -> bool:  # noqa: ANN401 -- one of REQUESTS
     """Whether a request that may leave an entry is taken at this level."""
     if level is Level.AMPLE:
         return True
@@ -54,7 +54,7 @@ def finds_room(context: Context, level: Level, request: Any) -> bool:  # noqa: A
     return verb in WRITING - DURABLE
 
 
-def _class_of(context: Context, request: Any) -> str:  # noqa: ANN401 -- messages.CommitRequest
+def _class_of(context: Context, request: Any) -> str:  # noqa: ANN401 -- CommitRequest
     cycle = context.journal.tail.cycles.get(request.carrier)
     name: str = request.action_class or (cycle.action_classes[0] if cycle is not None else "")
     return name

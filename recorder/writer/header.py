@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from recorder.core import cbor
-from recorder.core.entry import VERSION
+from recorder.core.header import VERSION
 from recorder.core.kinds import Axis, Commit, Time, Witnesses
 
 COMMITS_KEY = 10

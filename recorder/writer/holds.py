@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.core.kinds import Hold, RefType
+from recorder.core.controls import Hold
+from recorder.core.kinds import RefType
 from recorder.store.errors import StoreError
 from recorder.store.tail import Op
 from recorder.writer.context import Context

@@ -9,7 +9,7 @@ from recorder.core.chosen import RULES
 from recorder.core.credential import Credential
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.kinds import Kind
-from recorder.core.messages import AppendRequest
+from recorder.core.message_requests import AppendRequest
 from recorder.core.policy import PolicyBundle
 from recorder.gate.engine import Unfit
 from recorder.gate.table import of_policy

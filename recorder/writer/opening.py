@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from recorder.core import cbor
 from recorder.core.kinds import Decision, Kind, RefType, Stage
-from recorder.core.messages import OpenCycle, Status
+from recorder.core.message_requests import OpenCycle
+from recorder.core.messages import Status
 from recorder.core.protocol import request_id
 from recorder.core.stages import end_reason, successor_error
 from recorder.gate.judging import Judged

@@ -10,7 +10,8 @@ from typing import Any
 
 from recorder.core import entry
 from recorder.core.kinds import Decision, Kind, Stage
-from recorder.core.messages import Refused, Status
+from recorder.core.message_replies import Refused
+from recorder.core.messages import Status
 from recorder.store.open_cycle import OpenCycle
 from recorder.writer.journal import Act, Journal
 from recorder.writer.session import Answer, Session

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from recorder.core.messages import Receipt, Status
+from recorder.core.message_replies import Receipt
+from recorder.core.messages import Status
 from recorder.writer.families import Family
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from recorder.core import entry
 from recorder.core.kinds import Commit, Kind, Rows
 from recorder.core.limits import SESSION_BYTES
-from recorder.core.messages import DURABLE, Flag, Receipt, Status, Verb
+from recorder.core.message_replies import Receipt
+from recorder.core.messages import DURABLE, Flag, Status, Verb
 from recorder.core.protocol import request_id
 from recorder.store.errors import StoreError
 from recorder.store.sessions import DIGEST_BYTES
@@ -44,7 +45,7 @@ class Writer:
         self._context = context
         self._drafted: dict[bytes, Answer] = {}  # answers of this transaction, by request id
 
-    def handle(self, session: Session, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- one of messages.REQUESTS
+    def handle(self, session: Session, request: Any, message: bytes) -> Answer:  # noqa: ANN401 -- one of REQUESTS
         """Draft what a request asks for.
 
         A request with a counter that is durable already gets its first answer again; so does one whose first answer

@@ -17,10 +17,9 @@ from recorder.client.errors import NotRecorded
 from recorder.core.entry import entry_hash
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Kind
-from recorder.core.messages import Head
-from recorder.store.layout import CURRENT, HEAD, lineage_dir
+from recorder.core.message_replies import Head
+from recorder.store.layout import CURRENT, HEAD, SEGMENT_MIN_BYTES, lineage_dir
 from recorder.store.opening import create_store
-from recorder.store.store import SEGMENT_MIN_BYTES
 from tests.credential_builder import delegated, from_root
 from tests.lineage_builder import ORIGIN, WHY, LineageBuilder
 

@@ -16,7 +16,8 @@ from recorder.core.entry import decode
 from recorder.core.keys import kid
 from recorder.core.trust import Trust
 from tests.audit.lineages import to_bundle, write_state
-from tests.audit.test_evidence import cosigned, evident, trusting
+from tests.audit.test_evidence import evident
+from tests.audit.trust import cosigned, trusting
 from tests.lineage_builder import LineageBuilder
 
 NAMES = ("w1", "w2", "w3")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from recorder.audit.begun import begun
+from recorder.core.controls import Previous
 from recorder.core.entry import decode
-from recorder.core.kinds import Previous
 from tests.audit.test_incarnations import NEW, following
 from tests.lineage_builder import LineageBuilder
 

@@ -22,7 +22,7 @@ from recorder.core.revocation import Revoked
 from tests.audit.decided import DecidedBuilder
 from tests.audit.lineages import write_state
 from tests.audit.test_upstream import led, opened, why_of
-from tests.cli.test_reading import lineage
+from tests.cli.calling import lineage
 from tests.credential_builder import DEPOT, EVERYTHING, ROOT, delegated, from_root, issued, recognised, signer, terms
 from tests.lineage_builder import LineageBuilder
 from tests.policies import moving, small

@@ -7,31 +7,19 @@ from pathlib import Path
 
 from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
-from recorder.core.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
-from recorder.core.cosignature import CLAIM, cosign, cosigner_key
+from recorder.core.checkpoint import Checkpoint, sign_checkpoint
+from recorder.core.cosignature import CLAIM, cosigner_key
 from recorder.core.kinds import Kind
-from recorder.core.note import ED25519, Note, VerifierKey, parse_note
-from recorder.core.trust import Trust, parse_trust
+from recorder.core.trust import Trust
 from recorder.core.verdict import Report
 from tests.audit.lineages import small, to_bundle, write_state
+from tests.audit.trust import cosigned, trusting
 from tests.lineage_builder import LineageBuilder
 
 
 def checked(path: Path, trust: Trust) -> Report:
     with closing(open_source(path)) as source:
         return check_source(source, trust=trust)
-
-
-def trusting(lineage: LineageBuilder, *more: str) -> Trust:
-    log = VerifierKey.derive("acme/arm-7", ED25519, lineage.identity.public_key)
-    return parse_trust("\n".join([f"log {log}", *(more or ("quorum none",)), ""]).encode())
-
-
-def cosigned(lineage: LineageBuilder, note: bytes, *names: str) -> bytes:
-    parsed = parse_note(note)
-    checkpoint = parse_checkpoint(parsed.text)
-    lines = [cosign(checkpoint, name, lineage.signer(name), 1_760_000_000) for name in names]
-    return Note(parsed.text, (*parsed.signatures, *lines)).encode()
 
 
 def evident(lineage: LineageBuilder, note: bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.audit.incarnations import Other, Outcome, Standing, check_other, check_others, others_in, previous_of
 from recorder.audit.opening import open_source
-from recorder.core.kinds import Previous
+from recorder.core.controls import Previous
 from recorder.core.merkle import root_of
 from recorder.store import segment as segments
 from recorder.store.layout import HEAD, lineage_dir

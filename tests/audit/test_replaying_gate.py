@@ -8,7 +8,7 @@ import pytest
 
 from recorder.audit.redecide import Programs, Recorded, redecide
 from recorder.core.kinds import Decision
-from tests.gate.test_judging import ENGINE, FORCE, NOW, asked, ground, judged
+from tests.gate.opening import ENGINE, FORCE, NOW, asked, ground, judged
 from tests.lineage_builder import MS, LineageBuilder
 
 TWICE = {"inputs": [FORCE, {**FORCE, "value": 60.0}]}

@@ -94,12 +94,12 @@ def _given_while_killed(recorder: RecorderProcess, verb: str, count: int) -> Cal
                 client.event("emergency_stop", actuators=[ACTUATOR], what=WHAT, reason="test")
         span = (began_ns, boottime_ns())
         recorder.start()
-        client.flush(60)
+        client.flush(240)
         return Calls(verb, "killed", recorder.state, from_seq, span, NONE, count, 0, client.counts, {})
 
 
 def _spin_until(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 240
     while not condition() and time.monotonic() < end:
         pass
     return condition()

@@ -8,7 +8,7 @@ import select
 import threading
 import time
 import tty
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -51,6 +51,7 @@ class Firmware:
         self.cable.plug()
         self.boots = 1
         self.made = self.refused = 0  # confirmations that found room, and that did not
+        self.asked: Counter[int] = Counter()  # boot -> both
         self._lock = threading.Lock()
         self._since_ns = time.monotonic_ns()
         self._ending = False
@@ -70,6 +71,7 @@ class Firmware:
             self.device.do(f"now {self._now_us()}")
             made = bool(self.device.do(f"reached {seq} {place} {digest[:16].hex()} 2:{value}"))
             self.made, self.refused = self.made + made, self.refused + (not made)
+            self.asked[self.boots] += 1
         return made
 
     def reboot(self) -> None:

@@ -87,5 +87,5 @@ class Device:
 
     def end(self) -> None:
         """It goes; a sanitizer's report fails."""
-        _, complained = self._process.communicate(timeout=20)
+        _, complained = self._process.communicate(timeout=240)
         assert (self._process.returncode, complained) == (0, "")

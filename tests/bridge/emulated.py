@@ -76,6 +76,6 @@ def program_output(source: Path, *options: str) -> str:
     """What a program says that runs to its end, by semihosting."""
     done = subprocess.run(
         [*MACHINE, *SEMIHOSTING, *options, "-kernel", image(source)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return done.stdout + done.stderr

@@ -52,7 +52,7 @@ class Port:
         """The conditions that began."""
         return [happened.condition.value for happened in self.happened if isinstance(happened, Trouble)]
 
-    def run(self, until: Callable[[], bool], within_s: float = 20.0) -> None:
+    def run(self, until: Callable[[], bool], within_s: float = 240.0) -> None:
         """Serve the port until something is so; a cable that is pulled is opened again when it is there."""
         ends = time.monotonic() + within_s
         while not until():

@@ -11,9 +11,10 @@ from typing import Self
 
 from firmware_bridge.places import CONFIG, CREDENTIAL
 from recorder.core import cbor, claims, confirmation, devicegap
-from recorder.core.deviceframe import Dropped, Frame
+from recorder.core.deviceframe import Confirmation, Dropped, Frame
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header, decode
+from recorder.core.entry import decode
+from recorder.core.header import Header
 from recorder.core.kinds import Kind
 from tests.credential_builder import ARM, from_root, rescoped
 from tests.frames import DEVICE
@@ -67,7 +68,7 @@ class Bridge:
     def stop(self) -> int:
         """SIGTERM and wait."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def cpu_s(self) -> float:
         """Processor time of the running process."""
@@ -116,3 +117,8 @@ class Account:
     def dropped(self) -> int:
         """Frames that found no room in the device, as it says itself."""
         return sum(frame.body.frames for frame in self.frames if isinstance(frame.body, Dropped))
+
+    def told(self, boot: int) -> int:
+        """Confirmations of a boot that are here, or that the device said it had no room for."""
+        bodies = [frame.body for frame in self.frames if frame.boot == boot]
+        return sum(body.frames if isinstance(body, Dropped) else isinstance(body, Confirmation) for body in bodies)

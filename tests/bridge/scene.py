@@ -26,7 +26,7 @@ class Scene:
 
     def commits(self, count: int) -> list[Commit]:
         """Commits that a controller made."""
-        with Recorder(self.recorder.socket, who=WHO) as client:
+        with Recorder(self.recorder.socket, who=WHO, timeout_ms=60_000) as client:
             cycle = client.open_cycle(why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=count)
             receipts = [future.result() for future in [cycle.submit("arm", what=WHAT) for _ in range(count)]]
         made = []

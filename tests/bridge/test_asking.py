@@ -121,7 +121,7 @@ def test_a_request_is_refused(scene: Scene) -> None:
 def test_under_the_cycle_of_another_controller(scene: Scene) -> None:
     """Its reasons are not those of the device, although the recorder would admit it."""
     settled(scene)
-    with Recorder(scene.recorder.socket, who=WHO) as client:
+    with Recorder(scene.recorder.socket, who=WHO, timeout_ms=60_000) as client:
         cycle = client.open_cycle(why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=9)
         assert request(scene, grant=cycle.seq)[2:4] == [REFUSED, 0]
     scene.finish()

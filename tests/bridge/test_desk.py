@@ -17,9 +17,9 @@ from tests.frames import KID, chain, confirmed, signed
 HASH = (7).to_bytes(16, "big") + bytes(16)  # of the entry that `confirmed(7)` names
 
 
-def desk(event_before: Place | None = None) -> Desk:
+def desk(*told: Place) -> Desk:
     """One that takes emergency stops for acts."""
-    return Desk(KID, "/dev/ttyS9", ["arm"], "arm-7", {1: "emergency_stop"}, event_before)
+    return Desk(KID, "/dev/ttyS9", ["arm"], "arm-7", {1: "emergency_stop"}, told)
 
 
 def batch(*bodies: Body) -> Signed:
@@ -35,8 +35,9 @@ def verbs(found: list[Outgoing]) -> list[Verb]:
 def test_an_event_is_an_act_once() -> None:
     """Before its batch, and not where the lineage has it already: the process before this one died between the two."""
     held = batch(Event(1, []), Event(3, []), Event(1, []))
-    for before, count in ((None, 2), (Place(1, 0), 1), (Place(1, 2), 0), (Place(2, 0), 0)):
-        one = desk(before)
+    first, last, ahead = Place(1, 0), Place(1, 2), Place(2**32 - 1, 0)
+    for told, count in (((), 2), ((first,), 1), ((first, last), 0), ((ahead,), 2)):
+        one = desk(*told)
         one.put(held)
         assert verbs(one.due(9)) == [Verb.EVENT] * count + [Verb.APPEND]
 

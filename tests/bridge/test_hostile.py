@@ -15,7 +15,9 @@ import pytest
 from firmware_bridge.line import messages
 from firmware_bridge.line.framing import Unframer, frame
 from firmware_bridge.line.messages import Ack, Batch, Grant, Hello, Here, Receipt
+from recorder.client import Recorder
 from recorder.core import deviceframe, sign1
+from recorder.core.confirmation import BATCH_MAX_FRAMES
 from recorder.core.deviceframe import (
     Body,
     CommitRef,
@@ -32,6 +34,7 @@ from tests.bridge.cable import Cable
 from tests.bridge.processes import APPEND, Account, Bridge, make_bridge
 from tests.bridge.scene import is_sound
 from tests.bridge.test_asking import CYCLE
+from tests.claims import WHAT, WHO, WHY
 from tests.frames import DEVICE, KID, signed
 from tests.running import Running, make_state, wait_until
 
@@ -151,6 +154,27 @@ def test_numbers_at_their_ends(held: tuple[Running, Hostile, Bridge]) -> None:
     assert not [header for header in account.headers if header.kind == Kind.CONFIRMATION]
     assert {condition for condition, _ in account.faults} - {"not_granted"} == {"unknown_commit"}
     is_sound(recorder.state)
+
+
+def test_a_batch_as_large_as_it_gets(held: tuple[Running, Hostile, Bridge]) -> None:
+    """256 frames of 128 bytes, each confirming one commit: the entry holds them, and names that commit as often."""
+    recorder, device, bridge = held
+    with Recorder(recorder.socket, who=WHO) as client:
+        cycle = client.open_cycle(why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=1)
+        receipt = cycle.submit("arm", what=WHAT).result()
+    assert receipt.seq is not None
+    assert receipt.entry_hash is not None
+    commit = CommitRef(receipt.seq, receipt.index or 0, receipt.entry_hash[:16])
+    body = Confirmation(commit, Outcome.REACHED, [(2, 1 / 3)] * 6)
+    device.say(2**40, *[body] * BATCH_MAX_FRAMES)
+    wait_until(lambda: device.recorded == device.next)
+    assert bridge.stop() == 0, bridge.said
+    assert recorder.stop() == 0
+    account = Account(recorder.state)
+    (confirmed,) = [header for header in account.headers if header.kind == Kind.CONFIRMATION]
+    assert len((confirmed.refs or {})[2]) == BATCH_MAX_FRAMES
+    assert max(len(one.raw) for one in account.frames) > 115
+    assert is_sound(recorder.state).notes["confirmed"] == 1
 
 
 def test_as_much_as_the_line_takes(held: tuple[Running, Hostile, Bridge]) -> None:

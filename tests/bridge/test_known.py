@@ -81,7 +81,7 @@ def test_requests_and_events() -> None:
     memory = learned(lineage)
     ref = CommitRef(commit, 0, lineage.hash_of(commit)[:16])
     assert dict(memory.answered) == {Place(1, 4): Admitted(ref), Place(1, 5): Admitted(None)}
-    assert memory.event == (1, 6)
+    assert list(memory.events) == [(1, 6)]
 
 
 def test_going_on_where_the_last_one_stood(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_going_on_where_the_last_one_stood(tmp_path: Path) -> None:
     since = read_front(tmp_path, lineage.origin)
     assert since is not None
     again, whole = learned(lineage, seq, Memory(DEVICE.public_key, since)), learned(lineage)
-    assert (again.front, again.answered, again.event) == (whole.front, whole.answered, whole.event)
+    assert (again.front, again.answered, again.events) == (whole.front, whole.answered, whole.events)
     assert read_front(tmp_path, "acme/arm-8/00") is None
     (tmp_path / "front.json").write_bytes((tmp_path / "front.json").read_bytes()[:-9])
     assert read_front(tmp_path, lineage.origin) is None

@@ -148,21 +148,35 @@ def test_power_loss_at_every_point(device: Peer, who: str) -> None:
         )
 
 
-@pytest.mark.parametrize("who", ["host", "device"])
-def test_power_loss_at_every_byte(device: Peer, who: str) -> None:
-    """Either side loses its power after each byte that it sends, from its first one to the first signature's last."""
-    frames = lines(device)[0 if who == "device" else 1]
+def cut_at(number: int, at: int, is_off: list[bool]) -> Line:
+    """A line that ends for good within the frame of a number."""
+
+    def line(place: int, sent: bytes) -> list[bytes]:
+        is_off[0] = is_off[0] or place == number
+        return [sent[:at]] if place == number else [] if is_off[0] else [sent]
+
+    return line
+
+
+@pytest.mark.parametrize(
+    ("who", "after"),
+    [
+        ("host", "down"),
+        ("device", "up"),
+        pytest.param("host", "up", marks=pytest.mark.slow),
+        pytest.param("device", "down", marks=pytest.mark.slow),
+        pytest.param("both", "up", marks=pytest.mark.slow),
+        pytest.param("both", "down", marks=pytest.mark.slow),
+    ],
+)
+def test_power_loss_at_every_byte(device: Peer, who: str, after: str) -> None:
+    """Whoever loses its power, after each byte that either sends, from the first one to the first signature's last."""
+    frames = lines(device)[0 if after == "up" else 1]
     for number, frame in enumerate(frames[:HANDSHAKE_FRAMES]):
         for at in range(len(frame)):
             is_off = [False]
-
-            def cut(
-                place: int, sent: bytes, number: int = number, at: int = at, is_off: list[bool] = is_off
-            ) -> list[bytes]:
-                is_off[0] = is_off[0] or place == number
-                return [sent[:at]] if place == number else [] if is_off[0] else [sent]
-
-            world = World(device, *((cut, sound) if who == "device" else (sound, cut)))
+            cut = cut_at(number, at, is_off)
+            world = World(device, *((cut, sound) if after == "up" else (sound, cut)))
             world.confirm(5)
             for step in range(20):
                 world.step()
@@ -172,14 +186,39 @@ def test_power_loss_at_every_byte(device: Peer, who: str) -> None:
                     world.confirm(6 + step)
             assert is_off[0]
             world.up = world.down = sound
-            if who == "host":
-                world.new_host()
-            else:
+            if who != "host":
                 world.reboot()
+            if who != "device":
+                world.new_host()
             world.confirm(20)
             world.run()
             world.check()
-            assert len(world.gaps) == (who == "device")
+            assert len(world.gaps) == (who != "host")
+
+
+@pytest.mark.parametrize("who", ["host", "device"])
+def test_a_recording_of_the_line_is_worth_nothing(device: Peer, who: str) -> None:
+    """All that the device sent comes again, at each point of the next session: in this boot to another host, or in the next boot."""
+    recorded = b"".join(lines(device)[0])
+
+    def replaying(number: int) -> Line:
+        return lambda at, frame: [recorded, frame] if at == number else [frame]
+
+    for number in range(HANDSHAKE_FRAMES):
+        world = story(device)
+        entries, world.sent_up = len(world.entries), 0
+        world.up = replaying(number)
+        if who == "host":
+            world.new_host()
+        else:
+            world.reboot()
+        for commit in COMMITS:
+            world.confirm(20 + commit)
+            world.step()
+        world.run()
+        world.check()
+        fresh = [made.commit.seq for entry in world.entries[entries:] for made in entry.confirmations]
+        assert fresh == [20 + commit for commit in COMMITS]
 
 
 def test_the_bridge_dies_before_it_has_recorded(device: Peer) -> None:

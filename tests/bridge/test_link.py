@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from firmware_bridge.line import messages, states
-from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Known
+from firmware_bridge.line.confirmations import HELD_MAX_FRAMES, Known, Signed
 from firmware_bridge.line.framing import Unframer, frame
 from firmware_bridge.line.gaps import gaps
 from firmware_bridge.line.happenings import Clock, Condition, Trouble, Up
@@ -141,6 +141,25 @@ def test_gaps(known: Known | None, boot: int, oldest: int, expected: list[Missin
     """Each frame that cannot come any more is in one gap, and no other is."""
     assert gaps(KID, known, boot, oldest) == expected
     assert host(known).up(boot, oldest, 9) == [*expected, Up(boot, 0)]
+
+
+def test_a_boot_that_nobody_signed() -> None:
+    """`booted` bears no signature: whoever is on the line can end a session by it, and neither make a gap nor lose a frame."""
+    found = host()
+    found.up()
+    for boot in (2, 7, 2**32 - 1):
+        assert found.get(messages.Booted(KID, boot)) == []
+        assert found.link.state is State.CALLING
+        found.now_us += 1_000_000
+        found.link.at(found.now_us)
+        assert [type(one) for one in found.up()] == [Up], (
+            "no gap: the boot that counts is the one in `here`, which is signed"
+        )
+    (signed_,) = found.get(*FRAMES, batch(FRAMES))
+    assert isinstance(signed_, Signed)
+    assert signed_.boot == 1
+    assert found.get(messages.Booted(bytes(8), 9)) == []
+    assert found.link.state is State.UP, "and another device's says nothing"
 
 
 def test_signatures_that_do_not_count() -> None:

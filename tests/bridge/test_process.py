@@ -176,7 +176,7 @@ def test_another_log(tmp_path: Path) -> None:
             socket.unlink()
             socket.symlink_to(other.socket)
             assert scene.recorder.stop() == 0
-            assert bridge.process.wait(60) == 1
+            assert bridge.process.wait(240) == 1
             assert "another log" in bridge.said
             bridge.restart()
             scene.firmware.do("event 4")

@@ -58,6 +58,13 @@ class Program:
         while (said := self.line()) != line:
             assert said, f"it ended without saying {line!r}"
 
+    def settled(self) -> dict[str, int]:
+        """What the client counts once all is delivered; and all of it is."""
+        assert self.do("flush - 60000").startswith("flush ok")
+        counts = self.counts()
+        assert counts["rows_pending"] == counts["events_pending"] == counts["losses_pending"] == 0
+        return counts
+
     def counts(self) -> dict[str, int]:
         """The counts, as of now."""
         name, value = self.do("counts").split()
@@ -69,7 +76,7 @@ class Program:
 
     def end(self) -> dict[str, Any]:
         """Wait for its end; what it said last, numbers by name."""
-        said, complained = self._process.communicate(timeout=100)
+        said, complained = self._process.communicate(timeout=240)
         assert self._process.returncode == 0, f"{self._process.returncode}\n{said[-2000:]}\n{complained[-6000:]}"
         assert "Sanitizer" not in complained, complained
         assert "runtime error" not in complained, complained

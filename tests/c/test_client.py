@@ -14,18 +14,13 @@ from pathlib import Path
 import pytest
 
 from recorder.core.messages import Verb
-from tests.c.building import C99, HERE, SANITIZERS, Program, compiled, needs_gcc
+from tests.c.building import Program, needs_gcc
 from tests.c.recorded import recorded_in
 from tests.daemon.cosigners import Mesh
 from tests.daemon.raw import Raw
 from tests.running import Running, kinds_of, make_state, verified, wait_until
 
 pytestmark = needs_gcc
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(HERE / "driver.c", tmp_path_factory.mktemp("c") / "driver", *C99, *SANITIZERS["asan"])
 
 
 @pytest.fixture
@@ -38,14 +33,6 @@ def recorder(tmp_path: Path) -> Iterator[Running]:
 def script(driver: Path, recorder: Running) -> Iterator[Program]:
     with Program(driver, recorder.socket, "script") as program:
         yield program
-
-
-def _settled(script: Program) -> dict[str, int]:
-    """What the client counts once all is delivered; and all of it is."""
-    assert script.do("flush - 60000").startswith("flush ok")
-    counts = script.counts()
-    assert counts["rows_pending"] == counts["events_pending"] == counts["losses_pending"] == 0
-    return counts
 
 
 def _ended(script: Program, recorder: Running) -> None:
@@ -71,7 +58,7 @@ def test_a_cycle_its_commits_rows_and_end(script: Program, recorder: Running) ->
     assert script.do("close again 60000") == (
         "close ok late=0 rule=0 decision=-1 duplicate=0 cycle_unknown; no open cycle 2; it has ended"
     ).replace("cycle 2", "cycle " + opened.split()[-1].split("-")[0])
-    counts = _settled(script)
+    counts = script.settled()
     assert (counts["rows_acknowledged"], counts["events_acknowledged"]) == (100, 3)
     _ended(script, recorder)
     found = recorded_in(recorder.state)
@@ -101,7 +88,7 @@ def test_a_contemplated_act_is_opened_in_stages_and_aborted(script: Program, rec
     """The recorder takes what the act would be and what came instead; the abort is an event."""
     assert script.do("stage tentative 60000").startswith("stage ok ")
     assert script.do("abort objection 9").startswith("abort ok ")
-    assert _settled(script)["events_acknowledged"] == 1
+    assert script.settled()["events_acknowledged"] == 1
     _ended(script, recorder)
     assert recorded_in(recorder.state).events == [0]
 
@@ -123,7 +110,7 @@ def test_a_class_that_holds_does_not_act_without_the_recorder(script: Program, r
     """Away or stopped: unavailable by the deadline; what the recorder may have got is abandoned, what never left is not."""
     script.do("open motion 60000")
     recorder.process.send_signal(signal.SIGSTOP)
-    stopped = script.do("commit 1 50")
+    stopped = script.do("commit 1 1000")  # in which its thread has surely sent it
     recorder.process.send_signal(signal.SIGCONT)
     assert stopped.startswith("commit unavailable late=0 rule=1 "), stopped
     assert script.do("commit 2 60000").startswith("commit ok ")
@@ -152,7 +139,7 @@ def test_a_class_that_continues_acts_and_says_so(script: Program, recorder: Runn
     wait_until(lambda: "nobody listens" in script.do("trouble"))
     assert script.do("commit 3 60000").startswith("commit ungated_pending ")
     recorder.restart()
-    counts = _settled(script)
+    counts = script.settled()
     assert counts["events_acknowledged"] == 2
     _ended(script, recorder)
     found = recorded_in(recorder.state)
@@ -169,7 +156,7 @@ def test_events_and_rows_outlive_the_recorder(script: Program, recorder: Running
     assert script.do("event curtain 30") == "event 30"
     assert script.counts()["rows_pending"] == 500
     recorder.restart()
-    _settled(script)
+    script.settled()
     _ended(script, recorder)
     found = recorded_in(recorder.state)
     assert list(found.ticks.values()) == [list(range(500))]
@@ -184,7 +171,7 @@ def test_times_that_run_backwards_are_kept(script: Program, recorder: Running) -
     script.do("push - 5")
     script.do("back - 5")
     script.do("push - 5")
-    assert _settled(script)["rows_rejected"] == 0
+    assert script.settled()["rows_rejected"] == 0
     _ended(script, recorder)
     assert list(recorded_in(recorder.state).ticks.values()) == [list(range(15))]
 
@@ -200,10 +187,10 @@ def test_what_finds_no_room_is_declared(script: Program, recorder: Running) -> N
     counts = script.counts()
     assert (counts["rows_dropped"], counts["events_dropped"], counts["losses_pending"]) == (36, 6, 42)
     recorder.restart()
-    counts = _settled(script)
+    counts = script.settled()
     assert counts["lost_declared"] == 42
     assert script.do("push - 10") == "push 10"
-    _settled(script)
+    script.settled()
     _ended(script, recorder)
     found = recorded_in(recorder.state)
     assert list(found.ticks.values()) == [[*range(64), *range(100, 110)]]
@@ -217,7 +204,7 @@ def test_what_the_recorder_does_not_take_is_declared(script: Program, recorder: 
     script.do("push - 5")
     script.do("lane wing 4")
     script.do("event curtain 1")
-    counts = _settled(script)
+    counts = script.settled()
     assert (counts["rows_rejected"], counts["events_rejected"], counts["lost_declared"]) == (5, 1, 6)
     assert counts["lost_undeclared"] == 0
     _ended(script, recorder)
@@ -237,7 +224,7 @@ def test_the_answer_lost_with_the_connection_is_the_first_answer(
         recorder.process.send_signal(signal.SIGSTOP)
         recorder.kill()
         recorder.restart()
-    _settled(script)
+    script.settled()
     _ended(script, recorder)
     found = recorded_in(recorder.state)
     assert list(found.ticks.values()) == [list(range(800))]
@@ -251,13 +238,13 @@ def test_another_recorder_gets_what_the_first_did_not_answer(
     script.do("open motion 60000")
     script.do("stream arm 1024")
     script.do("push - 10")
-    _settled(script)
+    script.settled()
     recorder.kill()
     script.do("push - 10")
     shutil.rmtree(recorder.state)
     make_state(recorder.state)
     recorder.restart()
-    _settled(script)
+    script.settled()
     _ended(script, recorder)
     assert list(recorded_in(recorder.state).ticks.values()) == [list(range(10, 20))]
 
@@ -287,7 +274,7 @@ def test_a_flood_by_others_delays_and_loses_nothing(script: Program, recorder: R
         for _ in range(10):
             assert script.do("push - 100") == "push 100"
             assert script.do("commit 1 60000").startswith("commit ok ")
-        _settled(script)
+        script.settled()
     finally:
         over.set()
         for thread in threads:
@@ -330,7 +317,7 @@ def test_a_full_disk_stalls_and_loses_nothing(driver: Path, small_disk: Path) ->
         assert script.do("flush - 300").startswith("flush unavailable ")
         assert "cannot store" in script.do("trouble")
         subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-        counts = _settled(script)
+        counts = script.settled()
         assert counts["rows_acknowledged"] == pushed + 100
         assert (counts["events_acknowledged"], counts["lost_declared"]) == (3, 0)
         _ended(script, recorder)

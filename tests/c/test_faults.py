@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from recorder.core.errors import FormatError
-from recorder.core.messages import Failed, Flag, Status, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Flag, Status, Verb
 from recorder.core.protocol import decode_request, request_id
 from tests.c.building import C99, HERE, SANITIZERS, Program, compiled, needs_gcc
 from tests.client import peer as peers
@@ -39,11 +40,6 @@ class Picky(Peer):
             self._reply(link, Status.ERROR, 0, Failed("message_malformed", "for the test"))
         else:
             super()._receive(link)
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(HERE / "driver.c", tmp_path_factory.mktemp("c") / "driver", *C99, *SANITIZERS["asan"])
 
 
 @pytest.fixture
@@ -80,13 +76,6 @@ def ticks(peer: Peer) -> list[int]:
     return [struct.unpack("<I", row[-4:])[0] for row in peer.ledger.rows]
 
 
-def settled(script: Program) -> dict[str, int]:
-    assert script.do("flush - 60000").startswith("flush ok")
-    counts = script.counts()
-    assert counts["rows_pending"] == counts["events_pending"] == counts["losses_pending"] == 0
-    return counts
-
-
 def test_a_late_receipt_is_no_permission(script: Program, peer: Picky) -> None:
     """Durable after its deadline: not to be acted on, and abandoned at once."""
     peer.flags = lambda request: Flag.LATE if request.verb == Verb.COMMIT else 0
@@ -103,7 +92,7 @@ def test_a_refusal_for_lateness_alone_counts_as_late(script: Program, peer: Pick
     assert script.do("commit 1 60000").startswith("commit unavailable late=1 rule=1 ")
     assert script.do("open hover 60000").startswith("open ok ")
     assert script.do("commit 2 60000").startswith("commit ungated_pending late=1 rule=2 ")
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     assert peer.ledger.of(Verb.ABANDON) == []
     assert [event.what["magnitude"] for event in peer.ledger.of(Verb.EVENT)] == [2]
@@ -128,7 +117,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_bytes(script: Program, p
     assert script.do("gap dropout 1").startswith("gap ok")
     answered = script.do("commit 7 60000")
     assert answered.startswith("commit ok late=0 rule=1 decision=3 duplicate=1 "), answered
-    counts = settled(script)
+    counts = script.settled()
     assert (counts["rows_acknowledged"], counts["events_acknowledged"], counts["lost_declared"]) == (100, 4, 0)
     assert script.end()["closed"] == 1
     assert ticks(peer) == list(range(100))
@@ -139,10 +128,10 @@ def test_a_session_that_made_room_ends_its_ids_and_loses_nothing(script: Program
     """What is unanswered follows under a new session's ids."""
     script.do("stream arm 1024")
     script.do("push - 50")
-    settled(script)
+    script.settled()
     peer.sessions_closed = True
     script.do("push - 50")
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     assert ticks(peer) == list(range(100))
     assert peer.ledger.issued > 2
@@ -152,12 +141,12 @@ def test_streams_that_get_other_numbers_are_named_by_them(script: Program, peer:
     """A recorder that numbers otherwise on the next connection still gets all rows, once."""
     script.do("stream arm 1024")
     script.do("push - 50")
-    settled(script)
+    script.settled()
     peer.stop()
     script.do("push - 50")
     peer.stream_base = 5
     peer.start()
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     assert ticks(peer) == list(range(100))
 
@@ -167,7 +156,7 @@ def test_streams_keep_their_numbers_over_a_reconnect(script: Program, peer: Pick
     for actuator in ("arm", "arm.joint1"):
         script.do(f"stream {actuator} 1024")
         script.do("push - 50")
-        settled(script)
+        script.settled()
     told: list[int] = []
 
     def first_telling(request: Any) -> bool:
@@ -177,7 +166,7 @@ def test_streams_keep_their_numbers_over_a_reconnect(script: Program, peer: Pick
 
     peer.swallow = first_telling
     script.do("push - 50")
-    counts = settled(script)
+    counts = script.settled()
     assert (counts["rows_acknowledged"], counts["rows_rejected"]) == (150, 0)
     assert script.end()["closed"] == 1
     assert ticks(peer) == list(range(150))
@@ -199,7 +188,7 @@ def test_room_is_free_once_all_before_it_is_answered(driver: Path, monkeypatch: 
             assert peer.kept is not None
             with peer.lock:
                 Picky._reply(peer, *peer.kept)
-            assert settled(script)["lost_declared"] == 500 - taken
+            assert script.settled()["lost_declared"] == 500 - taken
             assert script.end()["closed"] == 1
         peer.stop()
         assert ticks(peer) == list(range(2048))
@@ -209,13 +198,13 @@ def test_rows_belong_to_the_cycle_that_was_in_use(script: Program, peer: Picky) 
     """Changes of cycle stand between the rows, wherever the pump is."""
     script.do("stream arm 1024")
     script.do("push - 10")
-    settled(script)
+    script.settled()
     peer.stop()
     for carrier, count in ((77, 3), (78, 4), (79, 0), (80, 5)):
         assert script.do(f"use - {carrier}").startswith("use ok")
         script.do(f"push - {count}")
     peer.start()
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     rows = [(request.carrier, len(request.packed) // 36) for request in peer.ledger.of(Verb.ROWS)]
     assert rows[-3:] == [(77, 3), (78, 4), (80, 5)]
@@ -225,17 +214,17 @@ def test_rows_belong_to_the_cycle_that_was_in_use(script: Program, peer: Picky) 
 def test_too_many_changes_of_cycle_are_told(script: Program, peer: Picky) -> None:
     """With 64 waiting, the next has to be tried again; what is pushed meanwhile stays with the last that was taken."""
     script.do("stream arm 1024")
-    settled(script)
+    script.settled()
     peer.stop()
     answers = [script.do(f"use - {carrier}") for carrier in range(1, 100)]
     assert [answer.startswith("use ok") for answer in answers[:63]] == [True] * 63
     assert answers[-1].startswith("use full")
     script.do("push - 1")
     peer.start()
-    settled(script)
+    script.settled()
     assert script.do("use - 99").startswith("use ok")
     script.do("push - 1")
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     first, second = (request.carrier for request in peer.ledger.of(Verb.ROWS))
     # The pump may have taken some before it noticed that nobody is there: then as many more found room.
@@ -252,11 +241,11 @@ def test_a_message_that_cannot_be_read_is_found_and_declared(script: Program, pe
     script.do("event curtain 5")
     peer.unreadable = struct.pack("<I", 1500)
     peer.mute = False
-    counts = settled(script)
+    counts = script.settled()
     assert counts["rows_rejected"] > 0
     assert counts["rows_rejected"] == counts["lost_declared"]
     script.do("push - 10")
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     arrived = ticks(peer)
     assert arrived == sorted(set(arrived))
@@ -273,7 +262,7 @@ def test_what_cannot_be_stored_is_sent_again_later(script: Program, peer: Picky)
     script.do("stream arm 1024")
     script.do("lane arm 16")
     peer.mute = True
-    assert script.do("commit 1 50").startswith("commit unavailable ")
+    assert script.do("commit 1 1000").startswith("commit unavailable ")  # sent: its thread has had time
     peer.fail = lambda request: (
         Failed("store_full", "no room") if request.verb in (Verb.ROWS, Verb.EVENT, Verb.ABANDON, Verb.COMMIT) else None
     )
@@ -285,7 +274,7 @@ def test_what_cannot_be_stored_is_sent_again_later(script: Program, peer: Picky)
     peer.wait_for(lambda: {Verb.ROWS, Verb.EVENT, Verb.ABANDON} <= {request.verb for request in peer.seen})
     assert script.do("flush - 50").startswith("flush unavailable ")
     peer.fail = lambda request: None
-    settled(script)
+    script.settled()
     assert script.end()["closed"] == 1
     assert ticks(peer) == list(range(50))
     assert [event.what["magnitude"] for event in peer.ledger.of(Verb.EVENT)] == [5, 4, 3, 2, 1]
@@ -295,8 +284,8 @@ def test_what_cannot_be_stored_is_sent_again_later(script: Program, peer: Picky)
 def test_what_listens_there_may_be_something_else(driver: Path, peer: Picky, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that are no protocol of ours: told, and tried again, without a fault."""
     monkeypatch.setattr(Picky, "_reply", lambda self, link, *_: link.sock.send(b"\xffHTTP/1.1 400"))
-    with Program(driver, peer.path, "script", 200) as script:
-        answer = script.do("open motion 200")
+    with Program(driver, peer.path, "script", 1000) as script:
+        answer = script.do("open motion 1000")
         assert answer.startswith("open unavailable "), answer
         assert "does not speak the recorder's protocol" in answer
         script.end()

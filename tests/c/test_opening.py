@@ -11,15 +11,10 @@ import pytest
 from recorder.core import cbor
 from recorder.core.messages import Verb
 from recorder.core.protocol import decode_request
-from tests.c.building import C99, HERE, SANITIZERS, Program, compiled, needs_gcc
+from tests.c.building import Program, needs_gcc
 from tests.client.peer import Peer
 
 pytestmark = needs_gcc
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(HERE / "driver.c", tmp_path_factory.mktemp("c") / "driver", *C99, *SANITIZERS["asan"])
 
 
 @pytest.fixture

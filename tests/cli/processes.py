@@ -10,8 +10,13 @@ def children(pid: int) -> dict[int, str]:
     """Command lines of a process's children, by their ids."""
     found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread, or a child, that has just ended
-            for child in map(int, (task / "children").read_text().split()):
+        listed: list[int] = []
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            listed = [int(child) for child in (task / "children").read_text().split()]
+        for child in listed:
+            with suppress(
+                FileNotFoundError, ProcessLookupError
+            ):  # a child that has just ended hides none of the others
                 found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
     return found
 

@@ -25,7 +25,7 @@ ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def lineage(
-    *arguments: str | Path, prefix: tuple[str, ...] = (), timeout_s: float = 100.0
+    *arguments: str | Path, prefix: tuple[str, ...] = (), timeout_s: float = 300.0
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
@@ -49,7 +49,7 @@ def as_another(*arguments: str | Path, groups: tuple[int, ...] = ()) -> subproce
     command = [sys.executable, "-c", _AS_ANOTHER.format(uid=OTHER_UID), repr(groups), *map(str, arguments)]
     # Another user cannot write the tracer's data file, and the tracer says so at length.
     environment = {name: value for name, value in ENV.items() if not name.startswith("COVERAGE_")}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
 
 def made(state: Path, *more: str, segment_mib: int = 4) -> Path:
@@ -82,7 +82,7 @@ class Running:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(240)
 
     def __enter__(self) -> Self:
         return self

@@ -137,7 +137,7 @@ def test_an_interrupted_flood_leaves_nothing(tmp_path: Path) -> None:
     try:
         wait_until(is_flooding)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=240)
     finally:
         process.kill()
         process.wait()

@@ -122,7 +122,7 @@ def test_a_running_recorder(sides: Path, tmp_path: Path) -> None:
     """It is asked over its socket, or found by its state."""
     state = made(tmp_path / "arm")
     with Running(state) as running:
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             client.observe(observations.made(reading(2.6, 1000), "lidar"))
         for source in (state, running.socket):
             found = parsed(lineage("compare", source, sides / "b", "--json"), 1)

@@ -45,6 +45,7 @@ def test_an_incident(tmp_path: Path) -> None:
         assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
 
 
+@pytest.mark.alone  # a device that is silent for a second is told, which is no part of the story
 def test_a_bridge(tmp_path: Path) -> None:
     """Every step goes as the story says: the recorder, the bridge and the device are processes and a line like any other."""
     state = tmp_path / "state"

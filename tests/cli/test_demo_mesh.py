@@ -64,10 +64,9 @@ def test_an_interrupted_one_leaves_nothing(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**ENV, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     try:
-        wait_until(lambda: list(tmp_path.glob("lineage-demo-*/state/*/recorder.log")))
-        assert len(processes_of(tmp_path)) >= 4
+        wait_until(lambda: len(processes_of(tmp_path)) >= 4)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=240)
     finally:
         process.kill()
         process.wait()

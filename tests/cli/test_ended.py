@@ -57,7 +57,7 @@ def started(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Started]
 def test_asked_to_end(started: Started, number: signal.Signals, status: int) -> None:
     """SIGTERM is taken as Ctrl-C is: the recorder ends, and what was temporary goes."""
     started.process.send_signal(number)
-    assert started.process.wait(60) == status
+    assert started.process.wait(240) == status
     assert has_ended(started.recorder), "it was waited for"
     assert list(started.temporary.iterdir()) == []
 

@@ -158,7 +158,7 @@ def test_a_full_medium_is_one_line_and_leaves_nothing(bundle: Path, tmp_path: Pa
     environment = {name: value for name, value in ENV.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-m", "recorder.cli", "export", str(bundle), "--to", str(tmp_path / "a.mcap")],
-        capture_output=True, text=True, check=False, env=environment, timeout=100,
+        capture_output=True, text=True, check=False, env=environment, timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
     )  # fmt: skip
     said = one_line(done)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from recorder.core.splits import split_of
 from tests.audit.lineages import to_bundle, write_state
 from tests.audit.test_forked import OTHER, others, own, trusting
 from tests.cli.states import lineage, one_line, parsed
 from tests.cli.test_incarnations import SOUND, state_of
+from tests.mesh.test_splits import boot
 
 TRUST = trusting(SOUND)
 
@@ -56,6 +58,22 @@ def test_a_directory_of_proofs(tmp_path: Path, bundle: Path) -> None:
     assert "forks/b proves nothing: note_signature" in said.stdout
     (fork, other) = parsed(lineage("verify", bundle, "--fork", tmp_path / "forks", "--json"))["forks"]
     assert fork["bearing"] == other["bearing"] == "unknown_log"
+
+
+def test_a_split_is_told(tmp_path: Path, bundle: Path) -> None:
+    """Two lines of logs of this platform: in words, and no verdict rests on it."""
+    first, second = (f"{SOUND.origin.rpartition('/')[0]}/{at:016x}" for at in (1, 2))
+    sides = [(one, boot(one, (SOUND.origin, 9, bytes(32)), identity=SOUND.identity)) for one in (first, second)]
+    proof = split_of(sides[0], sides[1])
+    assert proof is not None
+    (tmp_path / "split").write_bytes(proof.encode())
+    asked = ("verify", bundle, "--trust", trust_file(tmp_path), "--fork", tmp_path / "split")
+    said = lineage(*asked)
+    assert said.returncode == 0, said.stdout
+    assert "/split is about another incarnation, signed by the same key; no verdict here rests on it:" in said.stdout
+    assert f"    SPLIT of {proof.platform}: two incarnations follow the same one" in said.stdout
+    (split,) = parsed(lineage(*asked, "--json"))["forks"]
+    assert (split["bearing"], split["origin"], split["heads"]) == ("another_incarnation", first, [])
 
 
 def test_a_proof_goes_to_the_incarnation_that_it_is_about(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.core.kinds import Previous
+from recorder.core.controls import Previous
 from recorder.store.layout import lineage_dir
 from tests.audit.lineages import write_state
 from tests.audit.test_incarnations import NEW, OLD, damage, following, names, older

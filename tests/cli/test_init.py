@@ -28,6 +28,7 @@ from tests.cli.states import (
     parsed,
     tree,
 )
+from tests.running import let_others_reach
 
 YES = ("--yes", "--on-unavailable", "hold")
 
@@ -149,7 +150,7 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
     )
     os.close(theirs)
     os.write(ours, b"acme\narm-7\ncontinue_ungated\n\narm, arm.joint1\nroot 1001\n")
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
     assert process.stdout is not None
     process.stdout.close()
     os.close(ours)
@@ -179,9 +180,7 @@ def test_technicians_are_users_or_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", [True, False])
 def test_a_technician_extracts_from_a_running_recorder(tmp_path: Path, named: bool) -> None:
     """Another user, who can connect, takes a signed bundle where he was named to `init`; nothing where he was not."""
-    for path in tmp_path.parents:
-        if "pytest" in str(path):
-            path.chmod(0o755)
+    let_others_reach(tmp_path)
     tmp_path.chmod(0o777)
     state = made(tmp_path / "state", *(("--technician", str(OTHER_UID)) if named else ()))
     bundle = tmp_path / "arm.lineage"

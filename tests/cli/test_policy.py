@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.authority.directory import ROOT_TITLE
-from recorder.authority.holder import TITLE as HOLDER_TITLE
+from recorder.authority.keys import HOLDER_TITLE, ROOT_TITLE
 from recorder.core import policy as policies
 from recorder.core import sign1
 from recorder.core.credential import issue

@@ -10,7 +10,7 @@ import pytest
 from recorder.core.ids import entry_id
 from recorder.core.kinds import Kind
 from tests.audit.lineages import authorised, small, to_bundle, write_state
-from tests.cli.test_reading import lineage
+from tests.cli.calling import lineage
 from tests.lineage_builder import LineageBuilder
 
 __all__ = ["lineage"]  # the fixture that runs the command

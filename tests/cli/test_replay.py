@@ -10,7 +10,7 @@ import pytest
 from recorder.core.ids import entry_id
 from tests.audit.decided import DecidedBuilder
 from tests.audit.lineages import to_bundle, write_state
-from tests.cli.test_reading import lineage
+from tests.cli.calling import lineage
 from tests.policies import moving
 from tests.vectors.valid import staged
 

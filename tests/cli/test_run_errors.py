@@ -14,6 +14,7 @@ import pytest
 from recorder.core.keys import kid
 from recorder.daemon import identity
 from tests.cli.states import Running, as_another, as_root, copied, lineage, made, one_line, tree
+from tests.running import let_others_reach
 
 
 def refused(state: Path, *more: str | Path, prefix: tuple[str, ...] = ()) -> str:
@@ -135,9 +136,7 @@ def test_damaged_store(state: Path) -> None:
 )
 def test_no_permission(state: Path, mode: int, config_mode: int, said: str) -> None:
     """Another user is told what he cannot read, or to run as the owner."""
-    for path in state.parents:
-        if "pytest" in str(path):
-            path.chmod(0o755)
+    let_others_reach(state)
     state.chmod(mode)
     (state / "recorder.toml").chmod(config_mode)
     before = tree(state)

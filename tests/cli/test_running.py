@@ -31,17 +31,17 @@ def recorder(tmp_path: Path) -> Iterator[Running]:
 
 def commit(recorder: Running, count: int) -> None:
     with (
-        Recorder(recorder.socket, timeout_ms=20_000) as client,
+        Recorder(recorder.socket, timeout_ms=60_000) as client,
         client.open_cycle(
             who=WHO, why=WHY, actuators=["arm.joint1", "arm"], action_classes=["motion"], max_commits=1000,
-            valid_ms=30_000,
+            valid_ms=60_000,
         ) as cycle,
     ):  # fmt: skip
         stream = cycle.stream("arm", fields=[("q", "<f4", 2, "rad")], what=WHAT, where={})
         for number in range(count):
             stream.record(([0.5, number / 1000],))
             cycle.commit("arm.joint1", what=WHAT, where={"frame": "base"})
-        client.flush(10)
+        client.flush(240)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def driven(recorder: Running) -> Iterator[None]:
 def lineage(*arguments: object) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "recorder.cli", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=100,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -152,7 +152,7 @@ def test_log_follows(recorder: Running) -> None:
         recorder.restart()
         wait_until(lambda: any(entry["kind"] == "boot" for entry in seen))
         process.send_signal(signal.SIGINT)  # as its reader ends it
-        assert process.wait(60) == 130
+        assert process.wait(240) == 130
     finally:
         process.kill()
         process.wait()

@@ -10,6 +10,7 @@ import pytest
 
 from recorder.audit.carried import BundleSource
 from tests.cli.states import OTHER_UID, Running, as_another, as_root, lineage, made, one_line, parsed, ran
+from tests.running import let_others_reach
 
 pytestmark = as_root
 
@@ -18,9 +19,7 @@ class Service:
     """A running recorder as the units start it, and a directory of the technician's own."""
 
     def __init__(self, root: Path, *more: str) -> None:
-        for path in (root, *root.parents):
-            if "pytest" in str(path):
-                path.chmod(0o755)
+        let_others_reach(root / "state")
         self.state = ran(made(root / "state", *more))
         self.state.chmod(0o700)
         self.socket = root / "run" / "recorder.sock"

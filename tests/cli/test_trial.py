@@ -52,10 +52,10 @@ def _start(state: Path) -> str:
         said = process.stderr.readline()
         if "recording" in said:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
+            assert process.wait(240) == 0
             return ""
         said += process.stderr.read()
-    done: subprocess.CompletedProcess[str] = subprocess.CompletedProcess([], process.wait(60), "", said)
+    done: subprocess.CompletedProcess[str] = subprocess.CompletedProcess([], process.wait(240), "", said)
     line = one_line(done)
     assert f"`lineage recover --state {state}`" in line
     assert tree(state) == before
@@ -149,7 +149,7 @@ class Trying:
 
     def ended(self) -> int:
         """The status, once nobody holds the lock of the state."""
-        status = self.process.wait(60)
+        status = self.process.wait(240)
         assert self.process.stderr is not None
         self.process.stderr.close()
         wait_until(self._is_free)

@@ -9,7 +9,7 @@ import pytest
 from recorder.core.cosignature import cosigner_key
 from recorder.core.note import VerifierKey
 from tests.audit.lineages import to_bundle, write_state
-from tests.audit.test_check import cosigned, trusting
+from tests.audit.trust import cosigned, trusting
 from tests.cli.states import lineage, one_line, parsed
 from tests.cli.test_incarnations import SOUND
 from tests.lineage_builder import LineageBuilder

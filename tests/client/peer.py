@@ -21,7 +21,8 @@ from typing import Any
 from recorder.core import rows
 from recorder.core.errors import FormatError
 from recorder.core.kinds import Decision
-from recorder.core.messages import DURABLE, Failed, Flag, Head, Opened, Receipt, Refused, Status, Verb
+from recorder.core.message_replies import Failed, Head, Opened, Receipt, Refused
+from recorder.core.messages import DURABLE, Flag, Status, Verb
 from recorder.core.protocol import decode_request, encode_reply
 
 ORIGIN = "fleet/robot/0123456789abcdef"
@@ -108,7 +109,7 @@ class Peer:
             for link in list(self._links.values()):
                 self._drop(link)
 
-    def wait_for(self, done: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_for(self, done: Callable[[], bool], timeout_s: float = 240.0) -> None:
         """Wait until the test's condition holds."""
         until = time.monotonic() + timeout_s
         while not done():

@@ -10,7 +10,8 @@ import pytest
 
 from recorder.client import NotRecorded, Recorder, Refused, Unavailable
 from recorder.core.errors import Misuse
-from recorder.core.messages import Failed, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Verb
 from tests.claims import WHAT, WHO, WHY
 from tests.client.acts import act, numbers, open_cycle
 from tests.client.peer import Peer
@@ -110,7 +111,7 @@ def test_pipelined_commits_end_in_order_and_survive_a_lost_connection(peer: Peer
     cycle = open_cycle(connect())
     peer.swallow = swallow
     futures = [cycle.submit("arm", what=act(number)) for number in range(40)]
-    receipts = [future.result(10) for future in futures]
+    receipts = [future.result(240) for future in futures]
     assert numbers(peer) == list(range(40))
     assert [receipt.seq for receipt in receipts] == sorted(receipt.seq or 0 for receipt in receipts)
     assert {number for number, receipt in enumerate(receipts) if receipt.duplicate} >= set(hung_up)
@@ -151,7 +152,7 @@ def test_several_threads_share_one_session(peer: Peer, connect: Connect) -> None
     for thread in threads:
         thread.join()
     assert failures == []
-    assert [future.result(60).durable for future in futures] == [True] * 20
+    assert [future.result(240).durable for future in futures] == [True] * 20
     assert sorted(numbers(peer)) == list(range(120))
 
 
@@ -196,7 +197,7 @@ def test_too_many_in_flight_are_not_taken(peer: Peer, connect: Connect) -> None:
             futures.append(cycle.submit("arm", what=act(number)))  # noqa: PERF401 -- the last one raises
     assert len(futures) == 256
     peer.mute = False
-    assert all(future.result(10).durable for future in futures)
+    assert all(future.result(240).durable for future in futures)
     assert numbers(peer) == list(range(256))
 
 

@@ -96,7 +96,7 @@ def test_an_opening_without_any_of_it_is_as_short_as_ever(
     rec = connect()
     open_cycle(rec)
     rec.event("emergency_stop", actuators=["arm"], what={}, reason="button")
-    rec.flush(60)
+    rec.flush(240)
     assert [len(message) for message in messages if message[0] == Verb.OPEN_CYCLE] == [10]
     assert [len(message) for message in messages if message[0] == Verb.EVENT] == [9]
 
@@ -128,9 +128,9 @@ def test_aborting_is_an_event_that_names_the_cycle(peer: Peer, connect: Connect)
     with rec.open_cycle(who=WHO, what=WHAT, stage="tentative", **ARM) as cycle:
         stream = cycle.stream("arm", fields=FIELDS, what=WHAT)
         assert stream.record(((0, 0), 1))
-        rec.flush(60)
+        rec.flush(240)
         assert cycle.abort(what={"mode": "hold"}, where=WHERE, reason="witness objects", at_mono_ns=9)
-    rec.flush(60)
+    rec.flush(240)
     event = peer.ledger.of(Verb.EVENT)[0]
     assert event.who == {"platform": "robot", **WHO}
     assert (event.action_class, event.actuators, event.predecessor) == ("motion", ["arm"], cycle.seq)
@@ -148,7 +148,7 @@ def test_aborting_waits_for_nobody(peer: Peer, connect: Connect) -> None:
     assert cycle.abort(what={"mode": "hold"}, reason="dropped the part")
     rec.event("emergency_stop", actuators=["arm"], what={}, reason="button")
     peer.start()
-    rec.flush(60)
+    rec.flush(240)
     aborted, stopped = peer.ledger.of(Verb.EVENT)
     assert (aborted.predecessor, stopped.predecessor) == (cycle.seq, None)
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from recorder.client.session import Outgoing, Session, outgoing
-from recorder.core import messages, protocol
+from recorder.core import message_requests, protocol
 from recorder.core.errors import FormatError
-from recorder.core.messages import Failed, Receipt, Status, Verb
+from recorder.core.message_replies import Failed, Receipt
+from recorder.core.messages import Status, Verb
 from recorder.core.protocol import decode_request, encode_reply
 
 ORIGIN = "fleet/robot/0123456789abcdef"
@@ -51,7 +52,7 @@ def test_a_request_without_its_counter_is_encoded_as_the_whole_one(
     counter: int, at: int, claims: dict[str, Any]
 ) -> None:
     """The bytes are those of protocol.encode, whatever the claims."""
-    whole = messages.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None, (2, 50))
+    whole = message_requests.CommitRequest(Verb.COMMIT, counter, 7, None, 3, claims, {}, at, None, (2, 50))
     session = Session("test", 4)
     session.greeted(SESSION, ORIGIN, counter - 1)
     session.give(outgoing(Verb.COMMIT, 7, None, 3, claims, {}, at, None, [2, 50]))

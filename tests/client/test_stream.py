@@ -12,7 +12,8 @@ import pytest
 from recorder.client import Cycle, Recorder, Stream, Unavailable, outbox, pump
 from recorder.client import rows as client_rows
 from recorder.core.errors import Misuse
-from recorder.core.messages import Failed, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Verb
 from tests.claims import FIELDS, WHAT, WHO, WHY
 from tests.client.peer import Peer
 from tests.running import wait_until
@@ -37,7 +38,7 @@ def test_rows_are_packed_as_declared(peer: Peer, connect: Connect) -> None:
     assert stream.record(((1.0, 2.0), 3), at_mono_ns=10)
     assert stream.record(struct.pack("<2fI", 4.0, 5.0, 6), at_mono_ns=11)
     assert stream.record(([7, 8], 9))
-    rec.flush(60)
+    rec.flush(240)
     assert [ROW.unpack(row)[:2] for row in peer.ledger.rows[:2]] == [(10, 1.0), (11, 4.0)]
     assert ticks(peer) == [3, 6, 9]
     message = peer.ledger.of(Verb.ROWS)[0]
@@ -53,7 +54,7 @@ def test_many_rows_share_a_message(peer: Peer, connect: Connect) -> None:
     _, stream = open_stream(rec)
     for tick in range(1500):
         stream.record(((0, 0), tick))
-    rec.flush(60)
+    rec.flush(240)
     assert ticks(peer) == list(range(1500))
     assert len(peer.ledger.of(Verb.ROWS)) < 50
 
@@ -64,7 +65,7 @@ def test_a_new_stream_wakes_a_thread_that_dozes(peer: Peer, connect: Connect, mo
     monkeypatch.setattr(pump, "IDLE_MS", 3_600_000)
     rec = connect()
     cycle = rec.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"])
-    rec.flush(60)  # starts the thread, which then has nothing to do
+    rec.flush(240)  # starts the thread, which then has nothing to do
     thread = rec._outbox._pump
     assert thread is not None
     wait_until(lambda: thread.is_dozing)
@@ -85,7 +86,7 @@ def test_a_row_that_does_not_fit_is_misuse_and_leaves_no_trace(peer: Peer, conne
     with pytest.raises((Misuse, TypeError)):
         stream.record(row)
     stream.record(((0, 0), 7))
-    rec.flush(60)
+    rec.flush(240)
     assert ticks(peer) == [7]
 
 
@@ -119,7 +120,7 @@ def test_nothing_is_lost_or_doubled_when_connections_break(peer: Peer, connect: 
         second.record(((0, 0), tick + 1))
         if tick % 100 == 0:
             peer.wait_for(lambda: rec.counts.rows_pending < 60)
-    rec.flush(60)
+    rec.flush(240)
     assert [tick for tick in ticks(peer) if tick % 2 == 0] == list(range(0, 1000, 2))
     assert [tick for tick in ticks(peer) if tick % 2] == list(range(1, 1000, 2))
     assert count[0] > 6
@@ -130,7 +131,7 @@ def test_rows_recorded_while_the_recorder_is_away_arrive_later(peer: Peer, conne
     rec = connect()
     _, stream = open_stream(rec)
     stream.record(((0, 0), 0))
-    rec.flush(60)
+    rec.flush(240)
     peer.stop()
     assert all(stream.record(((0, 0), tick)) for tick in range(1, 501))
     with pytest.raises(Unavailable, match="500 rows") as caught:
@@ -138,7 +139,7 @@ def test_rows_recorded_while_the_recorder_is_away_arrive_later(peer: Peer, conne
     assert caught.value.pending is not None
     assert caught.value.pending.rows_pending == 500
     peer.start()
-    rec.flush(60)
+    rec.flush(240)
     assert ticks(peer) == list(range(501))
     assert peer.ledger.of(Verb.GAP) == []
 
@@ -152,7 +153,7 @@ def test_streams_that_share_a_declaration(peer: Peer, connect: Connect) -> None:
     assert first.record(((0, 0), 1))
     assert second.record(((0, 0), 2))
     peer.start()
-    rec.flush(60)
+    rec.flush(240)
     assert sorted(ticks(peer)) == [1, 2]
     assert sum(request.verb == Verb.DECLARE_STREAM for request in peer.seen) == 1
 
@@ -165,12 +166,12 @@ def test_streams_take_turns(peer: Peer, connect: Connect, monkeypatch: pytest.Mo
     streams = [open_stream(rec)[1] for _ in range(3)]
     for stream in streams:
         stream.record(((0, 0), 0))
-    rec.flush(60)
+    rec.flush(240)
     peer.stop()
     for number, stream in enumerate(streams):
         assert all(stream.record(((0, 0), number)) for _ in range(100))
     peer.start()
-    rec.flush(60)
+    rec.flush(240)
     sent = ticks(peer)[3:]
     assert sorted(sent) == [0] * 100 + [1] * 100 + [2] * 100
     assert set(sent[:40]) == {0, 1, 2}
@@ -181,7 +182,7 @@ def test_an_overflow_is_declared_with_its_count_and_times_in_its_place(peer: Pee
     rec = connect(ring_ms=100)
     _, stream = open_stream(rec)
     stream.record(((0, 0), 0), at_mono_ns=1000)
-    rec.flush(60)
+    rec.flush(240)
     peer.mute = True
     taken = [stream.record(((0, 0), tick), at_mono_ns=1000 + tick) for tick in range(1, 251)]
     assert taken == [True] * 100 + [False] * 150
@@ -191,7 +192,7 @@ def test_an_overflow_is_declared_with_its_count_and_times_in_its_place(peer: Pee
     peer.mute = False
     peer.wait_for(lambda: rec.counts.rows_pending == 0)
     stream.record(((0, 0), 251), at_mono_ns=1251)
-    rec.flush(60)
+    rec.flush(240)
     (gap,) = peer.ledger.of(Verb.GAP)
     assert (gap.actuators, gap.count, gap.at_mono_ns) == (["arm"], 150, (1101, 1250))
     assert ticks(peer) == [*range(101), 251]
@@ -209,7 +210,7 @@ def test_an_overflow_is_declared_though_no_further_row_comes(peer: Peer, connect
     for tick in range(15):
         stream.record(((0, 0), tick))
     peer.mute = False
-    rec.flush(60)
+    rec.flush(240)
     assert [request.count for request in peer.ledger.of(Verb.GAP)] == [5]
 
 
@@ -224,7 +225,7 @@ def test_rows_go_before_the_end_of_their_cycle(peer: Peer, connect: Connect) -> 
     assert verbs[-1] == Verb.CLOSE_CYCLE
     assert len(ticks(peer)) == 100
     assert stream.record(((0, 0), 100)), "what happens all the same is stored all the same"
-    rec.flush(60)
+    rec.flush(240)
     assert len(ticks(peer)) == 101
 
 
@@ -235,7 +236,7 @@ def test_rows_that_the_recorder_does_not_take_are_declared_lost(peer: Peer, conn
     peer.fail = lambda request: Failed("not_permitted", "uid 7") if request.verb == Verb.ROWS else None
     for tick in range(5):
         stream.record(((0, 0), tick), at_mono_ns=100 + tick)
-    rec.flush(60)
+    rec.flush(240)
     peer.wait_for(lambda: rec.counts.lost_declared == 5)
     assert sum(request.count for request in peer.ledger.of(Verb.GAP)) == 5
     assert "not_permitted" in peer.ledger.of(Verb.GAP)[0].reason
@@ -249,7 +250,7 @@ def test_a_stream_that_cannot_be_declared_is_declared_lost(peer: Peer, connect: 
     peer.fail = lambda request: Failed("schemas_max", "full") if request.verb == Verb.DECLARE_STREAM else None
     for tick in range(5):
         stream.record(((0, 0), tick))
-    rec.flush(60)
+    rec.flush(240)
     peer.wait_for(lambda: rec.counts.lost_declared == 5)
     assert "schemas_max" in peer.ledger.of(Verb.GAP)[0].reason
 
@@ -264,7 +265,7 @@ def test_a_full_disk_loses_no_rows(peer: Peer, connect: Connect) -> None:
     with pytest.raises(Unavailable, match="no room"):
         rec.flush(0.1)
     peer.fail = lambda request: None
-    rec.flush(60)
+    rec.flush(240)
     assert ticks(peer) == list(range(50))
     assert peer.ledger.of(Verb.GAP) == []
 
@@ -274,11 +275,11 @@ def test_a_lost_session_keeps_rows(peer: Peer, connect: Connect) -> None:
     rec = connect()
     _, stream = open_stream(rec)
     stream.record(((0, 0), 0))
-    rec.flush(60)
+    rec.flush(240)
     peer.sessions_closed = True
     for tick in range(1, 20):
         stream.record(((0, 0), tick))
-    rec.flush(60)
+    rec.flush(240)
     assert ticks(peer) == list(range(20))
 
 
@@ -288,7 +289,7 @@ def test_rows_that_never_arrived_follow_another_numbering(peer: Peer, connect: C
     rec = connect()
     _, stream = open_stream(rec)
     stream.record(((0, 0), 0))
-    rec.flush(60)
+    rec.flush(240)
     peer.mute = True
     for tick in range(1, 6):
         stream.record(((0, 0), tick))
@@ -299,7 +300,7 @@ def test_rows_that_never_arrived_follow_another_numbering(peer: Peer, connect: C
         peer.fail = lambda request: Failed("streams_max", "") if request.verb == Verb.DECLARE_STREAM else None
     peer.hang_up()
     peer.mute = False
-    rec.flush(60)
+    rec.flush(240)
     assert ticks(peer) == [0, 1, 2, 3, 4, 5][: 6 if declared else 1]
     peer.wait_for(lambda: rec.counts.lost_declared == (0 if declared else 5))
 
@@ -323,7 +324,7 @@ def test_lagging_is_told_not_raised(peer: Peer, connect: Connect, caplog: pytest
     rec = connect()
     _, stream = open_stream(rec)
     stream.record(((0, 0), 0))
-    rec.flush(60)
+    rec.flush(240)
     assert rec.counts.lagging is None
     peer.mute = True
     assert stream.record(((0, 0), 1))
@@ -333,5 +334,5 @@ def test_lagging_is_told_not_raised(peer: Peer, connect: Connect, caplog: pytest
     assert lagging.rows == 1
     assert lagging.oldest_ms > 30
     peer.mute = False
-    rec.flush(60)
+    rec.flush(240)
     assert rec.counts.lagging is None

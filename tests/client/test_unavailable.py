@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recorder.client import Recorder, Unavailable
-from recorder.core.messages import Failed, Flag, Verb
+from recorder.core.message_replies import Failed
+from recorder.core.messages import Flag, Verb
 from recorder.core.protocol import request_id
 from tests.claims import WHAT, WHO
 from tests.client.acts import act, numbers, open_cycle
@@ -70,7 +72,7 @@ def test_a_late_receipt_is_no_permission(peer: Peer, connect: Connect) -> None:
     assert caught.value.late
     future = cycle.submit("arm", what=WHAT)
     with pytest.raises(Unavailable):
-        future.result(60)
+        future.result(240)
     peer.wait_for(lambda: sum(len(request.requests) for request in peer.ledger.of(Verb.ABANDON)) == 2)
 
 
@@ -94,9 +96,9 @@ def test_a_class_that_continues_acts_without_the_recorder_and_says_so_later(peer
     receipt = cycle.commit("arm", what=act(1), where={"frame": "base"}, at_mono_ns=5, deadline_ms=60_000)
     assert (receipt.durable, receipt.outcome, receipt.seq) == (False, "ungated_pending", None)
     future = cycle.submit("arm", what=act(2), deadline_ms=20)
-    assert future.result(60).outcome == "ungated_pending"
+    assert future.result(240).outcome == "ungated_pending"
     peer.start()
-    rec.flush(60)
+    rec.flush(240)
     first, second = peer.ledger.of(Verb.EVENT)
     assert (first.action_class, first.actuators, first.at_mono_ns) == ("hover", ["arm"], 5)
     assert (first.what, first.where) == (act(1), {"frame": "base"})
@@ -131,7 +133,7 @@ def test_a_full_disk_is_unavailability(peer: Peer, connect: Connect) -> None:
     assert caught.value.pending is not None
     assert caught.value.pending.events_pending == 1
     peer.fail = lambda request: None
-    rec.flush(60)
+    rec.flush(240)
     assert len(peer.ledger.of(Verb.EVENT)) == 1
     assert peer.ledger.of(Verb.ABANDON) == []
 
@@ -189,17 +191,21 @@ def test_garbage_instead_of_a_hello(socket_path: Path, connect: Connect) -> None
         listener.listen()
 
         def answer() -> None:
-            connection, _ = listener.accept()
-            connection.recv(1000)
-            connection.send(b"\xff\xff")
-            connection.close()
+            with suppress(OSError):  # until it is shut
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(1000)
+                        connection.send(b"\xff\xff")
 
         thread = threading.Thread(target=answer)
         thread.start()
-        rec = connect(timeout_ms=500)
-        thread.join()
-        with pytest.raises(Unavailable, match="does not speak the recorder's protocol"):
-            _ = rec.hello
+        try:
+            with pytest.raises(Unavailable, match="does not speak the recorder's protocol"):
+                _ = connect(timeout_ms=1_000).hello
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_an_abandonment_that_could_not_be_stored_is_said_again(peer: Peer, connect: Connect) -> None:

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder.core import bundle, cbor, claims, entry, rows, volume
+from recorder.core.controls import RULES
 from recorder.core.errors import FormatError
+from recorder.core.header import read_header
 from recorder.core.keys import SeedSigner
-from recorder.core.kinds import RULES, Kind
+from recorder.core.kinds import Kind
 from tests.core.places import FULL, OPENING, UNGATED, neighbours
 from tests.core.shapes import (
     KINDS,
@@ -52,7 +54,7 @@ def conforms(value: Any, rule: str) -> bool:
 def reads(header: Any) -> bool:
     """Whether our reader takes the header; for a schema entry, whether its rows can be read too."""
     try:
-        read = entry.read_header(naive_cbor(header))
+        read = read_header(naive_cbor(header))
         if read.kind == Kind.SCHEMA:
             rows.struct_format(read.control.fields)
     except FormatError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from recorder.core import checkpoint, cosignature, note
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import empty_root
+from tests.core.refusals import perhaps
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared/vectors/c2sp.json"
 ORIGIN = "fleet/crane-7/0123456789abcdef"
@@ -36,16 +36,6 @@ heads = st.builds(
 ) | st.builds(checkpoint.Checkpoint, origins, st.just(0), st.just(empty_root()))
 
 
-@contextmanager
-def perhaps(error: str) -> Iterator[None]:
-    """Let a refusal by this error pass."""
-    try:
-        yield
-    except FormatError as failure:
-        if failure.error != error:
-            raise
-
-
 def test_the_specifications_example() -> None:
     """The text of tlog-checkpoint parses and is written back alike."""
     text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
@@ -62,6 +52,24 @@ def test_shared_vector() -> None:
     parsed = checkpoint.parse_checkpoint(text)
     assert (parsed.origin, parsed.size) == ("rome2026h1.example.org", 300)
     assert parsed.text() == text
+
+
+@given(
+    heads, st.lists(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=9), min_size=1, max_size=3)
+)
+def test_extension_lines_are_read_where_the_caller_says_so(head: checkpoint.Checkpoint, lines: list[str]) -> None:
+    """And come back; elsewhere there are none."""
+    text = head.text() + "".join(f"{line}\n" for line in lines)
+    extended = checkpoint.parse_checkpoint(text, may_extend=True)
+    assert extended == dataclasses.replace(head, extension=text.removeprefix(head.text()))
+    assert extended.text() == text
+    for changed in (text[:-1], text + "\n"):
+        with pytest.raises(FormatError, match="checkpoint_malformed"):
+            checkpoint.parse_checkpoint(changed, may_extend=True)
+    with pytest.raises(FormatError, match="checkpoint_malformed"):
+        checkpoint.parse_checkpoint(text)
+    with pytest.raises(Misuse, match="extension"):
+        dataclasses.replace(head, extension=text[:-1])
 
 
 @given(heads)

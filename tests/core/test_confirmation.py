@@ -23,7 +23,7 @@ from recorder.core.deviceframe import (
     Outcome,
 )
 from recorder.core.errors import FormatError
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 from tests.credential_builder import signer
 from tests.documents import rows_of, text_of
 from tests.frames import DEVICE, KID, NONCE, ORIGIN, chain, confirmed, signed

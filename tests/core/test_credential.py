@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from recorder.core import credential, grant, matrix, observation, request, revocation, sign1
 from recorder.core.delegation import trace
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.fields import read_fields
+from recorder.core.findings import FINDINGS
 from recorder.core.keys import SeedSigner
 from recorder.core.matrix import Issuer
 from recorder.core.note import ED25519, VerifierKey
+from recorder.core.request import CredentialRequest
 from recorder.core.revocation import Revoked
 from recorder.core.sign1 import CREDENTIAL, GRANT, MATRIX, OBSERVATION, POLICY, REQUEST, REVOCATION, USES, Use
-from recorder.core.verdict import FINDINGS
 from tests.core.credential_shapes import cwts, grants, matrices, observations, requests, revocations
 from tests.core.shapes import mangled, mutated, naive_cbor, values
 from tests.credential_builder import (
@@ -51,7 +53,7 @@ def remake_matrix(raw: bytes) -> bytes:
 
 
 def remake_request(raw: bytes) -> bytes:
-    asked = request._read_payload(sign1.read(raw, REQUEST).payload)
+    asked = read_fields(sign1.read(raw, REQUEST).payload, CredentialRequest, REQUEST.error)
     return sign1.sign(SIGNER, REQUEST, naive_cbor(asked._asdict()))
 
 

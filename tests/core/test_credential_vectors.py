@@ -11,8 +11,8 @@ import pytest
 from recorder.core import credential, matrix, request, revocation
 from recorder.core.delegation import Moment, Standing, judge, require_role
 from recorder.core.errors import FormatError
+from recorder.core.findings import FINDINGS
 from recorder.core.note import VerifierKey
-from recorder.core.verdict import FINDINGS
 from tests.vectors.credentials import said
 from tests.vectors.make_vectors import on_disk
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.core import entry
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.keys import SeedSigner, kid, verify
 from tests.core.shapes import KINDS, headers, mangled, mutated, naive_cbor, values
 
@@ -201,4 +202,4 @@ def test_any_payload(payload: bytes) -> None:
         assert error.error in ERRORS
     else:
         assert decoded.payload == payload
-        assert isinstance(decoded.header, entry.Header)
+        assert isinstance(decoded.header, Header)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import get_args, get_type_hints
 
-from recorder.core.kinds import RULES, Kind
+from recorder.core.controls import RULES
+from recorder.core.findings import FINDINGS
+from recorder.core.kinds import Kind
 from recorder.core.scope import Any_, Role, Scope
 from recorder.core.sign1 import USES
-from recorder.core.verdict import FINDINGS
 from tests.documents import rows_of, text_of
 
 TEXT = text_of("FORMAT.md")

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.core import entry
+from recorder.core.controls import RULES
 from recorder.core.errors import FormatError
-from recorder.core.kinds import RULES, Decision, Kind, Stage
+from recorder.core.header import Header, read_header
+from recorder.core.kinds import Decision, Kind, Stage
 from tests.core.shapes import KINDS, headers, mutated, naive_cbor, values
 
 # FORMAT.md section 3, written out again: required keys, permitted keys; 12 is permitted to all, 1 to 5 are everyone's.
@@ -34,8 +35,8 @@ ROWS = [3, HASH, 10, HASH, HASH, HASH, [1, 2], SIXTEEN]
 EPOCH = {1: 1, 2: 3, 3: 9, 4: HASH, 5: [1, 2, 1, 0, None], 15: [HASH]}
 
 
-def read(header: Any) -> entry.Header:
-    return entry.read_header(naive_cbor(header))
+def read(header: Any) -> Header:
+    return read_header(naive_cbor(header))
 
 
 def error_of(header: Any) -> str:

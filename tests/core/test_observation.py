@@ -11,8 +11,8 @@ import pytest
 
 from recorder.core import observation, sign1
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.findings import FINDINGS
 from recorder.core.sign1 import OBSERVATION
-from recorder.core.verdict import FINDINGS
 from tests.core.shapes import naive_cbor
 from tests.credential_builder import signer
 from tests.vectors.make_vectors import on_disk

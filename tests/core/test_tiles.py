@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
@@ -13,20 +11,11 @@ from hypothesis import strategies as st
 
 from recorder.core import merkle, tiles
 from recorder.core.errors import FormatError, Misuse
+from tests.core.refusals import perhaps
 
 COUNT = 66_100  # beyond 256 * 256, so that three tile levels have hashes
 LEAVES = [sha256(n.to_bytes(4, "big")).digest() for n in range(COUNT)]
 Key = tuple[int, int]
-
-
-@contextmanager
-def perhaps(error: str) -> Iterator[None]:
-    """Let a refusal by this error pass."""
-    try:
-        yield
-    except FormatError as failure:
-        if failure.error != error:
-            raise
 
 
 class Grown:

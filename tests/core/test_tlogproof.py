@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.core import checkpoint, cosignature, merkle, note, tlogproof
+from recorder.core.canonical import encode_base64
 from recorder.core.errors import FormatError, Misuse
 from recorder.core.keys import SeedSigner
 
@@ -58,7 +59,7 @@ def test_text() -> None:
     """The text has the lines of the specification, the proof from the leaf's sibling up, the note verbatim."""
     lines = ENCODED.decode().split("\n")
     assert lines[:3] == ["c2sp.org/tlog-proof@v1", "extra c3BpY2U=", "index 6"]
-    assert lines[3] == note.encode_base64(LEAVES[7])
+    assert lines[3] == encode_base64(LEAVES[7])
     assert lines[7:10] == ["", ORIGIN, "11"]
     assert ENCODED.endswith(b"\n\n" + PROOF.checkpoint)
     assert proof_of(0, 1).encode().startswith(b"c2sp.org/tlog-proof@v1\nindex 0\n\n" + ORIGIN.encode())

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from recorder.audit.programs import programs
+from recorder.core.findings import FINDINGS
 from recorder.core.note import VerifierKey
-from recorder.core.verdict import FINDINGS, Report
+from recorder.core.verdict import Report
 from recorder.core.verify import verify_lineage
 from recorder.core.volume import parse_volume
 from tests.vectors.make_vectors import make, on_disk

@@ -1,4 +1,4 @@
-"""Steps 9 and 11 over lineages, beside the vectors: edges of time, of budgets, of what is here, and what is no error."""
+"""Step 9 over lineages, beside the vectors: edges of time, of budgets, of grants and of the act, and what is no error."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from recorder.audit.programs import programs
-from recorder.core import ids, matrix, observation
-from recorder.core.credential import Credential
+from recorder.core import matrix
 from recorder.core.kinds import Kind
 from recorder.core.matrix import Issuer
-from recorder.core.observation import Observation
-from recorder.core.policy_replay import artefact_hash, decode
 from recorder.core.scope import Counts, Times
-from recorder.core.verdict import Report
-from recorder.core.verify import readings, verify_lineage
+from tests.core.governed import found, outcome, report
 from tests.credential_builder import (
     BEGIN_S,
     DAY_S,
@@ -33,22 +28,8 @@ from tests.credential_builder import (
 )
 from tests.gated_builder import SCOPE, GatedBuilder, cell, evaluator
 from tests.lineage_builder import MS
-from tests.vectors.broken_authority import observed_by
 
 ERROR_NS = 50_000  # of the builder's clock
-
-
-def report(lineage: GatedBuilder, **changed: Any) -> Report:
-    asked = {"roots": lineage.roots, "programs": programs(), **changed}
-    return verify_lineage(lineage.origin, lineage.records, **asked)
-
-
-def found(lineage: GatedBuilder, **changed: Any) -> list[tuple[int | None, str]]:
-    return [(one.seq, one.error) for one in report(lineage, **changed).problems]
-
-
-def outcome(of: Report, step: int) -> tuple[str, int]:
-    return next((line.outcome, line.checked) for line in of.steps if line.step == step)
 
 
 def settled(at_utc_ns: int, lineage: GatedBuilder | None = None) -> GatedBuilder:
@@ -294,24 +275,6 @@ def test_a_grant_is_an_evaluators(role: Any, errors: list[str]) -> None:
     assert found(lineage) == [(cycle.carrier, error) for error in errors]
 
 
-@pytest.mark.parametrize(("by", "errors"), [(None, []), ("mallory", ["observation_signature"])])
-def test_an_input_is_signed_by_its_observer(by: str | None, errors: list[str]) -> None:
-    """By the key of the credential that the observation names."""
-    observer = from_root("lidar", role="inspector")
-    lineage = GatedBuilder().ready()
-    lineage.bring(credential=observer.signed.raw)
-    cycle = lineage.gated(observed=observed_by(observer, by))
-    assert found(lineage) == [(cycle.carrier, error) for error in errors]
-
-
-def test_an_observation_names_its_observer() -> None:
-    """Else anybody could have signed it."""
-    said = Observation("force_n", 1.0, "N", None, BEGIN_S * NS, None, 1, None, None)
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(observed=observation.make(said, signer("lidar")))
-    assert found(lineage) == [(cycle.carrier, "observation_signature")]
-
-
 @pytest.mark.parametrize(("quality", "errors"), [(2, ["delegation_uncovered"]), (1, [])])
 def test_the_hour_counts_where_the_clock_tells_it(quality: int, errors: list[str]) -> None:
     """A delegation for the evening, used in the morning."""
@@ -363,71 +326,6 @@ def test_a_credential_of_the_same_serial_lends_no_scope() -> None:
     assert found(lineage) == [(cycle.carrier, "delegation_uncovered")]
 
 
-def test_without_roots_nothing_is_judged_and_decisions_are_made_again() -> None:
-    """The report says how many cycles it is about."""
-    lineage = GatedBuilder().begin()
-    lineage.govern()
-    lineage.gated()
-    of = report(lineage, roots=())
-    assert of.problems == []
-    assert (of.authority, of.notes["authority_unjudged"]) == ("nothing", 1)
-    assert (outcome(of, 9), outcome(of, 11)) == (("nothing", 0), ("pass", 1))
-
-
-def test_without_an_engine_decisions_are_counted() -> None:
-    """Step 11 then says nothing, but for what can be compared."""
-    lineage = GatedBuilder().ready()
-    lineage.gated()
-    of = report(lineage, programs=None)
-    assert (of.problems, outcome(of, 11), of.notes["decisions_unreplayed"]) == ([], ("nothing", 0), 1)
-    altered = lineage.gated(lying=lambda why: why["inputs"][0].update(unit="kN"))
-    assert found(lineage, programs=None) == [(altered.carrier, "replay_mismatch")]
-
-
-def test_a_clock_that_is_not_synchronised_leaves_it_open() -> None:
-    """Counted, and no pass."""
-    lineage = GatedBuilder()
-    lineage.clock.quality = 1
-    lineage.ready()
-    lineage.commit(lineage.gated())
-    of = report(lineage)
-    assert (of.problems, of.authority, of.exit_status()) == ([], "indeterminate", 0)
-    assert outcome(of, 9) == ("indeterminate", 2)
-    assert of.notes["authority_indeterminate"] == 2  # the policy and the cycle
-
-
-def test_it_passes_where_all_was_judged() -> None:
-    """Policy, cycle and commit."""
-    lineage = GatedBuilder().ready()
-    lineage.commit(lineage.gated())
-    of = report(lineage)
-    assert (of.problems, of.authority, of.roots) == ([], "pass", [str(ROOT)])
-    assert (outcome(of, 9), outcome(of, 11)) == (("pass", 2), ("pass", 1))
-
-
-@pytest.mark.parametrize("withheld", ["delegation", "contemplated", "magnitude", "inputs"])
-def test_what_is_withheld_is_not_judged(withheld: str) -> None:
-    """A claim of which only the hash is here says nothing either way."""
-    lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
-    lineage.commit(lineage.gated())
-    of = report(lineage)
-    assert (of.problems, of.authority) == ([], "indeterminate")
-    assert of.notes["authority_unjudged"] + of.notes["acts_unjudged"] >= 1
-
-
-@pytest.mark.parametrize("at", [0, 1])
-def test_what_was_deleted_is_not_judged(at: int) -> None:
-    """Claims of the cycle, or of its commit, that a deletion entry accounts for."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated()
-    commit = lineage.commit(cycle)
-    seq = (cycle.carrier, commit)[at]
-    lineage.control(Kind.DELETION, seq, seq, "standard", bytes(32))
-    lineage.records[seq] = lineage.records[seq]._replace(claims=None)
-    of = report(lineage)
-    assert (of.problems, of.authority) == ([], "indeterminate")
-
-
 @pytest.mark.parametrize(
     ("doing", "error"),
     [
@@ -467,245 +365,4 @@ def test_what_is_outside_the_grant_is_stored_and_not_judged() -> None:
     lineage.commit(cycle)
     lineage.doing = {"magnitude": 3.0}
     lineage.commit(cycle, decision=5)
-    assert found(lineage) == []
-
-
-# --- Inputs in observation entries
-
-FORCE = {"name": "force_n", "value": 1.0, "unit": "N"}
-
-
-def lidar(lineage: GatedBuilder) -> Credential:
-    """An observer that the lineage knows."""
-    observer = from_root("lidar", role="inspector")
-    lineage.bring(credential=observer.signed.raw)
-    return observer
-
-
-def test_an_input_in_an_entry_is_what_that_entry_says() -> None:
-    """Signed or not; the signer stands."""
-    lineage = GatedBuilder().ready()
-    lineage.gated(seen=lineage.seen(observed_by(lidar(lineage))), signed=True)
-    lineage.gated(seen=lineage.seen(body=FORCE))
-    of = report(lineage)
-    assert (of.problems, of.authority) == ([], "pass")
-
-
-@pytest.mark.parametrize("body", [FORCE | {"name": "x"}, FORCE | {"value": True}, FORCE | {"unit": "kN"}, {}])
-def test_an_unsigned_reading_that_says_something_else(body: dict[str, Any]) -> None:
-    """Name, value or unit."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(seen=lineage.seen(body=body))
-    assert found(lineage) == [(cycle.carrier, "observation_entry")]
-
-
-def test_what_nobody_signed_is_not_signed() -> None:
-    """The entry has the reading, and no observer's signature."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(seen=lineage.seen(body=FORCE), signed=True)
-    assert (cycle.carrier, "observation_entry") in found(lineage)
-
-
-def signed_force(observer: Credential, by: str = "lidar", **changed: Any) -> bytes:
-    says = Observation("force_n", 1.0, "N", None, BEGIN_S * NS, None, 1, None, observer.hash)
-    return observation.make(says._replace(**changed), signer(by))
-
-
-@pytest.mark.parametrize("changed", [{"name": "other"}, {"value": 1.5}, {"unit": "kN"}, {"by": "mallory"}])
-def test_a_signed_reading_that_is_another(changed: dict[str, Any]) -> None:
-    """Name, value or unit; or somebody else signed it."""
-    lineage = GatedBuilder().ready()
-    seen = lineage.seen(signed_force(lidar(lineage), **changed))
-    cycle = lineage.gated(seen=seen, signed=True)
-    assert found(lineage) == [(cycle.carrier, "observation_signature")]
-
-
-def test_the_credential_of_a_recorded_reading_stands() -> None:
-    """Revoked before the decision."""
-    lineage = GatedBuilder().ready()
-    observer = lidar(lineage)
-    seen = lineage.seen(signed_force(observer))
-    lineage.gated(seen=seen, signed=True)
-    lineage.revoke(observer)
-    cycle = lineage.gated(seen=seen, signed=True)
-    assert found(lineage) == [(cycle.carrier, "credential_revoked")]
-
-
-@pytest.mark.parametrize("named", ["1-00000000", "999-00000000", "1", "1.0-00000000", 7])
-def test_an_input_names_an_observation_below(named: Any) -> None:
-    """An entry of another kind or hash, one that is not there yet, and no id."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(lying=lambda why: why["inputs"][0].update(entry=named))
-    assert found(lineage) == [(cycle.carrier, "observation_entry")]
-    seen = lineage.seen(body=FORCE)
-    other = f"{seen[:-1]}{'0' if seen[-1] != '0' else '1'}"
-    cycle = lineage.gated(seen=other)
-    assert found(lineage)[1:] == [(cycle.carrier, "observation_entry")]
-    cycle = lineage.gated(seen=seen.replace("-", ".0-"))
-    assert found(lineage)[2:] == [(cycle.carrier, "observation_entry")]
-
-
-def test_a_reading_that_is_not_kept_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far below, withheld or deleted: open, and no error."""
-    monkeypatch.setattr(readings, "READINGS_KEPT", 2)
-    lineage = GatedBuilder().ready()
-    seen = [lineage.seen(body=FORCE) for _ in range(3)]
-    lineage.gated(seen=seen[0])
-    lineage.gated(seen=seen[1])
-    of = report(lineage)
-    assert (of.problems, of.authority, of.notes["authority_unjudged"]) == ([], "indeterminate", 1)
-    unknown = f"{ids.parse_id(seen[2]).seq + 1}-00000000"
-    cycle = lineage.gated(seen=unknown)
-    assert found(lineage) == [(cycle.carrier, "observation_entry")]
-    monkeypatch.setattr(readings, "READINGS_KEPT_BYTES", 0)
-    assert report(lineage).notes["authority_unjudged"] == 2
-
-
-def test_a_reading_whose_claims_are_not_here_is_not_judged() -> None:
-    """Withheld in transport."""
-    lineage = GatedBuilder(transport=True, withhold=("unit",)).ready()
-    lineage.gated(seen=lineage.seen(body=FORCE))
-    of = report(lineage)
-    assert ([one for one in of.problems if one.error == "observation_entry"], of.notes["authority_unjudged"]) == ([], 1)
-
-
-# --- Step 11
-
-
-def relabelled(**facts: Any) -> Any:
-    """A lie about what was consumed, with an artefact and a hash that agree."""
-
-    def lie(why: dict[str, Any]) -> None:
-        was = decode(why["artefact"])
-        changed = {name: value for name, value in {**was.situation.facts, **facts}.items() if value is not None}
-        raw = was._replace(situation=was.situation._replace(facts=changed)).encode()
-        why.update(artefact=raw, replay=artefact_hash(raw))
-
-    return lie
-
-
-def lie_of(why: dict[str, Any], **changed: Any) -> None:
-    why.update(changed)
-
-
-@pytest.mark.parametrize(
-    ("lying", "error"),
-    [
-        (relabelled(**{"what.duration_ms": 21}), "replay_mismatch"),
-        (relabelled(**{"what.duration_ms": None}), "replay_mismatch"),
-        (relabelled(**{"who.task": "t"}), "replay_mismatch"),
-        (relabelled(**{"act.stage": "executed"}), "replay_mismatch"),
-        (relabelled(**{"act.class": "grip"}), "replay_mismatch"),
-        (relabelled(**{"act.max_commits": 3}), "replay_mismatch"),
-        (relabelled(**{"act.valid_ms": 3}), "replay_mismatch"),
-        (relabelled(**{"act.actuators": ["elbow"]}), "replay_mismatch"),
-        (relabelled(**{"what.later": 1}), "replay_mismatch"),
-        (lambda why: lie_of(why, replay=bytes(32)), "replay_mismatch"),
-        (lambda why: lie_of(why, inputs=[]), "replay_mismatch"),
-        (lambda why: lie_of(why, evaluator="cel-expr-python 9"), "replay_mismatch"),
-        (lambda why: why["inputs"][0].update(at_mono_ns=1), "replay_mismatch"),
-        (lambda why: why["inputs"][0].update(value=True), "replay_mismatch"),
-        (lambda why: why["inputs"][0].update(signed=True), "replay_mismatch"),
-        (lambda why: why["clauses"].pop(), "replay_differs"),
-        (lambda why: lie_of(why, counterfactual={"without": [], "decision": "admitted"}), "replay_differs"),
-        (lambda why: why["clauses"][0].update(truth="true"), "replay_differs"),
-        (lambda why: lie_of(why, reasons=["other: clause x"]), "replay_differs"),
-        (lambda why: lie_of(why, deviation={"committed": "slow"}), "replay_differs"),
-    ],
-)
-def test_what_was_decided_about_is_what_is_recorded(lying: Any, error: str) -> None:
-    """Each fact, each input, each clause."""
-    lineage = GatedBuilder().ready()
-    lineage.gated()
-    cycle = lineage.gated(lying=lying)
-    assert (cycle.carrier, error) in found(lineage)
-    assert {seq for seq, _ in found(lineage)} == {cycle.carrier}
-
-
-def test_the_artefact_is_of_the_bundle_in_force() -> None:
-    """Of another one it proves nothing."""
-    lineage = GatedBuilder().ready()
-
-    def lie(why: dict[str, Any]) -> None:
-        raw = decode(why["artefact"])._replace(bundle=bytes(32)).encode()
-        why.update(artefact=raw, replay=artefact_hash(raw))
-
-    assert found(lineage) == []
-    assert (lineage.gated(lying=lie).carrier, "replay_mismatch") in found(lineage)
-
-
-def of_another_class(why: dict[str, Any]) -> None:
-    was = decode(why["artefact"])
-    raw = was._replace(situation=was.situation._replace(action_class="grip")).encode()
-    why.update(artefact=raw, replay=artefact_hash(raw))
-
-
-@pytest.mark.parametrize("lying", [of_another_class, relabelled(**{"what.later": 1})])
-def test_what_is_compared_needs_no_engine(lying: Any) -> None:
-    """An artefact of something else is found without one."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(lying=lying)
-    assert found(lineage, programs=None) == [(cycle.carrier, "replay_mismatch")]
-
-
-@pytest.mark.parametrize("decision", [0, 2])
-def test_a_refusal_is_not_recorded_as_something_else(decision: int) -> None:
-    """The clauses say no."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(force_n=50.0, decision=decision)
-    assert found(lineage) == [(cycle.carrier, "replay_differs")]
-
-
-def test_a_refusal_is_made_again_too() -> None:
-    """It has the reasons of the clauses; others may stand beside them."""
-    lineage = GatedBuilder().ready()
-
-    def more(why: dict[str, Any]) -> None:
-        why["reasons"].append("budget_exhausted: nothing is left")
-        why["counterfactual"]["decision"] = "refused"
-
-    lineage.gated(force_n=50.0, lying=more)
-    assert found(lineage) == []
-    assert outcome(report(lineage), 11) == ("pass", 1)
-    cycle = lineage.gated(force_n=50.0, lying=lambda why: lie_of(why, reasons=["other: reason"]))
-    assert set(found(lineage)) == {(cycle.carrier, "replay_differs")}
-
-
-def test_a_refusal_that_nothing_asked_for() -> None:
-    """The clauses admit, and no other reason is told."""
-    lineage = GatedBuilder().ready()
-    cycle = lineage.gated(decision=1)
-    assert found(lineage) == [(cycle.carrier, "replay_differs")]
-
-
-@pytest.mark.parametrize("at", [0, 1])
-def test_of_two_inputs_of_one_name_one_was_taken(at: int) -> None:
-    """The other one refuses; the recorder is no liar for having recorded both."""
-    lineage = GatedBuilder().ready()
-
-    def twice(why: dict[str, Any]) -> None:
-        why["inputs"].insert(at, why["inputs"][0] | {"value": 2.0})
-        why["reasons"].append("input_malformed: force_n stands twice")
-        why["counterfactual"]["decision"] = "refused"
-
-    lineage.gated(force_n=50.0, lying=twice)
-    assert found(lineage) == []
-
-
-@pytest.mark.parametrize(
-    "withheld", ["clauses", "reasons", "replay", "evaluator", "inputs", "deviation", "counterfactual"]
-)
-def test_what_is_withheld_is_not_compared(withheld: str) -> None:
-    """The rest is."""
-    lineage = GatedBuilder(transport=True, withhold=(withheld,)).ready()
-    lineage.gated(magnitude=1.2)
-    assert found(lineage) == []
-    cycle = lineage.gated(lying=lambda why: lie_of(why, evaluator="other 1", reasons=["other: reason"]))
-    assert {seq for seq, _ in found(lineage)} == {cycle.carrier}
-
-
-def test_an_engine_of_other_words_decides_the_same() -> None:
-    """A division by zero denies, whatever it is called."""
-    lineage = GatedBuilder().ready()
-    lineage.gated(duration_ms=0, lying=lambda why: lie_of(why, reasons=["clause_error: too_quick: x / 0"]))
     assert found(lineage) == []

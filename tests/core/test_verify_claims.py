@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from recorder.core import cbor
+from recorder.core.controls import Deletion
 from recorder.core.entry import decode
-from recorder.core.kinds import ActionClass, Deletion, Kind
+from recorder.core.kinds import ActionClass, Kind
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.rows import leaf
 from recorder.core.verdict import Deleted

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from recorder.core import cbor, claims
-from recorder.core.deviceframe import Dropped, Event
+from recorder.core.confirmation import BATCH_MAX_FRAMES
+from recorder.core.deviceframe import Body, CommitRequest, Dropped, Event, Outcome
 from recorder.core.devicegap import Place
 from recorder.core.kinds import Kind
 from recorder.core.scope import ANY
@@ -14,7 +15,7 @@ from recorder.core.verdict import Report
 from recorder.core.verify import verify_lineage
 from tests.batches import Bench, InTheNameOf
 from tests.credential_builder import BEGIN_S, signer
-from tests.frames import DEVICE
+from tests.frames import DEVICE, KID
 from tests.gated_builder import GatedBuilder
 from tests.vectors.broken_devices import DEVICE_SCOPE, bench, device_credential
 
@@ -138,6 +139,92 @@ def test_claims_that_were_deleted() -> None:
     assert (report.authority, report.notes["confirmed"]) == ("indeterminate", 0)
 
 
+@pytest.mark.parametrize("hidden", ["deleted", "withheld"])
+def test_batches_that_are_not_here_are_no_hole(hidden: str) -> None:
+    """What retention takes leaves the frames behind it accounted for, and authority open; more than that is a hole."""
+    lineage, device = bench()
+    taken = [device.batch(device.reached(committed(lineage))), device.batch(Event(3, []), Event(4, []))]
+    device.gap("device_rebooted", Place(2, 0))
+    taken.append(device.batch(Event(3, [])))
+    last = device.batch(Event(3, []))
+    for seq in taken:
+        _hide(lineage, seq, None if hidden == "deleted" else ["signature"])
+    expected = {"gap_declared", "claims_missing"} if hidden == "deleted" else {"gap_declared"}
+    assert {error for _, error in found(lineage)} == expected, "no deletion entry accounts for them here"
+    assert _report(lineage).authority == "indeterminate"
+    device.frames(*(Event(3, []) for _ in range(BATCH_MAX_FRAMES)))
+    late = device.batch(Event(3, []))
+    assert (late, "frames_unaccounted") in found(lineage), f"nothing is hidden behind entry {last}"
+
+
+def test_other_observations_hide_no_frames() -> None:
+    """Neither one without a signature of anybody's, nor a batch that is shown."""
+    lineage, device = bench()
+    device.batch(Event(3, []))
+    seq = lineage.control(Kind.OBSERVATION, None, body={"it": "rains"})
+    _hide(lineage, seq, None)
+    device.frames(Event(4, []))
+    assert (device.batch(Event(3, [])), "frames_unaccounted") in found(lineage)
+
+
+def test_one_commit_confirmed_twice() -> None:
+    """It is one commit; and what was not reached is counted, since the word of a device may be that it failed."""
+    lineage, device = bench(confirmation=WATCHED)
+    first, second = committed(lineage), committed(lineage)
+    device.batch(device.reached(first), device.reached(first))
+    device.batch(device.reached(second)._replace(outcome=Outcome.NOT_MOVED))
+    device.batch(device.reached(second)._replace(outcome=Outcome.PARTLY))
+    notes = _report(lineage).notes
+    assert (notes["confirmed"], notes["confirmed_again"], notes["confirmed_short"]) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["commit first", "batch first"])
+@pytest.mark.parametrize(
+    ("body", "named", "proven"),
+    [
+        (CommitRequest(4, 1, [(2, 0.5)], 200, None), 0, 1),
+        (CommitRequest(4, 2, [(2, 0.5)], 200, None), 0, 0),  # for another actuator
+        (Event(1, []), 0, 0),  # no request
+        (CommitRequest(4, 1, [(2, 0.5)], 200, None), 1, 0),  # another frame
+    ],
+)
+def test_who_says_that_a_device_asked(body: Body, named: int, proven: int, *, is_first: bool) -> None:
+    """`device` in a what is the word of who commits, until a frame that the device signed says the same."""
+    lineage, device = bench()
+    if not is_first:
+        device.batch(body)
+    lineage.doing = {"device": [KID, 1, named]}
+    committed(lineage)
+    if is_first:
+        device.batch(body)
+    notes = _report(lineage).notes
+    assert (notes["requests_proven"], notes["requests_unproven"]) == (proven, 1 - proven)
+
+
+def test_a_request_is_one_commit() -> None:
+    """The second entry that names its frame is none that it asked for; an event may move several actuators."""
+    lineage, device = bench()
+    lineage.doing = {"device": [KID, 1, 0]}
+    committed(lineage)
+    committed(lineage)
+    device.batch(CommitRequest(4, 1, [(2, 0.5)], 200, None), Event(1, []))
+    lineage.doing = {"device": [KID, 1, 1]}
+    lineage.event((1, 2))
+    notes = _report(lineage).notes
+    assert (notes["requests_proven"], notes["requests_unproven"]) == (3, 1)
+
+
+@pytest.mark.parametrize("said", [7, [KID], [KID, 1, -1], ["kid", 1, 0], [KID, 1, 0, 0]])
+def test_what_names_no_frame(said: object) -> None:
+    """Is a claim like any other: it needs no proof and gets none."""
+    lineage, device = bench()
+    lineage.doing = {"device": said}
+    committed(lineage)
+    device.batch(CommitRequest(4, 1, [(2, 0.5)], 200, None))
+    assert _report(lineage).integrity == "pass"
+    assert _report(lineage).notes["requests_proven"] == 0
+
+
 def test_a_device_alone_is_something_that_was_judged() -> None:
     """Also where nothing is under a signed policy."""
     lineage = GatedBuilder().begin()
@@ -149,9 +236,17 @@ def test_a_device_alone_is_something_that_was_judged() -> None:
 
 def _withhold(lineage: GatedBuilder, keys: list[str]) -> None:
     """Disclose the last entry's body but for these claims."""
-    held = cbor.decode(lineage.records[-1].claims or b"")
+    _hide(lineage, len(lineage.records) - 1, keys)
+
+
+def _hide(lineage: GatedBuilder, seq: int, keys: list[str] | None) -> None:
+    """Disclose the body of an entry but for these claims; None: none of it is here."""
+    if keys is None:
+        lineage.records[seq] = lineage.records[seq]._replace(claims=None)
+        return
+    held = cbor.decode(lineage.records[seq].claims or b"")
     held[11] = claims.to_transport("body", held[11], withhold=keys)
-    lineage.records[-1] = lineage.records[-1]._replace(claims=cbor.encode(held))
+    lineage.records[seq] = lineage.records[seq]._replace(claims=cbor.encode(held))
 
 
 def _report(lineage: GatedBuilder) -> Report:

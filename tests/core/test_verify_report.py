@@ -10,9 +10,9 @@ from types import FrameType
 import pytest
 
 from recorder.core.errors import Misuse
+from recorder.core.findings import PROBLEMS_MAX, ProblemLog, problem
 from recorder.core.kinds import Kind
 from recorder.core.merkle import prove_inclusion, root_of
-from recorder.core.verdict import PROBLEMS_MAX, ProblemLog, problem
 from recorder.core.verify import SelectionVerifier, Verifier, check_job, check_jobs, verify_lineage
 from tests.core.verifying import small, verified
 from tests.lineage_builder import ORIGIN, LineageBuilder

@@ -20,7 +20,6 @@ from tests.daemon.raw import Raw
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
 FLOATS = 500
 ROWS_A_MESSAGE = 12  # of 4,008 bytes
-MESSAGE_BYTES = ROWS_A_MESSAGE * (8 + 8 * FLOATS)
 
 
 @contextmanager

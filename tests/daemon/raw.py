@@ -17,7 +17,7 @@ class Raw:
 
     def __init__(self, path: Path, *, hello: bool = True) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(60)
+        self.sock.settimeout(240)
         self.sock.connect(str(path))
         self.counter = 0
         self.welcome: dict[str, Any] = {}

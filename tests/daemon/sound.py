@@ -10,8 +10,8 @@ from recorder.audit.opening import open_source
 from recorder.audit.redecide import Redecided
 from recorder.audit.replaying import replay_decisions
 from recorder.audit.span import Span
+from recorder.core.findings import FINDINGS
 from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
 
 
 def verify(state: Path) -> None:

@@ -15,7 +15,8 @@ from recorder.core.chosen import INDEPENDENT, Candidate, Choice, Own, choice_of,
 from recorder.core.entry import decode
 from recorder.core.keys import SeedSigner
 from recorder.core.kinds import Kind, Witnesses
-from recorder.core.messages import Head, Status, Verb
+from recorder.core.message_replies import Head
+from recorder.core.messages import Status, Verb
 from recorder.core.protocol import body_of
 from tests.claims import WHAT
 from tests.daemon.raw import Raw

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,20 +15,14 @@ from recorder.core.entry import decode
 from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from tests.daemon.raw import Raw
-from tests.running import Running, make_state, records_of, verified
+from tests.running import Running, records_of, verified
 
 WHOLE: dict[str, Any] = {"asked": "ann", "in_control": None, "means": "dead-man switch"}
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    with Running(make_state(tmp_path / "s")) as started:
-        yield started
-
-
 def test_who_is_in_control_is_recorded(running: Running) -> None:
     """Nobody and nothing are said, a reason only where there is one; the line of the log says it in words."""
-    with Recorder(running.socket) as rec:
+    with Recorder(running.socket, timeout_ms=60_000) as rec:
         first = rec.control_transition(asked="ann", in_control="ann", means="hand on the arm", reason="it was slow")
         second = rec.control_transition(asked="planner", in_control=None, means=None)
     assert running.stop() == 0

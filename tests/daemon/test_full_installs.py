@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from recorder.core.kinds import Kind
-from recorder.core.messages import AppendRequest, Verb
+from recorder.core.message_requests import AppendRequest
+from recorder.core.messages import Verb
 from recorder.store.level import Level
 from recorder.writer.context import Context
 from recorder.writer.full import finds_room

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import signal
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from recorder.core import cbor
 from recorder.core.entry import decode
@@ -16,15 +12,9 @@ from recorder.core.kinds import Commit, Kind, Rows
 from recorder.core.messages import Flag, Status, Verb
 from tests.claims import WHAT
 from tests.daemon.raw import Raw
-from tests.running import Running, make_state, records_of, verified
+from tests.running import Running, records_of, verified
 
 FIELDS = [["q", "<f4", 2, "rad"]]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    with Running(make_state(tmp_path / "s")) as started:
-        yield started
 
 
 def packed(*ticks: int, at_ns: int = 1000) -> bytes:

@@ -21,13 +21,13 @@ KILLS_SHORT, KILLS_LONG = 6, 200
 
 def _drive(socket: Path, acknowledged: dict[bytes, str], stop: threading.Event, failures: list[str]) -> None:
     """Commit under one cycle after another until told to stop, noting every acknowledgement."""
-    with Recorder(socket, timeout_ms=20_000) as recorder:
+    with Recorder(socket, timeout_ms=60_000) as recorder:
         number = 0
         while not stop.is_set():
             try:
                 with recorder.open_cycle(
                     who=WHO, why=WHY, actuators=["arm.joint1", "arm"], action_classes=["motion"], max_commits=400,
-                    valid_ms=30_000,
+                    valid_ms=60_000,
                 ) as cycle:  # fmt: skip
                     stream = cycle.stream("arm", fields=[("q", "<f4", 2, "rad")], what=WHAT, where={})
                     for _ in range(100):
@@ -44,6 +44,7 @@ def _drive(socket: Path, acknowledged: dict[bytes, str], stop: threading.Event, 
             except (CancelledError, LineageError) as error:
                 failures.append(repr(error))
                 return
+        recorder.flush(240)
 
 
 def _kill_loop(tmp_path: Path, kills: int, seed: int) -> None:
@@ -58,13 +59,13 @@ def _kill_loop(tmp_path: Path, kills: int, seed: int) -> None:
         for _ in range(kills):
             # A driver that has no processor commits nothing, and a kill while it stands still shows nothing.
             committed = len(acknowledged)
-            wait_until(lambda committed=committed: failures or len(acknowledged) > committed)
+            wait_until(lambda committed=committed: failures or len(acknowledged) > committed + 1)
             stop.wait(chance.uniform(0.02, 0.5))
             running.kill()
             running.restart()
         stop.wait(0.3)
         stop.set()
-        driver.join(60)
+        driver.join(300)
         assert not driver.is_alive()
         assert running.stop() == 0
     assert failures == []

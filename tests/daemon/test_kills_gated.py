@@ -51,7 +51,7 @@ class _Client(threading.Thread):
         ) as cycle:  # fmt: skip
             for _ in range(cycle.max_commits // 2):
                 for asked in [cycle.submit("arm", what=fleet.WHAT) for _ in range(2)]:
-                    self.acknowledged.append(str(asked.result(60).entry_id))
+                    self.acknowledged.append(str(asked.result(240).entry_id))
             if cycle.max_commits % 2:
                 self.acknowledged.append(str(cycle.commit("arm", what=fleet.WHAT, deadline_ms=None).entry_id))
 
@@ -74,7 +74,7 @@ def _kill_loop(tmp_path: Path, kills: int, seed: int) -> None:
             running.kill()
             running.restart()
         for client in clients:
-            client.join(120)
+            client.join(300)
         assert [client.trouble for client in clients] == [None] * CLIENTS
         assert running.stop() == 0
     acknowledged = [one for client in clients for one in client.acknowledged]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,9 @@ DIGEST = sha256(SIGNED).digest()
 UNREADABLE = SIGNED[:-1]
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    with Running(make_state(tmp_path / "s")) as started:
-        yield started
-
-
 def test_an_observation_is_recorded_as_it_was_signed(running: Running) -> None:
     """The receipt's id and hash name the entry; its claim is the very bytes, and a later why and reference lead to it."""
-    with Recorder(running.socket) as rec:
+    with Recorder(running.socket, timeout_ms=60_000) as rec:
         seen = rec.observe(SIGNED)
         again = rec.observe(made(BARE._replace(sequence=18)))
         inputs = [{"name": "lidar.nearest_m", "value": 2.4, "observation": seen.entry_id}]
@@ -59,7 +52,7 @@ def test_an_observation_is_recorded_as_it_was_signed(running: Running) -> None:
 
 def test_what_is_no_observation_is_not_sent(running: Running) -> None:
     """The client says so, and the recorder has not heard of it."""
-    with Recorder(running.socket) as rec:
+    with Recorder(running.socket, timeout_ms=60_000) as rec:
         before = rec.status()["entries"]
         with pytest.raises(FormatError, match="observation_malformed"):
             rec.observe(UNREADABLE)
@@ -97,7 +90,7 @@ def test_who_may_not_observe(tmp_path: Path) -> None:
     state = make_state(tmp_path / "s")
     config = state / "recorder.toml"
     config.write_text(config.read_text().replace('"observation", ', ""))
-    with Running(state) as running, Recorder(running.socket) as rec:
+    with Running(state) as running, Recorder(running.socket, timeout_ms=60_000) as rec:
         with pytest.raises(NotRecorded, match="may not append entries of kind 7"):
             rec.observe(SIGNED)
         assert running.stop() == 0

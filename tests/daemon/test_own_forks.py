@@ -31,7 +31,7 @@ def test_it_is_said_until_a_person_acts(tmp_path: Path, capsys: pytest.CaptureFi
     """Only what this platform's own key signed counts; a log that is known to be forked is not noted twice."""
     state = make_state(tmp_path / "s", append='["mark", "evidence"]')
     own = identity.load(state)
-    with Running(state) as running, Recorder(running.socket) as client:
+    with Running(state) as running, Recorder(running.socket, timeout_ms=60_000) as client:
         head = parse_checkpoint(parse_note(client.checkpoint()).text)
         before = f"{head.origin.rpartition('/')[0]}/{'0' * 16}"
         others = [b"no proof", proof(head, THIEF), proof(head, own, "acme/arm-9/0123456789abcdef")]
@@ -48,5 +48,5 @@ def test_it_is_said_until_a_person_acts(tmp_path: Path, capsys: pytest.CaptureFi
         assert run(["doctor", "--state", str(state)]) == 1
         assert f"two histories of {before} (proof: entry {seqs[5]} of {head.origin})" in capsys.readouterr().out
     (state / FORKED).write_text("not what it wrote\nthree words here\n")
-    with Running(state) as running, Recorder(running.socket) as client:
+    with Running(state) as running, Recorder(running.socket, timeout_ms=60_000) as client:
         assert client.status()["forked"] == []

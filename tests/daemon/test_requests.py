@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,9 @@ from recorder.core.messages import Flag, Status, Verb
 from recorder.daemon.loop import MESSAGES_PER_TURN
 from tests.claims import WHAT, WHO, WHY
 from tests.daemon.raw import Raw
-from tests.running import Running, kinds_of, lineage_of, make_state, records_of, verified, wait_until
+from tests.running import Running, kinds_of, let_others_reach, lineage_of, make_state, records_of, verified, wait_until
 
 FIELDS = [["q", "<f4", 2, "rad"]]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    """A recorder of its own for each test."""
-    with Running(make_state(tmp_path / "s")) as started:
-        yield started
 
 
 def _commit(raw: Raw, opened: Any, **changed: Any) -> tuple[int, Any]:
@@ -416,11 +408,7 @@ def test_another_user_may_do_nothing_here(running: Running) -> None:
     """A peer that no controller table names is refused, cannot read, and cannot open the live segment."""
     running.state.chmod(0o755)
     running.socket.chmod(0o666)
-    for parent in running.state.parents:
-        if parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-        if parent.name.startswith("pytest-of"):
-            break
+    let_others_reach(running.state)
     child = os.fork()
     if child == 0:
         status = 1

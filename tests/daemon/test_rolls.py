@@ -89,7 +89,7 @@ def test_a_segment_that_could_not_be_begun_ends_the_recorder(tmp_path: Path) -> 
         _mark(raw)
         with pytest.raises((AssertionError, ConnectionError)):
             raw.ask(Verb.SEAL)
-        assert running.process.wait(60) == 1
+        assert running.process.wait(240) == 1
     with Running(state) as running:
         assert running.stop() == 0
     assert kinds_of(state).count(Kind.MARK) == 1

@@ -9,6 +9,7 @@ import pytest
 from recorder import config as configs
 from recorder.core.retention import Rule
 from recorder.daemon.boot import table_of
+from recorder.store.configfile import ConfigError
 from tests.running import CONFIG
 
 PATH = Path("/x/recorder.toml")
@@ -90,7 +91,7 @@ def test_rules_are_part_of_the_bundle() -> None:
 )
 def test_what_is_wrong_is_named(motion: str, more: str, said: str) -> None:
     """File, key and what to write instead."""
-    with pytest.raises(configs.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         parsed(motion, more)
     assert str(caught.value).startswith(str(PATH))
     assert said in str(caught.value)

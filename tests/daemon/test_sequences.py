@@ -15,13 +15,13 @@ import pytest
 from recorder import config as configs
 from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
-from recorder.core import cbor, messages, revocation
+from recorder.core import cbor, message_requests, revocation
 from recorder.core.credential import Credential
+from recorder.core.findings import FINDINGS
 from recorder.core.kinds import Kind
 from recorder.core.messages import Status, Verb
 from recorder.core.scope import Counts
 from recorder.core.trust import parse_trust
-from recorder.core.verdict import FINDINGS
 from recorder.daemon import boot, identity
 from recorder.gate import authorities
 from recorder.store.opening import open_store
@@ -115,7 +115,9 @@ class Machine:
     # --- what may happen
 
     def install(self, kind: Kind, claim: str, raw: bytes) -> Any:
-        return self.ask(messages.AppendRequest(Verb.APPEND, 0, kind, {claim: raw}, [sha256(raw).digest()], None))
+        return self.ask(
+            message_requests.AppendRequest(Verb.APPEND, 0, kind, {claim: raw}, [sha256(raw).digest()], None)
+        )
 
     def credential(self) -> None:
         counts = self.dice.choice([None, Counts(self.dice.randrange(1, 9), self.dice.randrange(1, 60))])
@@ -171,7 +173,7 @@ class Machine:
         before = self.dice.choice(known) if known and self.dice.random() < 0.5 else None
         stage = self.dice.choice([0, 1]) if before is None else self.dice.choice([2, 3])
         act: Any = (fleet.WHAT, {}) if self.dice.random() < 0.95 else None
-        request = messages.OpenCycle(
+        request = message_requests.OpenCycle(
             Verb.OPEN_CYCLE, 0, {**WHO, "delegation": None if link is None else link.hash}, {**WHY, "inputs": inputs},
             ["arm"], [self.dice.choice(["motion"] * 9 + ["emergency_stop"])], self.dice.randrange(1, 9),
             self.dice.choice([10, 1000, 20_000]), None, None, act, None, stage, before,
@@ -191,7 +193,7 @@ class Machine:
         if cycle is not None and cycle.deviate_to is not None and self.dice.random() < 0.8:
             what["committed"] = cycle.deviate_to
         numbers = body.actuators["arm"]
-        request = messages.CommitRequest(
+        request = message_requests.CommitRequest(
             Verb.COMMIT, 0, carrier, None, numbers, what, {}, self.clock.mono_ns, None
         )  # fmt: skip
         answer = self.ask(request)
@@ -213,10 +215,12 @@ class Machine:
         if not session.streams:
             what = {**fleet.WHAT, "magnitude": self.dice.choice([1.0, 1.5])}
             fields = [[*field] for field in FIELDS]
-            self.writer.handle(session, messages.DeclareStream(Verb.DECLARE_STREAM, 0, "arm", fields, what, {}), b"")
+            self.writer.handle(
+                session, message_requests.DeclareStream(Verb.DECLARE_STREAM, 0, "arm", fields, what, {}), b""
+            )
         count = self.dice.randrange(1, 4)
         packed = b"".join(struct.pack("<QffI", self.clock.mono_ns, 0, 0, at) for at in range(count))
-        request = messages.RowsRequest(Verb.ROWS, session.counter + 1, carrier, None, 0, packed)
+        request = message_requests.RowsRequest(Verb.ROWS, session.counter + 1, carrier, None, 0, packed)
         answer = self.writer.handle(session, request, cbor.pack([*map(_plain, request)]))
         cycle = self.journal.tail.cycles.get(carrier)
         admitted = cycle is not None and answer.body.decision == cycle.decision
@@ -225,7 +229,7 @@ class Machine:
 
     def close(self) -> None:
         if self.opened:
-            self.ask(messages.CloseCycle(Verb.CLOSE_CYCLE, 0, self.dice.choice([*self.opened]), "done"))
+            self.ask(message_requests.CloseCycle(Verb.CLOSE_CYCLE, 0, self.dice.choice([*self.opened]), "done"))
 
     def time(self) -> None:
         self.write()
@@ -318,12 +322,14 @@ def test_rows_join_no_entry_before_that_of_their_schema(tmp_path: Path, monkeypa
     def ask(request: Any) -> Any:
         return machine.writer.handle(session, request, b"")
 
-    opened = ask(messages.OpenCycle(Verb.OPEN_CYCLE, 1, WHO, WHY, ["arm"], ["motion"], 9, 1000, None, None)).body
+    opened = ask(
+        message_requests.OpenCycle(Verb.OPEN_CYCLE, 1, WHO, WHY, ["arm"], ["motion"], 9, 1000, None, None)
+    ).body
     now_ns, number = machine.clock.mono_ns, opened.actuators["arm"]
-    ask(messages.CommitRequest(Verb.COMMIT, 2, opened.seq, None, number, fleet.WHAT, {}, now_ns, None))
+    ask(message_requests.CommitRequest(Verb.COMMIT, 2, opened.seq, None, number, fleet.WHAT, {}, now_ns, None))
     fields = [[*field] for field in FIELDS]
-    ask(messages.DeclareStream(Verb.DECLARE_STREAM, 0, "arm", fields, fleet.WHAT, {}))
-    ask(messages.RowsRequest(Verb.ROWS, 3, opened.seq, None, 0, struct.pack("<QffI", now_ns, 0, 0, 0)))
+    ask(message_requests.DeclareStream(Verb.DECLARE_STREAM, 0, "arm", fields, fleet.WHAT, {}))
+    ask(message_requests.RowsRequest(Verb.ROWS, 3, opened.seq, None, 0, struct.pack("<QffI", now_ns, 0, 0, 0)))
     machine.write()
     machine.journal.store.close()
     with closing(open_source(None, machine.state)) as source:

@@ -48,7 +48,7 @@ def mark(client: Recorder, count: int) -> None:
 def test_what_no_evidence_covers_is_counted(tmp_path: Path) -> None:
     """Entries since the cosigned checkpoint; the evidence itself and peers' heads call for no witness."""
     state = made(tmp_path, "mesh = true")
-    with Running(state) as running, Recorder(running.socket) as client:
+    with Running(state) as running, Recorder(running.socket, timeout_ms=60_000) as client:
         mark(client, 3)
         assert unwitnessed(client)["entries"] == 5, "boot, policy and marks"
         note = client.checkpoint()
@@ -67,15 +67,15 @@ def test_it_survives_restarts(tmp_path: Path) -> None:
     """By kill as well: only what the start itself records is new."""
     state = made(tmp_path, "mesh = true")
     with Running(state) as running:
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             mark(client, 3)
             client.append(Kind.EVIDENCE, body={CLAIM: cosigned(client.checkpoint())})
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             covered = unwitnessed(client)["covered"]
         wait_until(lambda: _kept_size(state) == covered)
         running.kill()
         running.restart()
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             found = unwitnessed(client)
         assert (found["covered"], found["entries"]) == (5, 2)
         assert running.stop() == 0
@@ -93,7 +93,7 @@ def _kept_size(state: Path) -> int:
 def test_other_evidence_covers_nothing(tmp_path: Path, kind: str) -> None:
     """A checkpoint that nobody cosigned, one of another log, one that our key did not sign."""
     state = made(tmp_path, "mesh = true")
-    with Running(state) as running, Recorder(running.socket) as client:
+    with Running(state) as running, Recorder(running.socket, timeout_ms=60_000) as client:
         note = client.checkpoint()
         head = parse_checkpoint(parse_note(note).text)
         other = Checkpoint("acme/arm-8/0123456789abcdef", 2, bytes(32))
@@ -116,7 +116,7 @@ def test_more_than_the_bound_warns(
     """In `status` and in `doctor`, by entries or by seconds."""
     state = made(tmp_path, f"mesh = true\n[witnesses]\n{bound}")
     with Running(state) as running:
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             mark(client, 3)
             if bound.startswith("warn_s"):
                 wait_until(lambda: unwitnessed(client)["seconds"] > 0)
@@ -132,7 +132,7 @@ def test_without_a_mesh_nothing_warns(tmp_path: Path, capsys: pytest.CaptureFixt
     """Nobody is configured as the mesh and nothing was ever cosigned."""
     state = make_state(tmp_path / "s", more="[witnesses]\nwarn_entries = 0")
     with Running(state) as running:
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             mark(client, 3)
             assert not unwitnessed(client)["is_over"]
         assert run(["status", "--state", str(state)]) == 0
@@ -143,7 +143,7 @@ def test_without_a_mesh_nothing_warns(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_malformed_claim_of_peers_heads_is_refused(tmp_path: Path) -> None:
     """Before it is recorded: no reader could read it."""
     state = made(tmp_path, "mesh = true")
-    with Running(state) as running, Recorder(running.socket) as client:
+    with Running(state) as running, Recorder(running.socket, timeout_ms=60_000) as client:
         for wrong in ([], [b"x" * 5000], ["text"], b"x", [b"x"] * 65):
             with pytest.raises((NotRecorded, Refused), match="peer_heads_malformed"):
                 client.append(Kind.OBSERVATION, body={peerheads.CLAIM: wrong})
@@ -164,7 +164,7 @@ def test_where_witnesses_stand_is_named_by_the_next_incarnation(tmp_path: Path) 
     """A witness holds what evidence covers, not the checkpoint of the last stop: it has to find its own head."""
     state = made(tmp_path, "mesh = true")
     with Running(state) as running:
-        with Recorder(running.socket) as client:
+        with Recorder(running.socket, timeout_ms=60_000) as client:
             mark(client, 3)
             head = parse_checkpoint(parse_note(client.checkpoint()).text)
             client.append(Kind.EVIDENCE, body={CLAIM: cosigned(client.checkpoint())})

@@ -37,7 +37,7 @@ def test_commits_go_on_while_a_seal_waits_for_its_segment(running: Running) -> N
     """A technician's extraction may wait for seconds; no controller may."""
     with Raw(running.socket) as technician, Raw(running.socket) as controller:
         _, opened = controller.open_cycle()
-        technician.sock.settimeout(60)
+        technician.sock.settimeout(240)
         technician.send([Verb.SEAL, 1])
         technician.send([Verb.SEAL, 2])
         assert technician.receive()[:2] == (Status.ERROR, 2), "one at a time"

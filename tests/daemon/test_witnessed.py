@@ -83,7 +83,7 @@ def asked(client: Recorder) -> None:
 
 def refused(commit: Future[Receipt]) -> str:
     with pytest.raises(Refused) as caught:
-        commit.result(60)
+        commit.result(240)
     (reason,) = caught.value.reasons
     return str(reason)
 
@@ -141,16 +141,16 @@ def test_a_receipt_that_waits_for_its_witnesses(running: Running, client: Record
         again = cycle.submit("arm", what=fleet.WHAT)
         assert client.status()["cycles"] == 1
         client.event("emergency_stop", actuators=["arm"], what=WHAT, reason="light curtain")
-        client.flush(60)
+        client.flush(240)
         mesh.sign("arm-8", "arm-9")
         assert client.append(Kind.MARK, body={"label": "meanwhile"}).durable
         assert not commit.done()
         assert not again.done()
         mesh.sign("arm-10")
-        receipt = commit.result(60)
+        receipt = commit.result(240)
         assert (receipt.outcome, receipt.late) == ("admitted", False)
         assert client.witnessed(receipt).is_met
-        assert again.result(60).durable
+        assert again.result(240).durable
     client.close()
     assert running.stop() == 0
     keys = [decode(raw).header.witnesses for raw, _ in records_of(running.state)]
@@ -209,7 +209,7 @@ def test_who_asks_again(running: Running, client: Recorder, kill: bool) -> None:
             client._control._connection._shutdown()
             client.status()
             mesh.sign(*SIGNERS)
-            assert commit.result(60).duplicate
+            assert commit.result(240).duplicate
     client.close()
     assert running.stop() == 0
     assert abandoned(running) == (requests(running) if kill else [])
@@ -254,13 +254,13 @@ def test_what_is_acknowledged_is_there_and_what_is_refused_is_given_up(running: 
             asked(client)
             if turn != 1:
                 mesh.sign(*SIGNERS)
-                ended.append(commits[0].result(60))
+                ended.append(commits[0].result(240))
             commits += [cycle.submit("arm", what=fleet.WHAT) for _ in range(2)]
         running.kill()
         running.restart()
         for commit in commits[turn != 1 :]:
             try:
-                ended.append(commit.result(60))
+                ended.append(commit.result(240))
             except Refused as refusal:
                 ended.append(refusal)
     client.close()

@@ -57,7 +57,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     directory = tmp_path_factory.mktemp("recorded")
     rows, receipts = [], []
     with Running(make_state(directory / "s")) as recorder:
-        with Recorder(recorder.socket, timeout_ms=20_000) as client:
+        with Recorder(recorder.socket, timeout_ms=60_000) as client:
             with client.open_cycle(
                 who=WHO, why=WHY, actuators=["arm", "arm.joint1"], action_classes=["motion"], valid_ms=60_000
             ) as cycle:
@@ -68,14 +68,14 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
                     rows.append((at_ns, values_of(number)))
                     assert stream.record(values_of(number), at_mono_ns=at_ns)
                     if number == 20:
-                        client.flush(20)  # so that there are two messages of rows
-                client.flush(20)
+                        client.flush(240)  # so that there are two messages of rows
+                client.flush(240)
                 for magnitude in (0.0, 0.5, 1.0):
                     what = WHAT | {"magnitude": magnitude}
-                    receipts += [cycle.commit("arm.joint1", what=what, where=WHERE, deadline_ms=20_000)]
+                    receipts += [cycle.commit("arm.joint1", what=what, where=WHERE, deadline_ms=60_000)]
             client.event("emergency_stop", actuators=["arm", "arm.joint2"], what=WHAT, reason="light curtain")
             client.gap(actuators=["arm"], lost_count=3, duration_ms=10, reason="radio lost")
-            client.flush(20)
+            client.flush(240)
         assert recorder.stop() == 0
     return Session(directory / "s", rows, receipts, exported(directory / "s", directory / "a.mcap"))
 
@@ -87,7 +87,7 @@ def flown(tmp_path_factory: pytest.TempPathFactory) -> Mcap:
         given = running.CONFIG.replace('actuators = ["arm"', f'actuators = [{FLIGHT_ACTUATORS}, "arm"')
         patch.setattr(running, "CONFIG", given)
         with Running(make_state(directory / "s")) as recorder:
-            with Recorder(recorder.socket, timeout_ms=20_000) as client:
+            with Recorder(recorder.socket, timeout_ms=60_000) as client:
                 report = run_replay(client, load_excerpt(FLIGHT), speed=4.0)
                 assert report.unrecorded_rows == 0
             assert recorder.stop() == 0

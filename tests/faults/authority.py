@@ -12,7 +12,8 @@ from recorder.audit.check import check_source
 from recorder.audit.opening import open_source
 from recorder.core import grant
 from recorder.core.kinds import Kind
-from recorder.core.messages import CommitRequest, OpenCycle, Status, Verb
+from recorder.core.message_requests import CommitRequest, OpenCycle
+from recorder.core.messages import Status, Verb
 from recorder.core.trust import parse_trust
 from recorder.core.verdict import Report
 from recorder.store.layout import TRUST

@@ -104,7 +104,7 @@ class Controller(threading.Thread):
     def stop(self) -> None:
         """End after the present commit."""
         self._stopped.set()
-        self.join(60)
+        self.join(240)
         assert not self.is_alive(), "a client hangs"
 
 

@@ -10,8 +10,10 @@ from unittest import mock
 import msgspec
 
 from recorder.config import Config
-from recorder.core.entry import Header, decode
-from recorder.core.kinds import Deletion, Kind
+from recorder.core.controls import Deletion
+from recorder.core.entry import decode
+from recorder.core.header import Header
+from recorder.core.kinds import Kind
 from recorder.daemon import room, sweep
 from recorder.store.layout import SEGMENTS
 from recorder.store.store import Store

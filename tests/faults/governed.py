@@ -151,14 +151,14 @@ def _put_to_use(recorder: Recorder, held: Authority, os_boot: bytes) -> None:
     for _ in range(2):
         cycle.commit("arm", what=fleet.WHAT)
     for one in [cycle.submit("arm", what=fleet.WHAT) for _ in range(4)]:
-        one.result(60)
+        one.result(240)
     cycle.stream("arm", fields=[("q", "<f4", 1, "rad")], what=fleet.WHAT).record([1.0])
-    recorder.flush(60)
+    recorder.flush(240)
     tentative = opened(recorder, held.bounded, stage=Stage.TENTATIVE)
     witnessed = opened(recorder, held.bounded, stage=Stage.WITNESSED, predecessor=tentative)
     opened(recorder, held.bounded, stage=Stage.EXECUTED, predecessor=witnessed).commit("arm", what=fleet.WHAT)
     opened(recorder, held.bounded, stage=Stage.TENTATIVE).abort(what=fleet.WHAT, reason="person in the cell")
-    recorder.flush(60)
+    recorder.flush(240)
 
 
 def _fill(recorder: Recorder, cycle: Cycle) -> None:
@@ -167,7 +167,7 @@ def _fill(recorder: Recorder, cycle: Cycle) -> None:
     while recorder.status()["segments"] == segments:
         big = {**fleet.WHAT, "note": "x" * BIG_BYTES}
         for one in [cycle.submit("arm", what=big) for _ in range(8)]:
-            one.result(60)
+            one.result(240)
 
 
 def _connected(socket: Path) -> Recorder:

@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -29,12 +29,12 @@ import msgspec
 from recorder.daemon import boot
 from tests.faults.disk import Disk
 from tests.faults.recovery import findings
-from tests.faults.replay import Moment, moments
+from tests.faults.replay import Moment, Promised, Promises, moments
 from tests.faults.states import Left, left
 from tests.faults.traced import Call, calls
 from tests.running import records_of, verified
 
-HANG_S = 60.0
+HANG_S = 240.0
 KEPT_FINDINGS = 12
 OS_BOOTS = (None, b"after a power cu")  # that states are opened in; None: the machine's own
 
@@ -77,11 +77,13 @@ class State(NamedTuple):
     left: Left
 
 
-def states(plan: Plan, traces: list[list[Call]]) -> Iterator[tuple[int, str, State]]:
+def states(
+    plan: Plan, traces: list[list[Call]], promised: Callable[[], Promises] = Promised
+) -> Iterator[tuple[int, str, State]]:
     """All states with their number and the kind of their moment."""
     number = 0
     after = re.compile(plan.after)
-    run = moments(Path(plan.root), Path(plan.initial), traces, journaled=plan.journaled)
+    run = moments(Path(plan.root), Path(plan.initial), traces, journaled=plan.journaled, promised=promised())
     for moment in run:
         if not after.search(moment.after):
             continue
@@ -91,7 +93,9 @@ def states(plan: Plan, traces: list[list[Call]]) -> Iterator[tuple[int, str, Sta
             number += 1
 
 
-def chosen(plan: Plan, traces: list[list[Call]]) -> tuple[set[int] | None, int, int]:
+def chosen(
+    plan: Plan, traces: list[list[Call]], promised: Callable[[], Promises] = Promised
+) -> tuple[set[int] | None, int, int]:
     """Numbers of the states to try (None: all), how many there are, and at how many moments.
 
     An equal share of each kind of moment first, so that the few states around a rename or a roll are not lost among the many of
@@ -100,7 +104,7 @@ def chosen(plan: Plan, traces: list[list[Call]]) -> tuple[set[int] | None, int, 
     kinds: dict[str, list[int]] = {}
     at: set[int] = set()
     count = 0
-    for number, kind, state in states(plan, traces):
+    for number, kind, state in states(plan, traces, promised):
         kinds.setdefault(kind, []).append(number)
         at.add(state.moment.number)
         count = number + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.messages import Status
@@ -24,6 +24,20 @@ class Promised:
 
     entries: dict[int, bytes] = field(default_factory=dict)  # hashes, or their first bytes, by seq
     checkpoint: int = 0  # size
+
+    def take(self, message: bytes) -> bool:
+        """Take what the recorder sends; whether it promises more than before."""
+        before = len(self.entries), self.checkpoint
+        note_reply(self, message)
+        return before != (len(self.entries), self.checkpoint)
+
+
+class Promises(Protocol):
+    """What a process has said on its sockets."""
+
+    def take(self, message: bytes) -> bool:
+        """Take what it sends; whether that promises more than before."""
+        ...
 
 
 def note_reply(promised: Promised, message: bytes) -> None:
@@ -45,7 +59,7 @@ class Moment(NamedTuple):
     number: int
     after: str  # the call that came last, for messages
     disk: Disk
-    promised: Promised
+    promised: Any  # the `Promises` of the run
 
 
 class _Open(NamedTuple):
@@ -59,6 +73,7 @@ def moments(
     traces: Sequence[Sequence[Call]],
     *,
     journaled: bool,
+    promised: Promises | None = None,
 ) -> Iterator[Moment]:
     """Every moment of some runs, one after the other, on one state directory.
 
@@ -67,9 +82,10 @@ def moments(
         initial: a copy of it from before; durable.
         traces: calls of each run.
         journaled: of the disk.
+        promised: takes what the runs sent; a recorder's if left out.
 
     """
-    replay = _Replay(root, journaled=journaled)
+    replay = _Replay(root, Promised() if promised is None else promised, journaled=journaled)
     replay.disk.load(initial)
     index = 0
     for trace in traces:
@@ -86,9 +102,9 @@ def moments(
 
 
 class _Replay:
-    def __init__(self, root: Path, *, journaled: bool) -> None:
+    def __init__(self, root: Path, promised: Promises, *, journaled: bool) -> None:
         self.disk = Disk(journaled=journaled)
-        self.promised = Promised()
+        self.promised = promised
         self.dirty = True
         self.after = "start"
         self._processes = Processes(())
@@ -145,10 +161,8 @@ class _Replay:
         found = strings(call.arguments)
         if not found or not found[0]:
             return
-        before = len(self.promised.entries), self.promised.checkpoint
-        note_reply(self.promised, found[0])
         # The strictest moment with what is pending is one after this promise.
-        self.dirty |= before != (len(self.promised.entries), self.promised.checkpoint)
+        self.dirty |= self.promised.take(found[0])
 
     def _write(self, call: Call) -> None:
         number, name = descriptor(call.arguments)

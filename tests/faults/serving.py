@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 _MAIN = "import sys; from recorder.cli import main; main(sys.argv[1:])"
-HANG_S = 60.0
+HANG_S = 240.0
 
 
 class Serving:

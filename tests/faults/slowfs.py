@@ -42,7 +42,12 @@ class SlowFs(pyfuse3.Operations):  # type: ignore[misc]  # Debian's package has 
     # What is asked -------------------------------------------------------------------------------------------------------------
 
     async def getattr(self, inode: int, _ctx: Any = None) -> Any:
-        found = os.lstat(self._paths[inode]) if inode in self._paths else os.fstat(self._open[inode])
+        if inode in self._paths:
+            found = os.lstat(self._paths[inode])
+        elif inode in self._open:
+            found = os.fstat(self._open[inode])
+        else:
+            raise pyfuse3.FUSEError(errno.ESTALE)  # replaced since it was looked up: the kernel looks again
         entry = pyfuse3.EntryAttributes()
         for name in (
             "st_mode",
@@ -136,6 +141,8 @@ class SlowFs(pyfuse3.Operations):  # type: ignore[misc]  # Debian's package has 
     async def open(self, inode: int, flags: int, _ctx: Any) -> Any:
         if flags & _WRITING:
             self._writable()
+        if inode not in self._paths:
+            raise pyfuse3.FUSEError(errno.ESTALE)
         return self._opened(inode, os.open(self._paths[inode], flags & ~(os.O_DSYNC | os.O_SYNC)))
 
     async def create(self, parent: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:

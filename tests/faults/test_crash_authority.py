@@ -16,14 +16,11 @@ import pytest
 from recorder.daemon.boot import os_boot_id
 from tests import fleet
 from tests.faults import governed
-from tests.faults.lives import Lives, said
+from tests.faults.lives import FORGETS, LONG_PARTS, NO_FILLING, Lives, said
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 
-LONG_PARTS = 12
 SHORT_STATES = 20
-# All calls but those that fill the next segment with zeros, which are the most by far.
-_RECORDING = r"^(?!pwrite64 of 262144 |fdatasync of .*\.tmp/data\.mdb$)"
 _LIVE = r"/00000001/data\.mdb$"
 
 
@@ -51,7 +48,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
 @pytest.mark.parametrize("journaled", [True, False], ids=["journaled", "unordered"])
 def test_a_power_cut_changes_nothing_of_authority(lives: Lives, journaled: bool) -> None:
     """A sample: what is known after a start is what the entries say, what goes on is decided by it, and it verifies."""
-    outcome = lives.judged(journaled=journaled, states=SHORT_STATES, after=_RECORDING)
+    outcome = lives.judged(journaled=journaled, states=SHORT_STATES, after=NO_FILLING)
     print(said(outcome))
     assert outcome.failed == 0, said(outcome)
 
@@ -64,24 +61,12 @@ def test_every_crash_state_under_a_policy(
     lives: Lives, journaled: bool, part: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same with all of them."""
-    outcome = lives.judged(journaled=journaled, thorough=True, part=(part, LONG_PARTS), after=_RECORDING)
+    outcome = lives.judged(journaled=journaled, thorough=True, part=(part, LONG_PARTS), after=NO_FILLING)
     with capsys.disabled():
         print(f"\n{said(outcome)}")
     assert outcome.failed == 0, said(outcome)
 
 
-# Python that makes a recorder apply an operation without storing it.
-_FORGETS = """
-from recorder.store.tail import Op
-from recorder.writer.journal import Journal
-move = Journal.move
-def moved(self, *operation):
-    if operation[0] == Op.{}:
-        self.tail.apply(list(operation))
-    else:
-        move(self, *operation)
-Journal.move = moved
-"""
 _FORGETS_SPENDING = """
 from recorder.writer.journal import Journal
 write = Journal.write
@@ -114,8 +99,8 @@ install._store = stored
     ("prelude", "shown"),
     [
         (_FORGETS_SPENDING, "what was spent: known is"),
-        (_FORGETS.format("NONCE"), "was used, and its grant comes to OK"),
-        (_FORGETS.format("REVOCATION"), "is revoked, and an opening comes to OK"),
+        (FORGETS.format("NONCE"), "was used, and its grant comes to OK"),
+        (FORGETS.format("REVOCATION"), "is revoked, and an opening comes to OK"),
         (_PUTS_IN_FORCE_FIRST, "a start put another policy in force"),
     ],
     ids=["forgets what was spent", "forgets nonces", "forgets revocations", "puts a policy in force before its entry"],

@@ -14,14 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults import work
-from tests.faults.lives import NO_SYNC, Lives, said
+from tests.faults.lives import FORGETS, LONG_PARTS, NO_FILLING, NO_SYNC, Lives, said
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 
-LONG_PARTS = 12
 SHORT_STATES = 60
-# All calls but those that fill the next segment with zeros, which are the most by far.
-_ERASING = r"^(?!pwrite64 of 262144 |fdatasync of .*\.tmp/data\.mdb$)"
 # In the second life: what is done to the two segments that are sealed by then, or beside them.
 _IN_SEALED = r"/0000000[12](\.tmp)?(/[a-z.]+)?$"
 
@@ -40,7 +37,7 @@ def erasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
 @pytest.mark.parametrize("journaled", [True, False], ids=["journaled", "unordered"])
 def test_a_power_cut_takes_no_claims_but_those_that_were_announced(erasing: Lives, journaled: bool) -> None:
     """A sample around deletions: what is gone is named by a durable deletion entry, and what one names goes with the next sweep."""
-    outcome = erasing.judged(journaled=journaled, states=SHORT_STATES, after=_ERASING)
+    outcome = erasing.judged(journaled=journaled, states=SHORT_STATES, after=NO_FILLING)
     print(said(outcome))
     assert outcome.failed == 0, said(outcome)
 
@@ -79,17 +76,6 @@ def to_its_end(self, order):
 Sweeper.start = to_its_end
 Room.tick = lambda self, now_s, write: tick(self, now_s, lambda: None)
 """
-_FORGETS = """
-from recorder.store.tail import Op
-from recorder.writer.journal import Journal
-move = Journal.move
-def moved(self, *operation):
-    if operation[0] == Op.ERASE:
-        self.tail.apply(list(operation))
-    else:
-        move(self, *operation)
-Journal.move = moved
-"""
 
 
 @pytest.mark.parametrize(
@@ -97,7 +83,7 @@ Journal.move = moved
     [
         (_RENAMES_UNSYNCED, r"is damaged|is cut short|has no data\.mdb"),
         (_ERASES_FIRST, "are gone and no deletion entry names them"),
-        (_FORGETS, "names entries that keep their claims"),
+        (FORGETS.format("ERASE"), "names entries that keep their claims"),
     ],
     ids=["renames before it syncs", "erases before it announces", "forgets what it announced"],
 )

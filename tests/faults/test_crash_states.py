@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults import work
-from tests.faults.lives import NO_SYNC, Lives, said
+from tests.faults.lives import LONG_PARTS, NO_SYNC, Lives, said
 from tests.running import lineage_of
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 
 SHORT_STATES = 200
-LONG_PARTS = 12
 SECOND_OF_TWO = r"segments/00000002/data\.mdb"
 
 

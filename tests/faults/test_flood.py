@@ -55,13 +55,13 @@ class Flood:
         honest = [threading.Thread(target=self._guarded, args=(self._honest, at)) for at in range(HONEST)]
         for thread in honest:
             thread.start()
-        self._ready.wait(60)
+        self._ready.wait(240)
         with Raw(self._path, hello=False) as raw:
             self._shared = opened(raw, Promised())
             for thread in others:
                 thread.start()
             for thread in (*honest, *others):
-                thread.join(120)
+                thread.join(300)
                 assert not thread.is_alive(), "a client hangs"
 
     def _guarded(self, client: Callable[[int], None], at: int) -> None:
@@ -75,7 +75,7 @@ class Flood:
         with Raw(self._path, hello=False) as raw:
             raw.sock.settimeout(60)
             cycle = opened(raw, self.told[at])
-            self._ready.wait(60)
+            self._ready.wait(240)
             # Nonsense of the same user may happen to close this cycle; then the answer is a refusal.  An answer it must be.
             for _ in range(self._commits_each // WINDOW):
                 commits(raw, cycle, self.told[at], WINDOW)

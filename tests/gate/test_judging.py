@@ -6,22 +6,18 @@ from typing import Any
 
 import pytest
 
-from recorder.core import cbor, grant, observation, policy, policy_replay, revocation
-from recorder.core.credential import Credential
+from recorder.core import cbor, observation, policy, policy_replay, revocation
 from recorder.core.delegation import Moment
 from recorder.core.errors import Misuse
-from recorder.core.grant import Grant, contemplated_hash, inputs_hash
 from recorder.core.kinds import Decision, Stage
 from recorder.core.observation import Observation
 from recorder.core.policy_source import parse
 from recorder.core.revocation import Revoked
 from recorder.core.scope import Counts
 from recorder.core.spending import Spent
-from recorder.gate.authorities import Authorities
-from recorder.gate.cel import Cel
 from recorder.gate.evidence import Before
 from recorder.gate.inputs import Now
-from recorder.gate.judging import ARTEFACT_MAX_BYTES, Asked, Ground, Judged, judge
+from recorder.gate.judging import ARTEFACT_MAX_BYTES, judge
 from recorder.gate.program import Program, replay
 from tests.credential_builder import (
     ARM,
@@ -39,72 +35,29 @@ from tests.credential_builder import (
     signer,
     terms,
 )
+from tests.gate.opening import (
+    ANN,
+    BEGIN_NS,
+    DEPOT,
+    ENGINE,
+    FORCE,
+    HEAD,
+    HELD,
+    INPUT,
+    LIDAR,
+    LIMIT,
+    NOW,
+    POLICY_EXP_S,
+    SALT,
+    WHAT,
+    WHERE,
+    asked,
+    ground,
+    instant,
+    judged,
+    names,
+)
 from tests.policies import CLASS, PERMIT, clause
-
-HEAD = 'name = "cell"\nversion = 3\nvalid_from = 2025-10-01T00:00:00Z\nvalid_until = 2025-10-10T00:00:00Z\n'
-POLICY_EXP_S = 1_760_054_400
-INPUT = '[input.force_n]\ntype = "double"\nunit = "N"\nmax_age_ms = 100\n'
-LIMIT = clause("input.force_n > 50.0")
-SLOW = clause("input.force_n > 30.0", "deviate", "slower", deviate_to='"slow"')
-ENGINE = Cel()
-
-DEPOT = from_root("depot", role="authority", scope=EVERYTHING)
-ANN = delegated(DEPOT, "ann", role="operator", scope=ARM)  # 1000 commits, 3600 s
-HELD = delegated(ANN, "identity")
-EVALUATOR = from_root("planner check", role="evaluator")
-LIDAR = from_root("lidar", role="actuator")
-
-WHAT = {
-    "mode": "move", "target": "pallet", "magnitude": 1.2, "unit": "m/s", "duration_ms": 500, "reversibility": "reversible",
-    "confirm_by_ms": None,
-}  # fmt: skip
-WHERE = {"frame": "cell", "position_m": [0.1, 0.2, 0.3]}
-BEGIN_NS = BEGIN_S * NS
-NOW = Now(5 * NS, BEGIN_NS + NS)
-SALT = b"\7" * 16
-FORCE = {"name": "force_n", "value": 10.0, "unit": "N", "at_mono_ns": NOW.mono_ns - 1_000_000}
-
-
-def ground(*clauses: str, more: tuple[Credential, ...] = (), **changed: Any) -> Ground:
-    text = HEAD + changed.pop("inputs", INPUT) + CLASS + "".join(clauses or (LIMIT, SLOW)) + PERMIT
-    bundle = policy.read(policy.sign(parse(text).policy, signer(ROOT.name)))
-    authorities = Authorities([ROOT])
-    for one in (DEPOT, ANN, HELD, EVALUATOR, LIDAR, *more):
-        authorities.add(authorities.judge_credential(one.signed.raw))
-    plain = Ground(
-        Program(bundle.policy, ENGINE), bundle, authorities, signer("identity").public_key, "acme/arm-7/a", b"\4" * 16,
-        spent={}, nonces={}, resolve=lambda printed: None,
-    )  # fmt: skip
-    return plain._replace(**changed)
-
-
-def asked(**changed: Any) -> Asked:
-    why = {"evaluator": "mine", "clauses": [], "inputs": [FORCE], "alternatives": ["wait"], **changed.pop("why", {})}
-    plain = Asked(
-        "motion", Stage.DIRECT, ["elbow"], 100, 5000, {"platform": "arm", "operator": "ann", "delegation": HELD.hash}, why,
-        (WHAT, WHERE), HELD.hash, None,
-    )  # fmt: skip
-    return plain._replace(**changed)
-
-
-def judged(request: Asked, on: Ground, moment: Moment | None = None, now: Now = NOW) -> Judged:
-    found = judge(request, on, moment=moment or at(seq=9), now=now, salt=SALT)
-    assert (found.decision == Decision.REFUSED) == (found.why.get("deviation") is None and found.reasons not in _GOOD)
-    assert found.why["reasons"] == found.reasons
-    cbor.encode(found.why)
-    return found
-
-
-_GOOD = (["allowed: clause allow"], ["granted: by an external evaluator"])
-
-
-def names(found: Judged) -> list[str]:
-    return [reason.partition(":")[0] for reason in found.reasons]
-
-
-def instant(utc_ns: int, seq: int = 9) -> Moment:
-    return Moment(utc_ns, utc_ns, seq)
-
 
 # --- What is granted, and its evidence
 
@@ -214,6 +167,7 @@ def test_a_class_that_is_not_gated_is_the_callers_mistake() -> None:
 
 
 # --- The delegation
+
 
 WIDER = issued(
     "ann", terms("identity", "ann", scope=rescoped(ARM, delegations=1, actuators="any"), delegated_from=ANN.hash)
@@ -417,69 +371,3 @@ def test_an_artefact_has_a_greatest_size() -> None:
     assert names(found) == ["artefact_too_large"]
     assert found.reasons[0].endswith(f"over {ARTEFACT_MAX_BYTES}")
     assert found.why.keys().isdisjoint({"artefact", "replay"})
-
-
-# --- External evaluators
-
-
-def granting(by: str = "planner check", **changed: Any) -> bytes:
-    said = Grant(
-        "acme/arm-7/a", b"\4" * 16, b"\5" * 16, EVALUATOR.hash, "motion", ("elbow",), 100, NOW.mono_ns + 9 * NS, HELD.hash,
-        contemplated_hash(WHAT, WHERE), inputs_hash([FORCE]), "admitted",
-    )  # fmt: skip
-    return grant.make(said._replace(**changed), signer(by))
-
-
-def test_an_external_decision() -> None:
-    """A grant decides in place of the clauses; inputs are taken as the policy wants them, and it is kept with the why."""
-    raw = granting()
-    found = judged(asked(grant=raw), ground(clause("true || input.force_n > 0.0")))
-    assert found[:2] == (Decision.EXTERNAL, ["granted: by an external evaluator"])
-    assert found.nonce == (b"\5" * 16, NOW.mono_ns + 9 * NS)
-    assert (found.why["evaluator"], found.why["grant"], found.why["clauses"]) == ("planner check", raw, [])
-    assert found.why["inputs"] == [{**FORCE, "signed": False}]
-    assert found.why.keys().isdisjoint({"artefact", "replay", "counterfactual"})
-    stale = [{**FORCE, "at_mono_ns": 0}]
-    refused = judged(asked(grant=granting(inputs_hash=inputs_hash(stale)), why={"inputs": stale}), ground())
-    assert names(refused) == ["input_stale"]
-
-
-def test_a_cycle_ends_with_its_grant() -> None:
-    """Asked for longer than granted, it is cut, since two processes do not read a clock at once."""
-    found = judged(asked(grant=granting(not_after_mono_ns=NOW.mono_ns + NS)), ground())
-    assert (found.decision, found.not_after_mono_ns) == (Decision.EXTERNAL, NOW.mono_ns + NS)
-
-
-@pytest.mark.parametrize(
-    ("raw", "reason"),
-    [
-        (b"grant", "grant_malformed"),
-        (granting(by="mallory"), "grant_signature"),
-        (granting(credential=bytes(32)), "parent_unknown"),
-        (granting(by="lidar", credential=LIDAR.hash), "role_mismatch"),
-        (granting(action_class="dig"), "grant_beyond"),
-        (granting(origin="acme/arm-7/b"), "grant_origin"),
-        (granting(os_boot=bytes(16)), "grant_os_boot"),
-        (granting(not_after_mono_ns=NOW.mono_ns - 1), "grant_expired"),
-        (granting(max_commits=99), "grant_beyond"),
-        (granting(actuators=("shoulder",)), "grant_beyond"),
-        (granting(delegation=ANN.hash), "grant_beyond"),
-        (granting(contemplated_hash=contemplated_hash(WHAT, {})), "grant_beyond"),
-        (granting(inputs_hash=inputs_hash([{**FORCE, "value": 9.0}])), "grant_inputs"),
-        (granting(nonce=b"\6" * 16), "nonce_reused"),
-    ],
-)
-def test_grants_that_grant_nothing(raw: bytes, reason: str) -> None:
-    """One of somebody else, for something else, for more or used before refuses; the clauses do not stand in for it."""
-    found = judged(asked(grant=raw), ground(nonces={b"\6" * 16: 1}))
-    assert names(found)[0] == reason
-    assert found.why["grant"] == raw
-    assert found.why["clauses"] == []
-
-
-def test_an_evaluator_must_stand() -> None:
-    """What a revoked evaluator signs is worth nothing, and neither does a grant help where the delegation is missing."""
-    on = ground()
-    on.authorities.revoke({EVALUATOR.hash}, 9)
-    assert names(judged(asked(grant=granting()), on)) == ["credential_revoked"]
-    assert names(judged(asked(grant=granting(), delegation=None), ground())) == ["delegation_missing", "grant_beyond"]

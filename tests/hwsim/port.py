@@ -10,8 +10,8 @@ from functools import partial
 from math import isfinite
 from typing import Any, Self
 
-from hwsim.lease import InlineExecutor
 from recorder.client import Refused, Unavailable
+from tests.hwsim.inline import InlineExecutor
 
 REQUIRED = {
     "who": {"operator", "delegation"},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.lease import InlineExecutor, Lease, open_lease, outcome
+from hwsim.lease import Lease, open_lease, outcome
 from hwsim.report import DriveReport
+from tests.hwsim.inline import InlineExecutor
 from tests.hwsim.port import MemoryCycle, MemoryRecorder, SimulatedClock, refused
 
 

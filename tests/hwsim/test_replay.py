@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hwsim.flight import SHIPPED_FLIGHTS, Flight, load_excerpt
-from hwsim.lease import InlineExecutor
 from hwsim.replay import run_replay, timeline
 from hwsim.report import ReplayReport
+from tests.hwsim.inline import InlineExecutor
 from tests.hwsim.port import LateExecutor, MemoryRecorder, SimulatedClock, refused, unavailable
 
 

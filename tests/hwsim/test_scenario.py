@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.lease import InlineExecutor
 from hwsim.report import ArmReport
 from hwsim.scenario import run_arm
+from tests.hwsim.inline import InlineExecutor
 from tests.hwsim.port import LateExecutor, MemoryRecorder, SimulatedClock, refused, unavailable
 
 
 def drive(recorder: MemoryRecorder, seconds: float, seed: int = 1, rate_hz: int = 100) -> ArmReport:
     return run_arm(recorder, seconds=seconds, seed=seed, rate_hz=rate_hz, clock=recorder.clock, worker=InlineExecutor())
+
+
+def moves_braked(recorder: MemoryRecorder) -> bool:
+    """Whether a row follows an event before a commit that releases the brake."""
+    braked = True
+    for call in recorder.calls:
+        braked |= call.verb == "event"
+        if call.verb == "commit" and call.arguments["actuator"] == "arm.brake":
+            braked = False
+        if call.verb == "row" and braked:
+            return True
+    return False
 
 
 @pytest.fixture
@@ -60,12 +72,7 @@ def test_no_setpoint_follows_a_stop_before_the_brake_is_released_again(recorder:
     """After an emergency stop the next row comes only after a commit that releases the brake."""
     report = drive(recorder, 60)
     assert report.stops > 0
-    braked = True
-    for call in recorder.calls:
-        braked |= call.verb == "event"
-        if call.verb == "commit" and call.arguments["actuator"] == "arm.brake":
-            braked = False
-        assert not (call.verb == "row" and braked)
+    assert not moves_braked(recorder)
 
 
 def test_cycles_hand_over(recorder: MemoryRecorder) -> None:
@@ -128,12 +135,7 @@ def test_whatever_the_delay_nothing_moves_without_cover(recorder: MemoryRecorder
     expired_holds = [call for call in recorder.of("event") if call.arguments["reason"] == "no_cycle_in_force"]
     assert bool(expired_holds) == (delay_ms > 500)
     assert report.moves > 5
-    braked = True
-    for call in recorder.calls:
-        braked |= call.verb == "event"
-        if call.verb == "commit" and call.arguments["actuator"] == "arm.brake":
-            braked = False
-        assert not (call.verb == "row" and braked)
+    assert not moves_braked(recorder)
 
 
 def test_real_time_with_a_real_worker(recorder: MemoryRecorder) -> None:

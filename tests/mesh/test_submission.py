@@ -113,6 +113,7 @@ def test_showing_is_tried_once() -> None:
         (Answer(404, "text/plain", b""), Failed(404, "", "")),
         (Answer(422, "text/plain", b"bad consistency proof\n"), Failed(422, "", "bad consistency proof")),
         (Answer(429, "text/plain", b"slow down\n"), Later("429 slow down")),
+        (Answer(429, "text/plain", b"slow down\n", None, 7), Later("429 slow down; again in 7 s", 7)),
         (refused(503, FormatError("clock_untrusted", "no clock")), Later("503 clock_untrusted")),
         (Answer(301, "text/plain", b"elsewhere"), Failed(301, "", "elsewhere")),
         (Answer(409, "text/x.tlog.size", b"x\n"), None),

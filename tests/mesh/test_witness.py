@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mesh.exchange import AddCheckpoint, Cosigned, parse_answer
 from mesh.standing import Standing, decode_standing, signed_by_log
 from mesh.witness import RACES_MAX, Cosigner, add_checkpoint
-from recorder.core.checkpoint import open_checkpoint
+from recorder.core.checkpoint import Checkpoint, open_checkpoint
 from recorder.core.cosignature import cosign, verify_cosignature
 from recorder.core.errors import FormatError
-from recorder.core.forks import verify_fork
+from recorder.core.forks import parse_fork, verify_fork, verify_fork_under
 from recorder.core.keys import SeedSigner
 from recorder.core.merkle import prove_consistency
 from recorder.core.note import ED25519, Note, VerifierKey, parse_note, sign_text
@@ -56,6 +56,50 @@ def test_a_foreign_log_is_witnessed_as_any() -> None:
     assert ask(store, body).is_cosigned
     assert set(store.kept) == {LINE, FOREIGN}
     assert refusal(ask(store, AddCheckpoint(0, (), note_of(LEAVES[:9], FOREIGN)).encode())) == (403, "note_signature")
+
+
+def foreign_note(leaves: list[bytes], extension: str) -> bytes:
+    """A head of the foreign log with extension lines."""
+    text = head_of(leaves, FOREIGN).text() + extension
+    return Note(text, (sign_text(text, FOREIGN, signer("foreign")),)).encode()
+
+
+def test_extension_lines_of_a_foreign_log_are_cosigned_with_it() -> None:
+    """As tlog-cosignature says; they say nothing of the tree, so the next head may have others, or none."""
+    store = at(0)
+    for old, new, extension in ((0, 9, "one\ntwo words\n"), (9, 9, "other\n"), (9, 17, ""), (17, 20, "\u2014 three\n")):
+        proof = tuple(prove_consistency(Leaves(LEAVES), old, new))
+        outcome = ask(store, AddCheckpoint(old, proof, foreign_note(LEAVES[:new], extension)).encode())
+        read = parse_answer(outcome.answer)
+        assert isinstance(read, Cosigned)
+        head = Checkpoint(FOREIGN, new, head_of(LEAVES[:new]).root, extension)
+        assert verify_cosignature(head, read.lines[0], WITNESSES["arm-8"]).time_s == TIME_S
+        if extension:
+            with pytest.raises(FormatError, match="note_signature"):
+                verify_cosignature(head_of(LEAVES[:new], FOREIGN), read.lines[0], WITNESSES["arm-8"])
+        held = store.held(FOREIGN)
+        assert held is not None
+        assert held.head == head
+
+
+def test_a_fork_of_a_log_with_extension_lines_is_proved() -> None:
+    """Another root for the size that is held; other lines alone are none."""
+    store = at(0)
+    assert ask(store, AddCheckpoint(0, (), foreign_note(LEAVES[:9], "one\n")).encode()).is_cosigned
+    outcome = ask(store, AddCheckpoint(9, (), foreign_note(OTHER[:9], "two\n")).encode())
+    assert refusal(outcome) == (422, "consistency_proof")
+    assert outcome.fork is not None
+    proof = parse_fork(outcome.fork.encode())
+    assert verify_fork(proof, FLEET.trust, FLEET.foreign).origin == FOREIGN
+    with pytest.raises(FormatError, match="checkpoint_malformed"):
+        verify_fork_under(proof, FLEET.foreign[FOREIGN])
+
+
+@pytest.mark.parametrize("extension", ["\n", "one\n\ntwo\n", "x" * 4_096 + "\n"], ids=["empty", "between", "long"])
+def test_extension_lines_that_are_none(extension: str) -> None:
+    """Empty ones, and more than there is room for in a proof."""
+    body = AddCheckpoint(0, (), foreign_note(LEAVES[:9], extension)).encode()
+    assert refusal(ask(at(0), body)) == (400, "checkpoint_malformed")
 
 
 def test_the_known_answer_of_a_witness_in_use() -> None:

@@ -166,7 +166,7 @@ def _attacks(here: World, wanted: Sequence[Sequence[str]]) -> Iterator[None]:
         attacks = [undo.enter_context(here.under_attack(*one)) for one in wanted]
         yield
         for one in attacks:
-            one.communicate(timeout=120)
+            one.communicate(timeout=240)
 
 
 def _committed(platform: Platform, seconds: float) -> list[float]:
@@ -181,7 +181,7 @@ def _committed(platform: Platform, seconds: float) -> list[float]:
 def commits(socket: Path, seconds: float) -> None:
     """Print how long each durable commit took."""
     times = []
-    with Recorder(socket) as client:
+    with Recorder(socket, timeout_ms=60_000) as client:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with client.open_cycle(who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"]) as cycle:

@@ -21,6 +21,7 @@ from mesh.node.peerlog import PeerLog
 from mesh.node.places import FORKS, LOGS
 from mesh.node.rounds import Rounds
 from mesh.node.server import HttpServer
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.errors import FormatError
@@ -61,6 +62,7 @@ class Node:
     def __init__(self, state: Path, settings: Archiving) -> None:
         self.state = state
         self.said: list[str] = []
+        self.unkept = Unkept(self.said.append)
         self.asked: list[str] = []  # paths, in order
         self.lie: Callable[[str, Answer], Answer] | None = None  # instead of a true answer to a path
         self.table = Table()
@@ -72,10 +74,10 @@ class Node:
         """Read what is kept, and listen; the round that a start makes is over, and found nobody."""
         urls, self.table.urls = self.table.urls, []
         self.state.mkdir(exist_ok=True)
-        self.forks = ForkBook(self.state / FORKS, FLEET, self.said.append)
+        self.forks = ForkBook(self.state / FORKS, FLEET, self.said.append, self.unkept)
         own = (lambda: None, _nothing)
         self.following = Following(self.state, FLEET, self.forks, self.table, own, self._settings, self.said.append)
-        log = OwnLog(self.state / "no-recorder.sock", self.state / LOGS, FLEET, self.said.append)
+        log = OwnLog(self.state / "no-recorder.sock", self.state / LOGS, FLEET, self.said.append, self.unkept)
         present = present_of(FLEET, Discovery(), None)
         self._rounds = Rounds(log, FLEET, None, present, _no_standings, Submit(), self.said.append)
         answering = Answering(lambda _: None)
@@ -86,7 +88,7 @@ class Node:
             answer = await answering.respond(method, path, body)
             return answer if self.lie is None else self.lie(path, answer)
 
-        self._server = HttpServer(Limits(connections=64, per_address=64), respond)
+        self._server = HttpServer(Limits(connections=64, per_address=64, request_s=120.0), respond)
         await self._server.listen([f"127.0.0.1:{self.port}"])
         self._work = asyncio.create_task(self.following.run())
         while not self.following.gossip.rounds:  # noqa: ASYNC110 -- it tells nobody
@@ -96,7 +98,7 @@ class Node:
     async def stop(self, *, kill: bool = False) -> None:
         """End; a kill keeps nothing that was not durable before."""
         if kill:
-            self.archives.store.keep = lambda: None  # type: ignore[method-assign]
+            self.archives.store.keep = lambda: False  # type: ignore[method-assign]
         self._work.cancel()
         with suppress(asyncio.CancelledError):
             await self._work
@@ -167,6 +169,6 @@ async def _no_standings() -> list[tuple[str, Standing]]:
 
 async def until(holds: Callable[[], object]) -> None:
     """Wait for what comes about by itself."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not holds():  # noqa: ASYNC110 -- it tells nobody
             await asyncio.sleep(0.01)

@@ -78,7 +78,7 @@ def main(commits: int, platforms: int) -> None:
     with networks(platforms) as names, running(ROUNDS_S, names) as them:
         first: Platform = them[0]
         socket = first.state / "recorder.sock"
-        with Recorder(socket) as recorder, Recorder(socket) as watch:
+        with Recorder(socket, timeout_ms=60_000) as recorder, Recorder(socket, timeout_ms=60_000) as watch:
             cycle = recorder.open_cycle(
                 who=WHO, why=WHY, actuators=["arm"], action_classes=["motion"], max_commits=10_000, valid_ms=60_000
             )

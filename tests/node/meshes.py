@@ -33,6 +33,7 @@ from tests.running import Running, make_state, wait_until
 
 PORT = 7171
 ROUND_S = 300.0
+PATIENT_S = 60.0  # for an answer: who is not there refuses at once, and a machine with other work takes its time
 AT_A_TIME = 8  # processes that start, or make a round: more would only wait for the cores
 _RUN = "import sys; from pathlib import Path; from mesh.node.run import run; sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))"
 _COMMAND = "from recorder.cli import main; main()"
@@ -43,13 +44,10 @@ needs_namespaces = pytest.mark.skipif(
 
 
 class Platform:
-    """A recorder and its mesh; rounds are made when a test asks for one, never by themselves.
-
-    A witness has 20 s for its answer: on a machine with other work 5 are too few, and who is not there refuses at once.
-    """
+    """A recorder and its mesh; rounds are made when a test asks for one, never by themselves."""
 
     def __init__(
-        self, directory: Path, at: int, network: str, timeout_s: float = 20.0, listen: str = "0.0.0.0"
+        self, directory: Path, at: int, network: str, timeout_s: float = PATIENT_S, listen: str = "0.0.0.0"
     ) -> None:
         self.at = at
         self.name = f"arm-{at}"
@@ -62,7 +60,7 @@ class Platform:
         trust = f"root {ROOT_KEY}\nquorum none\n".encode()
         self.keys = found(self.mesh, f"{self.name}.acme", [f"{listen}:{PORT}"], trust)
         self.configure("witness", clock='"operator"')
-        self.configure("submit", interval_s=3600.0, timeout_s=timeout_s)
+        self.configure("submit", interval_s=3600.0, timeout_s=timeout_s, learn_s=timeout_s)
         self.configure("digest", interval_s=0.2)
         self.environment: dict[str, str] = {}  # of both processes, beside ours
         self.recorder: Running | None = None
@@ -134,7 +132,7 @@ class Platform:
         assert self.process is not None
         assert self.process.stderr is not None
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(120)
+        status = self.process.wait(240)
         self.process.stderr.close()
         self.process = None
         return status
@@ -172,19 +170,28 @@ class Platform:
 
 
 def rounds(platforms: Sequence[Platform]) -> list[dict[str, Any]]:
-    """Have all these make a round, a few at the same time; the status of each after it."""
+    """Have all these make a round, a few at the same time; the status of each after it.
+
+    One that was under way does not count: it had read its log before.
+    """
     after = []
     for at in range(0, len(platforms), AT_A_TIME):
         wave = platforms[at : at + AT_A_TIME]
-        before = [one.status().get("rounds", 0) for one in wave]
+        before = [one.status().get("rounds_by_hand", 0) for one in wave]
         for one in wave:
             assert one.process is not None
             one.process.send_signal(signal.SIGUSR1)
         for one, count in zip(wave, before, strict=True):
-            wait_until(lambda one=one, count=count: one.status().get("rounds", 0) > count, ROUND_S)
+            wait_until(lambda one=one, count=count: one.status().get("rounds_by_hand", 0) > count, ROUND_S)
             after.append(one.status())
             assert after[-1]["trouble"] is None, after[-1]["trouble"]
     return after
+
+
+def await_pushes(platforms: Sequence[Platform]) -> None:
+    """Wait until each recorder has its mesh as a subscriber, which says on that connection whom it may ask."""
+    for one in platforms:
+        wait_until(lambda one=one: one.status()["pushes_trouble"] is None)
 
 
 def checked(platform: Platform) -> Report:
@@ -249,6 +256,7 @@ def fleet(
                 before + settings.format(peers=peers) + "\n[archive]" + rest.partition("[archive]")[2]
             )
         for one in platforms:
+            one.configure("limits", request_s=PATIENT_S)
             undo.callback(one.stop)
         write_list(platforms, needed, has_urls=has_urls)
         start(platforms)
@@ -259,7 +267,7 @@ def ask(platform: Platform, program: str) -> str:
     """Run a program inside a platform's network; what it prints."""
     done = subprocess.run(
         ["ip", "netns", "exec", platform.network, sys.executable, "-c", program],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -124,7 +124,7 @@ class SwitchProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
         self._process.stdout.close()
 
     def _order(self, order: dict[str, Any]) -> Any:

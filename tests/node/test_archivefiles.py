@@ -10,6 +10,7 @@ import pytest
 from mesh.node.archivestore import ArchiveStore
 from mesh.node.forkbook import ForkBook
 from mesh.node.places import NotKeptError
+from mesh.node.unkept import Unkept
 from recorder.core.checkpoint import Checkpoint, sign_checkpoint
 from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import prove_consistency, root_at, root_of
@@ -24,7 +25,9 @@ ROOM = 2_048 * HASH_BYTES / (1 << 20)
 
 
 def store(tmp_path: Path, say: Callable[[str], None] = print, room: float = ROOM) -> ArchiveStore:
-    return ArchiveStore(tmp_path / "archives", FLEET, ForkBook(tmp_path / "forks", FLEET, say), (room, 1_024), say)
+    return ArchiveStore(
+        tmp_path / "archives", FLEET, ForkBook(tmp_path / "forks", FLEET, say, Unkept(say)), (room, 1_024), say
+    )
 
 
 def partial_of(size: int) -> list[bytes]:
@@ -234,23 +237,6 @@ def test_after_a_failed_write_it_goes_on_from_what_is_durable(tmp_path: Path, mo
     assert store(tmp_path).size(ORIGIN) == 1_500
 
 
-def test_incarnations_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the key can begin any number; those that are archived stay."""
-    monkeypatch.setattr("mesh.node.archivestore.RETIRED_MAX", 3)
-    monkeypatch.setattr("mesh.node.archivestore.OPEN_MAX", 2)
-    kept = store(tmp_path)
-    for at in range(8):
-        origin = f"acme/arm-7/{at:016x}"
-        kept.learn(origin, 0, LEAVES[:300], [note_of(LEAVES[:300], origin)])
-    kept.keep()
-    assert [one.size for one in kept.summaries()] == [300] * 4
-    assert kept.refused == 4
-    assert len(kept._open) == 2
-    again = store(tmp_path)
-    assert [one.ordinal for one in again.summaries()] == [1, 2, 3, 4]
-    assert again.get("acme/arm-7/0000000000000000").hashes(0, 300) == b"".join(LEAVES[:300])
-
-
 def test_hashes_of_nobody_are_not_kept(tmp_path: Path) -> None:
     """A log counts from its first signed head on, and only one of the fleet list."""
     kept = store(tmp_path)
@@ -282,7 +268,9 @@ def test_what_a_replaced_key_signed_is_not_told_as_the_log(tmp_path: Path) -> No
     line, after = "acme/arm-7", signer("the next key")
     old, new = (str(VerifierKey.derive(line, ED25519, one.public_key)) for one in (IDENTITY, after))
     fleet = listed(policy().replace(old, new), 4)
-    other = ArchiveStore(tmp_path / "archives", fleet, ForkBook(tmp_path / "forks", fleet, print), (ROOM, 1_024), print)
+    other = ArchiveStore(
+        tmp_path / "archives", fleet, ForkBook(tmp_path / "forks", fleet, print, Unkept(print)), (ROOM, 1_024), print
+    )
     assert other.summaries() == []
     learned = other.learn(ORIGIN, 0, LEAVES[100:700], [note_of(LEAVES[100:700], by=after)])
     assert (learned.forks, other.size(ORIGIN)) == ([], 600)
@@ -292,7 +280,7 @@ def test_what_a_replaced_key_signed_is_not_told_as_the_log(tmp_path: Path) -> No
 
 def test_tiles_above_the_hashes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that says to have ever more entries has peers pull what leads to the newest: the oldest of that goes."""
-    monkeypatch.setattr("mesh.node.archivestore.ABOVE_MIN", 8)
+    monkeypatch.setattr("mesh.node.archiveroom.ABOVE_MIN", 8)
     kept, size, seen, wanted = store(tmp_path), 0, set(), (0, 0)
     for at in range(1, 7):
         head = Checkpoint(ORIGIN, at << 40, root_at(Alike(), at << 40))

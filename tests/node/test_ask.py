@@ -46,18 +46,31 @@ def urls(platforms: list[Platform]) -> tuple[str, ...]:
     return tuple(item for one in platforms for item in ("--peer", f"http://{one.address}:{PORT}/"))
 
 
-def asked(near: Platform, *arguments: str | Path, status: int = 0) -> str:
-    """What the command says inside a platform's network."""
+def asked(near: Platform, *arguments: str | Path, status: int | None = 0) -> str:
+    """What the command says inside a platform's network; None takes any status."""
     done = subprocess.run(
         ["ip", "netns", "exec", near.network, sys.executable, "-m", "recorder.cli", "mesh", "ask", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, env={**os.environ, "LINEAGE_MESH": ""},
+        capture_output=True, text=True, check=False, timeout=300, cwd=ROOT, env={**os.environ, "LINEAGE_MESH": ""},
     )  # fmt: skip
-    assert done.returncode == status, (done.stdout, done.stderr)
+    assert status in (done.returncode, None), (done.stdout, done.stderr)
     return done.stdout
 
 
 def parsed(near: Platform, *arguments: str | Path, status: int = 0) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(asked(near, *arguments, "--json", status=status))
+    return told
+
+
+def discovered(near: Platform, names: list[str], *arguments: str | Path) -> dict[str, Any]:
+    """What the command says that found just these; it looks around for a few seconds, and datagrams are lost."""
+    told: dict[str, Any] = {}
+
+    def are_found() -> bool:
+        said = asked(near, *arguments, "--discover", "--json", status=None)
+        told.update(json.loads(said or '{"peers": []}'))
+        return sorted(name for one in told["peers"] for name in one["names"][:1]) == names
+
+    wait_until(are_found)
     return told
 
 
@@ -68,8 +81,12 @@ def test_all_agree_on_what_a_platform_recorded(three: list[Platform]) -> None:
     by_trust: tuple[str | Path, ...] = ("--trust", first.state.parent / "fleet.trust", *urls(three))
     log: dict[str, Any] = {}
     by_state: tuple[str | Path, ...] = ("--state", first.mesh, *urls(three))
-    for whom in ((*by_list(three), "--discover"), by_trust, by_state):
-        told = parsed(three[1], "acme/arm-0", "--range", f"0-{size}", *whom)
+    about = ("acme/arm-0", "--range", f"0-{size}")
+    for told in (
+        discovered(three[1], NAMES, *about, *by_list(three)),
+        parsed(three[1], *about, *by_trust),
+        parsed(three[1], *about, *by_state),
+    ):
         (log,) = told["logs"]
         (head,) = log["heads"]
         assert (head["size"], head["standing"], len(head["peers"])) == (size, "largest", 3)
@@ -78,8 +95,6 @@ def test_all_agree_on_what_a_platform_recorded(three: list[Platform]) -> None:
         assert all(len(one["held"]) == 1 and one["held"][0]["peers"] for one in log["entries"])
         assert {(tuple(one["witnesses"]), one["operators"]) for one in log["entries"]} == {(("arm-1", "arm-2"), 1)}
         assert [(one["outcome"], one["version"]) for one in told["peers"]] == [("answered", "1")] * 3
-        if "--discover" in whom:
-            assert sorted(one["names"][0] for one in told["peers"]) == NAMES
     said = asked(three[1], log["origin"], "--range", "0-2", *by_list(three), *urls(three))
     assert f"{log['origin']}: all agree" in said
     assert f"head of {size} entries, root" in said
@@ -89,7 +104,7 @@ def test_all_agree_on_what_a_platform_recorded(three: list[Platform]) -> None:
 
 MONITORED = """
 import urllib.request
-by_origin, by_hash = (urllib.request.urlopen({url!r} + path, timeout=10).read() for path in {paths!r})
+by_origin, by_hash = (urllib.request.urlopen({url!r} + path, timeout=120).read() for path in {paths!r})
 print(by_origin == by_hash, by_hash.count(b"\\n"))
 """
 
@@ -117,7 +132,7 @@ def test_what_cannot_be_asked(three: list[Platform], tmp_path: Path) -> None:
     ]
     for wrong in wrongs:
         assert asked(three[0], *wrong, status=2) == ""
-    told = parsed(three[0], "acme/arm-0", *whom, "--peer", "http://10.77.0.200:7171/", "--within", "4", status=3)
+    told = parsed(three[0], "acme/arm-0", *whom, "--peer", "http://10.77.0.200:7171/", "--within", "20", status=3)
     assert (told["verdict"], told["peers"][3]["outcome"]) == ("partial", "unreachable")
     told = parsed(three[0], "acme/arm-1/0123456789abcdef", *whom, status=3)
     assert (told["verdict"], len(told["logs"][0]["silent"])) == ("nobody", 3)
@@ -128,15 +143,16 @@ def test_a_platform_that_is_lost(three: list[Platform]) -> None:
     """Its peers answer for it; that it is silent itself is no gap in the answer, that another peer is, is one."""
     first, second, third = three
     size = first.status()["latest"]["size"]
-    listed = parsed(second, "acme/arm-0", *by_list(three), "--discover")["peers"]
-    assert sorted(one["names"][0] for one in listed) == NAMES
+    discovered(second, NAMES, "acme/arm-0", *by_list(three))
     first.stop_recorder(kill=True)
     assert first.process is not None
     first.process.kill()
-    (log,) = parsed(second, "acme/arm-0", *by_list(three), "--discover")["logs"]
+    told = discovered(second, NAMES[1:], "acme/arm-0", *by_list(three))
+    assert told["verdict"] == "agreement"
+    (log,) = told["logs"]
     assert ([one["size"] for one in log["heads"]], sorted(log["heads"][0]["peers"])) == ([size], NAMES[1:])
     assert len(log["heads"][0]["cosigned"]) == 2
     assert third.stop_mesh() == 0
-    gone = parsed(second, "acme/arm-0", *by_list(three), *urls([second, third]), "--within", "8", status=3)
+    gone = parsed(second, "acme/arm-0", *by_list(three), *urls([second, third]), "--within", "60", status=3)
     assert [one["outcome"] for one in gone["peers"]] == ["answered", "unreachable"]
     assert gone["verdict"] == "partial"

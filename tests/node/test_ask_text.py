@@ -27,7 +27,7 @@ def logs(found: Found) -> list[AskedLog]:
 
 def test_a_contradiction_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     """Both histories, who shows and who cosigned which, and from which entry on they differ."""
-    found = asked(peer(LEAVES, "port-1"), peer(BESIDE[:450], "arm-7", "arm-8"), None, span=(299, 301), timeout_s=4.0)
+    found = asked(peer(LEAVES, "port-1"), peer(BESIDE[:450], "arm-7", "arm-8"), None, span=(299, 301))
     text = said(found, capsys)
     assert f"{ORIGIN}: CONTRADICTION: its own key signed two histories" in text
     assert f"head of 600 entries, root {head_of(LEAVES).root.hex()}: CONTRADICTS" in text

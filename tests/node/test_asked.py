@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from recorder.cli import run
 from recorder.client import Cycle, Recorder
 from tests.claims import WHAT, WHO, WHY
-from tests.node.meshes import Platform, checked, fleet, needs_namespaces
+from tests.node.meshes import Platform, await_pushes, checked, fleet, needs_namespaces
 from tests.running import wait_until
 
 pytestmark = needs_namespaces
@@ -19,6 +20,7 @@ pytestmark = needs_namespaces
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("asked"), 3, needed=2) as platforms:
+        await_pushes(platforms)
         yield platforms
 
 
@@ -61,6 +63,28 @@ def test_only_those_that_the_entry_names_are_asked(three: list[Platform], client
     found = client.witnessed(receipt, wait_ms=60_000)
     assert [one.name for one in found.signed] == list(found.asked)
     assert len(found.asked) == 1
+
+
+def test_a_mesh_that_was_killed_in_the_middle_has_them_sign(three: list[Platform], client: Recorder) -> None:
+    """Its push went with it; the first round of the next one brings what the entry waits for, as long as that has time."""
+    first, *others = three
+    assert first.process is not None
+    for one in others:
+        assert one.process is not None
+        one.process.send_signal(signal.SIGSTOP)
+    receipt = opened(client).commit("arm", what=WHAT, witnesses=2, within_ms=120_000)
+    found = client.witnessed(receipt)
+    assert (len(found.asked), found.signed) == (2, ())
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait(240)
+    assert first.process.stderr is not None
+    first.process.stderr.close()
+    first.begin_mesh()
+    first.await_listening()
+    for one in others:
+        assert one.process is not None
+        one.process.send_signal(signal.SIGCONT)
+    assert client.witnessed(receipt, wait_ms=60_000).is_met
 
 
 def test_a_witness_that_is_gone(three: list[Platform], client: Recorder) -> None:

@@ -89,7 +89,7 @@ def told(*notes: bytes, **more: dict[str, int]) -> bytes:
 
 
 def asked(
-    *shelves: Shelf | bytes | None, what: str = ORIGIN, span: Range | None = None, timeout_s: float = 20.0
+    *shelves: Shelf | bytes | None, what: str = ORIGIN, span: Range | None = None, timeout_s: float = 120.0
 ) -> Found:
     """Ask peers that serve these; bytes are answered whatever is asked, None is nobody."""
 
@@ -105,7 +105,7 @@ def asked(
                     undo.push_async_callback(server.close)
                 elif shelf is not None:
                     await undo.enter_async_context(_always(port, shelf))
-            post = Post(5.0)
+            post = Post(60.0)
             undo.push_async_callback(post.close)
             whom = Whom(FLEET.trust, FLEET.foreign, urls)
             return await ask(whom, what, span, post, timeout_s, lambda _done, _all: None)
@@ -236,7 +236,7 @@ def test_what_is_not_signed_counts_for_nothing() -> None:
 def test_who_does_not_answer_is_named() -> None:
     """Nobody there, silent, another version, no HTTP: each with why, and what the others have stays."""
     other = b"HTTP/1.1 200 OK\r\nLineage-Mesh: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    found = asked(peer(LEAVES), None, b"", other, b"no HTTP\r\n\r\n", timeout_s=2.0)
+    found = asked(peer(LEAVES), None, b"", other, b"no HTTP\r\n\r\n", timeout_s=8.0)
     assert [one.outcome for one in found.peers] == [
         "answered", "unreachable", "unreachable", "other version", "unreachable",
     ]  # fmt: skip

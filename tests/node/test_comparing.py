@@ -143,7 +143,7 @@ def test_a_proof_that_proves_nothing_is_refused_and_its_bearer_left_alone(tmp_pa
 
     async def story(peers: list[Node]) -> None:
         first, second = peers
-        post = Post(5)
+        post = Post(60)
         said = []
         for one in wrong:
             assert one is not None
@@ -221,7 +221,7 @@ def test_forks_are_bounded_and_repeats_cost_nothing(tmp_path: Path) -> None:
 
     async def story(peers: list[Node]) -> None:
         (one,) = peers
-        post = Post(5)
+        post = Post(60)
 
         async def send(text: bytes) -> bytes:
             return (await post.send(below(one.url, "forks"), text, "text/plain")).body.partition(b":")[0]

@@ -17,6 +17,7 @@ from mesh.node.post import Post
 from mesh.node.proofs import OwnProofs
 from mesh.node.server import HttpServer
 from mesh.node.submitting import Submission, Witness, cosignature_by
+from mesh.node.unkept import Unkept
 from recorder.core.errors import FormatError
 from recorder.core.tiles import tile_path
 from tests.mesh.fleet import FLEET, ORIGIN, WITNESSES, hashes, head_of, note_of
@@ -34,18 +35,18 @@ def asked(state: Path, answer: Answer, *, size: int = 700) -> Witness:
         return answer if method == "POST" else Answer(OK, TEXT_TYPE, b"")
 
     async def ask() -> Witness:
-        own = OwnLog(state / "no-recorder.sock", state / "logs", FLEET, print)
+        own = OwnLog(state / "no-recorder.sock", state / "logs", FLEET, print, Unkept(print))
         own.tree(ORIGIN).append(LEAVES[:size])
         (state / "logs" / ORIGIN / tile_path(0, 0)).write_bytes(bytes(8192))
         log = FLEET.log_of(ORIGIN)
         assert log is not None
         latest = Head(head_of(LEAVES), note_of(LEAVES), log)
-        port, post, aside = free_port(), Post(5.0), Aside("own-log")
+        port, post, aside = free_port(), Post(60.0), Aside("own-log")
         server = HttpServer(Limits(), respond)
         await server.listen([f"127.0.0.1:{port}"])
         witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{port}"])
         submission = Submission(latest.head, OwnProofs(own, latest), post, aside, random.random)
-        assert await cosignature_by(witness, submission, time.monotonic() + 10) is None
+        assert await cosignature_by(witness, submission, time.monotonic() + 120) is None
         assert own.tree(ORIGIN).is_damaged == (answer == BEHIND and size == 700)
         await post.close()
         await server.close()

@@ -22,14 +22,14 @@ pytestmark = needs_namespaces
 ENTRIES = 600
 HEADS = """
 import urllib.request
-print(urllib.request.urlopen("http://{address}:{port}/heads", timeout=10).read().decode(), end="")
+print(urllib.request.urlopen("http://{address}:{port}/heads", timeout=120).read().decode(), end="")
 """
 # Every tile of the tree of so many entries, by HTTP from one peer.
 ASK = """
 import base64, json, urllib.request
 from recorder.core.tiles import partial_widths, tile_path
 def get(path):
-    return urllib.request.urlopen("http://{address}:{port}/log/{origin}/" + path, timeout=10).read()
+    return urllib.request.urlopen("http://{address}:{port}/log/{origin}/" + path, timeout=120).read()
 note = get("checkpoint")
 size = int(note.split(b"\\n")[1])
 tiles = {{}}
@@ -46,7 +46,7 @@ print(json.dumps([base64.b64encode(note).decode(), {{at: base64.b64encode(one).d
 def entries_of(platform: Platform) -> list[bytes]:
     """Hashes of all entries, while there is a recorder to ask."""
     hashes: list[bytes] = []
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         while page := client.read(len(hashes)).entries:
             hashes += [entry_hash(raw) for raw, _ in page]
     return hashes

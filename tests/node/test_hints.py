@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from mesh.node.budget import Budget
-from mesh.node.config import ConfigError, load
+from mesh.node.config import load
 from mesh.node.founding import add_mesh_key, found, mesh_key, platform_named
 from mesh.node.hints import DATAGRAM_MAX_BYTES, PER_ADDRESS_S, TOTAL_S, Guard, instance_of, kid_of
 from mesh.node.interfaces import Interface, interfaces_up, is_near
-from mesh.node.places import RUN, MeshError, StoreFailedError
+from mesh.node.places import RUN, MeshError
 from mesh.node.runs import next_run
+from mesh.node.unkept import Unkept
 from recorder.core.errors import Misuse
 from recorder.core.limits import UINT64_MAX
+from recorder.store.configfile import ConfigError
 from tests.mesh.fleet import ROOT_KEY
 
 TRUST = f"root {ROOT_KEY}\nquorum none\n".encode()
@@ -79,15 +81,21 @@ def test_an_instance_is_named_after_a_key(name: str) -> None:
 
 def test_a_run_is_above_the_last_and_by_the_clock_where_there_is_one(tmp_path: Path) -> None:
     """Kept before it is used; what was lost or damaged is made good by a clock alone."""
-    assert [next_run(tmp_path, lambda: None) for _ in range(2)] == [1, 2]
-    assert next_run(tmp_path, lambda: 1_700_000_000) == 1_700_000_000_000
-    assert next_run(tmp_path, lambda: 1_600_000_000) == 1_700_000_000_001, "a clock that was put back"
+    unkept = Unkept(print)
+    assert [next_run(tmp_path, lambda: None, unkept) for _ in range(2)] == [1, 2]
+    assert next_run(tmp_path, lambda: 1_700_000_000, unkept) == 1_700_000_000_000
+    assert next_run(tmp_path, lambda: 1_600_000_000, unkept) == 1_700_000_000_001, "a clock that was put back"
     assert (tmp_path / RUN).read_text() == "1700000000001\n"
     for damaged in ("", "x", "-5", str(UINT64_MAX), "9" * 30):
         (tmp_path / RUN).write_text(damaged)
-        assert next_run(tmp_path, lambda: 7) == 7_000
-    with pytest.raises(StoreFailedError, match="run"):
-        next_run(tmp_path / "nowhere", lambda: None)
+        assert next_run(tmp_path, lambda: 7, unkept) == 7_000
+    gone = tmp_path / "nowhere"
+    assert [next_run(gone, lambda: None, unkept) for _ in range(2)] == [1, 2], "one that cannot be kept counts here"
+    assert "nowhere/run" in unkept.told()[0]
+    gone.mkdir()
+    unkept.retry()
+    assert unkept.told() == []
+    assert (gone / RUN).read_text() == "2\n"
 
 
 def test_interfaces_are_those_that_reach_others() -> None:

@@ -6,9 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.fleetlist import make_fleet_list
-from mesh.node.config import ConfigError, load
+from mesh.node.config import load
 from mesh.node.desk import WitnessDesk
 from mesh.node.fleetfile import fleet_held, fleet_in_force
 from mesh.node.forkbook import ForkBook
@@ -19,6 +21,7 @@ from mesh.node.places import DamagedError, MeshError, StoreFailedError
 from mesh.node.run import trusted_clock
 from mesh.node.standings import StandingFiles
 from mesh.node.tree import LogTree
+from mesh.node.unkept import Unkept
 from mesh.standing import Standing
 from recorder.clock import QUALITY_FREE, QUALITY_SYNCHRONISED, SystemClock
 from recorder.core.errors import FormatError, Misuse
@@ -26,6 +29,7 @@ from recorder.core.forks import ForkProof, fork_of
 from recorder.core.merkle import prove_consistency, root_of, verify_consistency
 from recorder.core.note import ED25519, Note, NoteSignature, VerifierKey, parse_note
 from recorder.core.tiles import tile_path
+from recorder.store.configfile import ConfigError
 from recorder.store.layout import replace_file
 from tests.mesh import fleet as fleets
 from tests.mesh.fleet import FLEET, ORIGIN, ROOT, ROOT_KEY, TIME_S, hashes, head_of, note_of, policy, signer
@@ -89,12 +93,13 @@ def test_a_file_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("persisted", [False, True])
-def test_after_a_failed_write_nothing_is_answered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, persisted: bool
+@pytest.mark.parametrize("old", [None, OLD])
+def test_what_could_not_be_written_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: Standing | None, *, persisted: bool
 ) -> None:
-    """Failed, or failed and there all the same: only a start, which reads back, may go on."""
+    """Failed, or failed and there all the same: what was answered counts, and the next write settles it."""
     store = StandingFiles(tmp_path / "s")
-    store.swap(LINE, None, OLD)
+    assert old is None or store.swap(LINE, None, old)
     write = replace_file
 
     def fail(path: Path, content: bytes, mode: int) -> None:
@@ -104,12 +109,34 @@ def test_after_a_failed_write_nothing_is_answered(
 
     monkeypatch.setattr("mesh.node.standings.replace_file", fail)
     with pytest.raises(StoreFailedError):
-        store.swap(LINE, OLD, NEW)
+        store.swap(LINE, old, NEW)
+    with pytest.raises(OSError, match="Input/output"):
+        store.probe()
+    assert store.held(LINE) == old
+    assert StandingFiles(tmp_path / "s").held(LINE) == (NEW if persisted else old)
     monkeypatch.undo()
-    for held in (OLD, NEW):
+    store.probe()
+    assert not store.swap(LINE, NEW, NEW), "it was answered to nobody, and may be on no disk"
+    assert store.swap(LINE, old, NEW)
+    assert StandingFiles(tmp_path / "s").held(LINE) == NEW
+
+
+def test_names_that_cannot_be_synced_are_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier process renamed is visible, and a power cut could still take it: first it has to be durable."""
+    assert StandingFiles(tmp_path / "s").swap(LINE, None, OLD)
+
+    def fail(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("mesh.node.standings.sync_dir", fail)
+    store = StandingFiles(tmp_path / "s")
+    assert store.all() == []
+    for ask in (lambda: store.held(LINE), lambda: store.swap(LINE, OLD, OLD)):
         with pytest.raises(StoreFailedError):
-            store.swap(LINE, held, NEW)
-    assert StandingFiles(tmp_path / "s").held(LINE) == (NEW if persisted else OLD)
+            ask()
+    monkeypatch.undo()
+    assert store.swap(LINE, OLD, OLD)
+    assert store.all() == [(LINE, OLD)]
 
 
 def test_what_a_replaced_key_signed_is_not_vouched_for(tmp_path: Path) -> None:
@@ -117,7 +144,9 @@ def test_what_a_replaced_key_signed_is_not_vouched_for(tmp_path: Path) -> None:
     store = StandingFiles(tmp_path / "s")
     store.swap(LINE, None, OLD)
     before, after = (
-        WitnessDesk(fleet, store, ForkBook(tmp_path / "forks", fleet, print), COSIGNER, lambda: TIME_S, print)
+        WitnessDesk(
+            fleet, store, ForkBook(tmp_path / "forks", fleet, print, Unkept(print)), COSIGNER, lambda: TIME_S, print
+        )
         for fleet in (FLEET, fleets.listed(policy().replace(*keys_of(LINE)), 4))
     )
     assert before.checkpoint(ORIGIN).status == 200
@@ -139,7 +168,7 @@ def keys_of(line: str) -> tuple[str, str]:
 
 def desk(tmp_path: Path, time_s: int | None = TIME_S) -> WitnessDesk:
     return WitnessDesk(
-        FLEET, StandingFiles(tmp_path / "s"), ForkBook(tmp_path / "forks", FLEET, print), COSIGNER, lambda: time_s, print
+        FLEET, StandingFiles(tmp_path / "s"), ForkBook(tmp_path / "forks", FLEET, print, Unkept(print)), COSIGNER, lambda: time_s, print
     )  # fmt: skip
 
 
@@ -163,7 +192,7 @@ def test_a_fork_is_kept_and_shown(tmp_path: Path) -> None:
 
 def test_one_fork_is_one_proof_whatever_lines_are_put_below_it(tmp_path: Path) -> None:
     """Lines of keys that nobody knows would fill the room for proofs, and make them too long to be recorded."""
-    book = ForkBook(tmp_path / "forks", FLEET, print)
+    book = ForkBook(tmp_path / "forks", FLEET, print, Unkept(print))
     plain = fork_of(note_of(LEAVES[:5]), note_of(hashes(5, "other")))
     assert plain is not None
     strange = [NoteSignature(f"nobody-{at}", bytes(4), bytes(64 * at)) for at in range(1, 4)]
@@ -178,7 +207,7 @@ def test_one_fork_is_one_proof_whatever_lines_are_put_below_it(tmp_path: Path) -
 
 def test_what_is_full_of_forks_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for them is bounded."""
-    monkeypatch.setattr("mesh.node.forkfiles.FORKS_MAX", 0)
+    monkeypatch.setattr("mesh.node.forkbook.FORKS_MAX", 0)
     witness = desk(tmp_path)
     witness.add_checkpoint(request(0, 9))
     outcome = witness.add_checkpoint(request(9, 9, OTHER))
@@ -329,3 +358,14 @@ def test_announced_sizes_are_read_as_written() -> None:
     for wrong in (b"a/b 1", b"a/b\n", b"a/b 01\n", b"a/b -1\n", b"a/b 1\na/b 2\n", b" 1\n", b"\xff 1\n", b"a/b 1 2\n"):
         with pytest.raises(FormatError, match="held_malformed"):
             parse_held(wrong)
+
+
+@given(st.binary(max_size=40) | st.from_regex(rb"([a-z/]{1,5} [0-9]{1,20}\n){0,3}", fullmatch=True))
+def test_any_bytes_are_announced_sizes_or_refused(body: bytes) -> None:
+    """By that name; and what is read is all that stood there."""
+    try:
+        read = parse_held(body)
+    except FormatError as error:
+        assert error.error == "held_malformed"
+    else:
+        assert "".join(f"{origin} {size}\n" for origin, size in read.items()).encode() == body

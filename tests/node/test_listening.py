@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh import digest
+from mesh.bucket import Bucket
 from mesh.digest import Digest
-from mesh.node.budget import ADDRESSES_MAX, Bucket, Budget
+from mesh.node.budget import ADDRESSES_MAX, Budget
 from mesh.node.listening import CHECKS_S, CLONE, OWN, READS_PER_ADDRESS_S, READS_S, TAKEN, UNCHECKED, UNREAD, Listening
 from mesh.node.peering import urls_in
 from mesh.node.present import STRANGERS_MAX, Present
+from mesh.node.runs import SENT_MAX, Sent
 from recorder.core.keys import SeedSigner
 from tests.mesh.fleet import FLEET, ORIGIN, hashes, note_of, signer
 
@@ -42,7 +44,11 @@ class Receiver:
         self.present = Present(urls_in(FLEET), (), OURS)
         self.archives = Taken()
         self.said: list[str] = []
-        self.listening = Listening(FLEET, self.present, OURS, lambda: (7, 3), self.archives, self.said.append)
+        self.time_s: int | None = None
+        self.sent = Sent(7)
+        self.listening = Listening(
+            FLEET, self.present, OURS, self.sent.has, lambda: self.time_s, self.archives, self.said.append
+        )
 
     def take(self, says: Digest, by: SeedSigner = KEY, address: str = HOME, now_s: float = 0.0) -> str:
         return self.listening.take(digest.make(says, by), address, now_s)
@@ -57,8 +63,9 @@ def test_a_digest_of_a_peer_is_taken_once() -> None:
     assert receiver.take(SAYS._replace(number=1)) == "late"
     assert receiver.take(SAYS._replace(run=4, number=9999)) == "replayed"
     assert receiver.take(SAYS._replace(run=6)) == TAKEN
+    assert receiver.take(SAYS._replace(run=6)) == "repeated"
     assert [(says.run, says.number) for says, _ in receiver.archives.got] == [(5, 2000), (5, 1999), (6, 1)]
-    assert receiver.listening.fates == {TAKEN: 3, "repeated": 1, "late": 1, "replayed": 1}
+    assert receiver.listening.fates == {TAKEN: 3, "repeated": 2, "late": 1, "replayed": 1}
     assert receiver.present.peers[PEER].heard_s == 0.0
 
 
@@ -95,6 +102,7 @@ def test_our_own_come_back_and_a_clone_is_told_once() -> None:
     """What we sent says nothing; what we did not send and our key signed is told to a person, and counted."""
     receiver = Receiver()
     ours = SAYS._replace(origin=OUR_ORIGIN, head=None)
+    assert [receiver.sent.next() for _ in range(3)][-1] == (7, 3)
     assert receiver.take(ours._replace(run=7, number=3), OUR_KEY) == OWN
     assert receiver.take(ours._replace(run=6, number=9), OUR_KEY) == OWN
     assert receiver.take(ours._replace(run=7, number=4), THIEF) == "digest_signature"
@@ -102,6 +110,31 @@ def test_our_own_come_back_and_a_clone_is_told_once() -> None:
     for number in (4, 5):
         assert receiver.take(ours._replace(run=7, number=number), OUR_KEY) == CLONE
     assert len(receiver.said) == 1
+    receiver.sent.begin(11)
+    assert receiver.take(ours._replace(run=7, number=3), OUR_KEY) == OWN, "of the run before"
+    for run, number in ((7, 4), (8, 1), (11, 1), (12, 1)):
+        assert receiver.take(ours._replace(run=run, number=number), OUR_KEY) == CLONE
+    for run in range(12, 12 + SENT_MAX):
+        receiver.sent.begin(run)
+    assert (receiver.sent.run, receiver.sent.number) == (15, 0)
+    assert receiver.take(ours._replace(run=11, number=9), OUR_KEY) == OWN, "nobody remembers"
+
+
+def test_who_stole_a_mesh_key_does_not_silence_its_platform() -> None:
+    """By a run above all others: the platform's own digests go on, those of its next start too, by a clock alone."""
+    receiver = Receiver()
+    now_s = receiver.time_s = 1_790_000_000
+    began = SAYS._replace(run=now_s * 1_000 - 5)
+    assert receiver.take(began) == TAKEN
+    assert receiver.take(SAYS._replace(run=2**64 - 1, first=10**9)) == TAKEN
+    assert receiver.present.peers[PEER].size == 10**9, "so much he can say"
+    assert receiver.take(began._replace(number=2)) == TAKEN
+    assert receiver.present.peers[PEER].size == 9
+    again = SAYS._replace(run=now_s * 1_000)
+    assert receiver.take(again) == TAKEN
+    receiver.time_s = None
+    assert receiver.take(again._replace(run=again.run + 1)) == "replayed"
+    assert receiver.take(again._replace(number=2)) == TAKEN
 
 
 def test_a_flood_of_forged_digests_costs_what_is_budgeted() -> None:

@@ -35,12 +35,13 @@ STATUS: dict[str, Any] = {
             "version": "1",
         }
     ],
-    "held": [{"line": "acme/arm-8", "origin": "acme/arm-8/00112233445566ff", "size": 12, "retired": 2}],
+    "held": [{"line": "acme/arm-8", "origin": "acme/arm-8/00112233445566ff", "size": 12, "retired": 2, "put_off": 31}],
     "answers": {"200": 5, "409": 1},
     "other_versions": {"10.0.0.9": "speaks version 2 of the mesh protocol, this is 1"},
     "connections": {"open": 1, "turned_away": 4, "malformed": 7},
     "forks": 1,
     "own_forks": [ORIGIN],
+    "own_splits": 1,
 }
 # What parts of the process add, where they are on.
 PARTS: dict[str, Any] = {
@@ -68,6 +69,9 @@ PARTS: dict[str, Any] = {
     "archives": [
         {"origin": NEXT_ORIGIN, "size": 900, "missing": [[0, 256]], "missing_entries": 256, "heads": 9, "forked": True}
     ],
+    "archives_put_off": {"acme/arm-8": 1234},
+    "incarnations_put_off": {"acme/cart-1": 17},
+    "incarnations_dropped": [[NEXT_ORIGIN, 4321]],
     "at_once": {"rounds": 1200, "cosigned": 2399, "trouble": "no connection"},
     "compared": 4,
     "answered_wrongly": [{"url": "http://10.0.0.66:7171/", "count": 3, "last": "heads_malformed"}],
@@ -87,6 +91,8 @@ SAID = {
         "compared     4 times with all peers",
         "suspicions   1: ",
         "mdns         12 x told",
+        "put off      31 heads to cosign, 1,234 growths of archives, 17 heads of new incarnations: beyond what",
+        "dropped      1 archives for later incarnations",
     ],
     "peers": [
         "acme/arm-8   2 s ago  12       1                   version 1  http://10.0.0.8:7171/",
@@ -94,6 +100,9 @@ SAID = {
         f"{NEXT_ORIGIN}  900             256      9      FORKED",
         "acme/arm-99  10.0.0.99  mdns     30 s ago",
         "1,000 sightings of more strangers are not listed",
+        "acme/arm-8: 1,234 growths of archives put off",
+        "acme/cart-1: 17 heads of new incarnations put off",
+        f"{NEXT_ORIGIN}: its 4,321 entries are kept no more",
         "http://10.0.0.66:7171/ answered wrongly, 3 times: heads_malformed",
     ],
     "forks": [
@@ -107,14 +116,16 @@ ALWAYS = {
         "clock        trusted",
         "round        1 of 3 cosigned 55 entries, no quorum, evidence in entry 54",
         "unwitnessed  the last 15 of 55 entries",
+        "put off      31 heads to cosign",
         "answered     5 x 200, 1 x 409; 4 connections turned away",
         "other        10.0.0.9 speaks version 2",
         "FORKS        1: ",
+        "OWN SPLIT    this platform's incarnations are of two lines",
         f"OWN FORK     {ORIGIN}: this platform's own key signed two histories",
     ],
     "peers": [
         "arm-8    7         version 1  cosigned 55 entries; it held 9 of x, then 0",
-        "acme/arm-8/00112233445566ff  12       2",
+        "acme/arm-8/00112233445566ff  12       2                    31",
         "10.0.0.9 speaks version 2 of the mesh protocol, this is 1: it is refused",
     ],
     "forks": [f"FORK of {ORIGIN}: its own key signed two histories", "lineage verify --fork"],

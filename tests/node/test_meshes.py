@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from recorder.cli import run
+from recorder.core.canonical import encode_base64
 from recorder.core.checkpoint import parse_checkpoint, sign_checkpoint
 from recorder.core.keys import SeedSigner
-from recorder.core.note import encode_base64, parse_note
+from recorder.core.note import parse_note
 from recorder.store.layout import read_current
 from tests.node.meshes import PORT, Platform, ask, checked, fleet, needs_namespaces, peer_of
 from tests.node.test_ask import asked
@@ -107,6 +108,37 @@ def test_a_mesh_that_starts_again_goes_on(four: list[Platform]) -> None:
     first.mark()
     assert first.round()["latest"]["cosigned"] == 3
     assert {one["forgot"] for one in first.status()["peers"]} == {None}
+
+
+def test_a_platform_that_has_cost_enough_waits(four: list[Platform]) -> None:
+    """Two heads at once are cosigned, the third is put off: no fault of anyone, told on both sides, and asked for once."""
+    first, bounded = four[0], four[1]
+    usual = (bounded.mesh / "mesh.toml").read_text()
+    assert bounded.stop_mesh() == 0
+    bounded.configure("limits", heads_per_s=0.001, heads_burst=2)
+    bounded.begin_mesh()
+    bounded.await_mesh()
+    for _ in range(2):
+        first.mark()
+        assert first.round()["latest"]["cosigned"] == 3
+    for said in ("not now: 429 too_many_heads; again in ", "not now: it asked to be left alone for "):
+        first.mark()
+        status = first.round()
+        assert status["latest"]["cosigned"] == 2
+        peer = peer_of(status, bounded)
+        assert (peer["failures"], peer["last"][: len(said)]) == (0, said)
+    status = bounded.round()
+    assert status["answers"]["429"] == 1
+    assert [one["put_off"] for one in status["held"] if one["line"] == f"acme/{first.name}"] == [1]
+    four[2].mark()
+    assert four[2].round()["latest"]["cosigned"] == 3, "of another platform nothing was used up"
+    assert bounded.stop_mesh() == 0
+    (bounded.mesh / "mesh.toml").write_text(usual)
+    for one in (first, bounded):  # the one has to forget for how long it was to wait
+        if one is first:
+            assert one.stop_mesh() == 0
+        one.begin_mesh()
+        one.await_mesh()
 
 
 def test_who_was_away_is_asked_alone_at_rest(four: list[Platform]) -> None:
@@ -302,7 +334,7 @@ FORGED = """
 import urllib.request, urllib.error, base64
 for body in {bodies!r}:
     try:
-        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=10).status)
+        print(urllib.request.urlopen({url!r}, base64.b64decode(body), timeout=120).status)
     except urllib.error.HTTPError as error:
         print(error.code, error.read().decode().partition(":")[0])
 """

@@ -19,7 +19,7 @@ NOT_KNOWN = 3
 
 def recorded(platform: Platform) -> str:
     """Record something; its printed id."""
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         found = client.append(Kind.MARK, body={"label": "here"}).entry_id
     assert found is not None
     return found

@@ -11,8 +11,8 @@ import pytest
 
 from recorder.cli import run
 from recorder.client import Recorder
+from recorder.core.controls import Boot
 from recorder.core.entry import decode
-from recorder.core.kinds import Boot
 from recorder.store.layout import CURRENT, LINEAGES
 from tests.node.meshes import Platform, fleet, needs_namespaces
 from tests.running import wait_until
@@ -36,7 +36,7 @@ def cosigned(platform: Platform, by: int = 2) -> dict[str, Any]:
 
 
 def boot_of(platform: Platform) -> Boot:
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         control: Any = decode(client.read(0).entries[0][0]).header.control
     return Boot(*control)
 
@@ -78,7 +78,7 @@ def test_an_emptied_recorder_goes_on_by_what_its_peers_hold(
     platform.start_recorder()
     went_on(platform, peers, lost)
     assert platform.recorder is not None
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         assert client.status()["confirmed_by"] == [], "nobody holds a head of the new one at its start"
     assert run(["verify", "--state", str(platform.state)]) in {0, DECLARED}
     begun = f"or an older copy was put back; it goes on after {lost['size']} entries of {lost['origin']}"
@@ -98,7 +98,7 @@ def test_a_sound_recorder_is_confirmed(three: list[Platform], capsys: pytest.Cap
     platform.start_recorder()
     after = cosigned(platform)
     assert after["origin"] == before["origin"]
-    with Recorder(platform.state / "recorder.sock") as client:
+    with Recorder(platform.state / "recorder.sock", timeout_ms=60_000) as client:
         status = client.status()
     assert status["confirmed_size"] == before["size"]
     assert status["confirmed_by"] == sorted(one.name for one in three if one is not platform)

@@ -47,8 +47,8 @@ def test_what_a_peer_announces_is_that_of_its_latest_digest() -> None:
     """One that was overtaken says what it holds, which only grows stale; sizes it says no more of."""
     present = table()
     first, second = Held(bytes(8), 5), Held(bytes.fromhex("0123456789abcdef"), 7)
-    assert present.heard(PEER, says(5, first=20, held=(first,)), "192.0.2.1", 1.0) is Seen.NEW
-    assert present.heard(PEER, says(4, first=10, held=(second,)), "192.0.2.1", 2.0) is Seen.NEW
+    assert present.heard(PEER, says(5, first=20, held=(first,)), "192.0.2.1", 1.0, None) is Seen.NEW
+    assert present.heard(PEER, says(4, first=10, held=(second,)), "192.0.2.1", 2.0, None) is Seen.NEW
     assert present.peers[PEER].size == 22
     assert present.held_size(PEER, ORIGIN) == 7
     assert present.held_size(PEER, "acme/x/0000000000000000") == 5
@@ -60,12 +60,12 @@ def test_what_a_peer_announces_is_that_of_its_latest_digest() -> None:
 def test_what_was_seen_already_changes_nothing() -> None:
     """Neither a repeat nor an earlier run; asking for the place changes nothing either."""
     present = table()
-    assert present.place(PEER, 2, 1) is Seen.NEW
-    assert present.place(PEER, 2, 1) is Seen.NEW
-    present.heard(PEER, says(1, run=2), "192.0.2.1", 1.0)
+    assert present.place(PEER, 2, 1, None) is Seen.NEW
+    assert present.place(PEER, 2, 1, None) is Seen.NEW
+    present.heard(PEER, says(1, run=2), "192.0.2.1", 1.0, None)
     for run, number, seen in ((2, 1, Seen.REPEATED), (1, 9, Seen.REPLAYED)):
-        assert present.place(PEER, run, number) is seen
-        assert present.heard(PEER, says(number, first=99, run=run), "192.0.2.7", 5.0) is seen
+        assert present.place(PEER, run, number, None) is seen
+        assert present.heard(PEER, says(number, first=99, run=run), "192.0.2.7", 5.0, None) is seen
     peer = present.peers[PEER]
     assert (peer.size, peer.heard_s, list(peer.addresses)) == (11, 1.0, ["192.0.2.1"])
 
@@ -84,6 +84,24 @@ def test_strangers_are_apart_and_a_flood_drives_out_nobody() -> None:
     assert [(one.address, one.count) for one in present.strangers.values()] == [("192.0.2.2", 2)]
 
 
+def test_who_forges_announcements_is_not_asked_where_the_platform_is_heard() -> None:
+    """Addresses that verified digests come from are neither displaced by others, nor tried after or beside them."""
+    present = table()
+    (listed_url,) = present.urls_of(PEER)
+    first, second = "http://192.0.2.1:7171/", "http://[fe80::1%3]:7171/"
+    present.found(PEER, [first, second], 1, 1.0)
+    present.heard(PEER, says(1), "192.0.2.1", 1.0, None)
+    for at in range(100):
+        present.found(PEER, [f"http://192.0.2.{at + 100}:7171/"], 1, 2.0 + at)
+    assert present.urls_of(PEER) == [listed_url, first]
+    assert len(present.peers[PEER].found) == ADDRESSES_MAX
+    present.found(PEER, [second], 1, 200.0)
+    present.heard(PEER, says(2), "fe80::1%3", 201.0, None)
+    assert present.urls_of(PEER) == [listed_url, second, first], "where it was heard last, first"
+    present.age(202.0 + ADDRESS_S)
+    assert present.urls_of(PEER) == [listed_url], "nothing of that is believed for ever"
+
+
 def test_what_was_told_longest_ago_makes_room() -> None:
     """Not what was told first and again since."""
     present = table()
@@ -100,7 +118,7 @@ def test_what_is_kept_of_a_peer_is_bounded(digests: list[tuple[int, int, bytes]]
     peer = present.peers[PEER]
     peer.held = {at.to_bytes(8): at for at in range(HELD_MAX)}
     for at, (run, number, incarnation) in enumerate(digests):
-        present.heard(PEER, says(number, run=run, held=(Held(incarnation, at),)), f"192.0.2.{at}", float(at))
+        present.heard(PEER, says(number, run=run, held=(Held(incarnation, at),)), f"192.0.2.{at}", float(at), None)
         present.found(PEER, [f"http://192.0.2.{at}:7171/"], 1, float(at))
         assert len(peer.held) <= HELD_MAX
         assert max(len(peer.addresses), len(peer.found)) <= ADDRESSES_MAX

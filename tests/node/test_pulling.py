@@ -216,7 +216,7 @@ def test_answers_are_bounded_and_what_is_not_there_is_404(tmp_path: Path) -> Non
         (one,) = peers
         await one.told(LEAVES[:3_000])
         await one.archives.learn(ORIGIN, 3_000, LEAVES[3_000:3_010], [])
-        post = Post(5)
+        post = Post(60)
 
         async def get(path: str, origin: str = ORIGIN) -> tuple[int, bytes]:
             answer = await post.get(below(one.url, f"log/{origin}/{path}"))

@@ -214,7 +214,7 @@ def heard(switch: SwitchProcess, at: int, program: str, count: int, wait_s: floa
     """What a program in a namespace says of the echo; None where it got no connection."""
     done = subprocess.run(
         ["ip", "netns", "exec", switch.names[at], sys.executable, "-c", program, address_of(3), str(count), str(wait_s)],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     return json.loads(done.stdout) if done.returncode == 0 else None
 

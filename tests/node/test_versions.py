@@ -21,7 +21,7 @@ for version in ("2", "", None, "1"):
     headers = {{}} if version is None else {{{header!r}: version}}
     for path, body in (("add-checkpoint", b"old 0\\n"), ("held", None)):
         try:
-            answer = urllib.request.urlopen(urllib.request.Request({url!r} + path, body, headers), timeout=10)
+            answer = urllib.request.urlopen(urllib.request.Request({url!r} + path, body, headers), timeout=120)
         except urllib.error.HTTPError as error:
             answer = error
         print(version, path, answer.status, answer.headers[{header!r}], answer.read().decode().split(":")[0].split(" ")[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from mesh.exchange import VERSION_HEADER, parse_request
@@ -46,7 +46,7 @@ def serve(state: Path, name: str, port: int, version: str | None) -> None:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Say nothing."""
 
-    server = HTTPServer(("0.0.0.0", port), Witness)
+    server = ThreadingHTTPServer(("0.0.0.0", port), Witness)
     print("listening", flush=True)
     server.serve_forever()
 

@@ -18,11 +18,11 @@ from recorder.core.checkpoint import Checkpoint
 from recorder.core.keys import SeedSigner
 from recorder.store import record as records
 from recorder.store.errors import StoreDamagedError, StoreError, SyncFailedError
-from recorder.store.layout import StateLock, replace_file, segment_dir
+from recorder.store.layout import SEGMENT_MIN_BYTES, StateLock, replace_file, segment_dir
 from recorder.store.opening import create_store, open_store
 from recorder.store.record import Record
 from recorder.store.segment import RECORD, Segment
-from recorder.store.store import SEGMENT_MIN_BYTES, Store
+from recorder.store.store import Store
 from recorder.store.tail import Op
 from recorder.store.view import View
 

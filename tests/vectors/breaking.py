@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recorder.core import cbor
-from recorder.core.verdict import FINDINGS
+from recorder.core.findings import FINDINGS
 from tests.lineage_builder import Change, LineageBuilder, OpenCycle
 
 OTHER_ORIGIN = "acme/arm-8/0123456789abcdef"

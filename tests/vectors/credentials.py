@@ -9,10 +9,10 @@ from typing import Any
 from recorder.core import matrix, request, revocation, sign1
 from recorder.core.credential import Credential, Terms, read
 from recorder.core.delegation import Moment
+from recorder.core.findings import FINDINGS
 from recorder.core.matrix import Issuer
 from recorder.core.revocation import Revoked
 from recorder.core.scope import Role, Scope, to_value
-from recorder.core.verdict import FINDINGS
 from tests.credential_builder import (
     ARM,
     BEGIN_S,

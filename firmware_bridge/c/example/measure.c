@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { TIMES = 64, PAINT = 0x5a5a5a5a };
+enum { TIMES = 1000, PAINT = 0x5a5a5a5a };
 
 extern uint32_t bss_end[];
 

@@ -9,8 +9,8 @@ from typing import Any
 from recorder.core import cbor, scope
 from recorder.core.bounds import beyond
 from recorder.core.claims import disclosed, withheld
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Decision
 from recorder.core.scope import Act, Scope
 from recorder.core.verify.disclosure import COMMITS

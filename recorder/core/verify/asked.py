@@ -14,8 +14,8 @@ from recorder.core import cbor
 from recorder.core.checkpoint import Checkpoint, open_checkpoint
 from recorder.core.chosen import CHOICE_KEY, INDEPENDENT, RULES, Candidate, Choice, Own, choose, read_choice
 from recorder.core.cosignature import CLAIM, cosigner_key
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.keys import kid
 from recorder.core.kinds import Kind, Time, Witnesses
 from recorder.core.note import ED25519, VerifierKey

@@ -8,8 +8,9 @@ from __future__ import annotations
 from hashlib import sha256
 
 from recorder.core import cbor, rows
-from recorder.core.entry import Entry, Header
+from recorder.core.entry import Entry
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Axis, Commit, Kind, PolicyAxis, Ref, Rows, Shared
 from recorder.core.limits import HASH_BYTES, NONCES_KEPT, SESSION_BYTES
 from recorder.core.verify.found import Found

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from recorder.core import confirmation, sign1
 from recorder.core.confirmation import Confirmed
-from recorder.core.deviceframe import REF_HASH_BYTES, Dropped, Frame
-from recorder.core.entry import Header
+from recorder.core.deviceframe import REF_HASH_BYTES, Dropped, Frame, Outcome
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import RefType
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family
 from recorder.core.verify.under import Confirming
 
 
-def check_batch(header: Header, body: Family, under: Confirming, found: Found) -> None:
+def check_batch(header: Header, body: Family, under: Confirming, found: Found) -> int:
     """Judge an entry that carries a batch; what is withheld of it is left.
+
+    Returns how many of its confirmations say another outcome than that the commit was reached.
 
     Args:
         header: of the entry.
@@ -25,23 +27,24 @@ def check_batch(header: Header, body: Family, under: Confirming, found: Found) -
     """
     seq = header.seq
     if body.hides(confirmation.SIGNATURE_CLAIM):
-        return
+        return 0
     try:
         if body.hides(confirmation.FRAMES_CLAIM):
             _check_signature(header, confirmation.read(body.values[confirmation.SIGNATURE_CLAIM]), under)
-            return
+            return 0
         confirmed, raws = confirmation.of_body(body.values)
         _check_signature(header, confirmed, under)
         frames = confirmation.frames_of(confirmed, raws)
         _check_named(header, frames)
     except FormatError as error:
         found(error.error, seq, error.detail)
-        return
+        return 0
     for frame in frames:
         if isinstance(frame.body, Dropped):
             found(
                 "gap_declared", seq, f"the device had no room for {frame.body.frames} frames before frame {frame.seq}"
             )
+    return sum(made.outcome is not Outcome.REACHED for made in confirmation.commits(frames))
 
 
 def _check_signature(header: Header, confirmed: Confirmed, under: Confirming) -> None:

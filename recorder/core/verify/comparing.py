@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from recorder.core import policy_replay
 from recorder.core.decided import Decided, Weighed, Without, counterfactual
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Kind
 from recorder.core.policy_replay import Artefact, Given
 from recorder.core.verify.held import Family

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from recorder.core.entry import Header
-from recorder.core.kinds import Boot, Commit, CycleEnd, Decision, Kind
+from recorder.core.controls import Boot, CycleEnd
+from recorder.core.header import Header
+from recorder.core.kinds import Commit, Decision, Kind
 from recorder.core.verify.found import Found
 
 CYCLES_KEPT = 8_192  # beyond it those are dropped that have ended or expired, and late rows of theirs find no cycle

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from recorder.core import cbor
 from recorder.core.claims import disclosed
-from recorder.core.entry import Header
+from recorder.core.controls import Deletion, Hold
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Deletion, Hold, Kind, RefType
+from recorder.core.header import Header
+from recorder.core.kinds import Kind, RefType
 from recorder.core.retention import FOR_EVER, Rule, rules_in
 from recorder.core.verify.disclosure import BODY
 from recorder.core.verify.found import Found

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from recorder.core import confirmation, devicegap
+from recorder.core.confirmation import BATCH_MAX_FRAMES
+from recorder.core.controls import Gap
 from recorder.core.credential import Credential
 from recorder.core.delegation import Moment
 from recorder.core.devicegap import Place
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Gap, Kind, Ref, RefType
+from recorder.core.header import Header
+from recorder.core.kinds import Kind, Ref, RefType
 from recorder.core.scope import ANY
 from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family
 from recorder.core.verify.holdings import Holdings
+from recorder.core.verify.requests import Requests
 from recorder.core.verify.under import Confirming
 
 ROLE = "actuator"
 ACTS_KEPT = 65_536  # of which it is known whose actuators they moved; a confirmation comes soon
 DEVICES_KEPT = 4_096
+
+
+class _End(NamedTuple):
+    due: Place  # of the next frame
+    unread: int  # how many batches had passed unread
+
+
+_FIRST = _End(Place(1, 0), 0)
 
 
 class Devices:
@@ -43,15 +55,22 @@ class Devices:
         self.judged = self.indeterminate = self.unjudged = 0  # batches, or commits of them
         self._found, self._origin, self._holdings, self._names = found, origin, holdings, names
         self._has_roots, self._whole = has_roots, whole
-        self._ends: OrderedDict[bytes, Place] = OrderedDict()  # by kid, where the next frame is due
+        self._ends: OrderedDict[bytes, _End] = OrderedDict()  # by kid
+        self._unread = 0  # entries so far that may carry a batch of anybody's, and do not show it
+        self.requests = Requests()
         self._acts: OrderedDict[int, tuple[int, ...]] = OrderedDict()  # actuators of the commits of an entry
 
-    def acted(self, header: Header) -> None:
-        """Note whose commits an actuation holds, once there is a device that could confirm them."""
+    def acted(self, header: Header, claims: bytes | None) -> None:
+        """Note whose commits an actuation holds, once there is a device that could confirm or have asked for them."""
         if self._holdings.by_kid and header.commits is not None:
+            self.requests.acted(header, claims)
             self._acts[header.seq] = tuple(commit.actuator for commit in header.commits)
             if len(self._acts) > ACTS_KEPT:
                 self._acts.popitem(last=False)
+
+    def unread(self) -> None:
+        """Pass an entry that may carry a batch, whose claims are deleted or withheld: its frames are no gap."""
+        self._unread += 1
 
     def gap(self, seq: int, gap: Gap) -> None:
         """Take a gap; one of a device's frames moves its end."""
@@ -71,6 +90,7 @@ class Devices:
         if not shows(body):
             self.unjudged += header.kind == Kind.CONFIRMATION
         if body is None or body.hides(confirmation.SIGNATURE_CLAIM):
+            self.unread()
             return None
         raw = body.values.get(confirmation.SIGNATURE_CLAIM)
         if not isinstance(raw, bytes):
@@ -87,19 +107,24 @@ class Devices:
             self._follow(
                 header.seq, confirmed.signed.kid, Place(says.boot, says.first), Place(says.boot, says.last + 1)
             )
+        self.requests.signed(confirmed, body)
         key = self._key(header, confirmed.signed.kid, moment) if self._has_roots else None
         return Confirming(self._origin, key)
 
     def _follow(self, seq: int, kid: bytes, since: Place, until: Place) -> None:
-        due = self._ends.get(kid, Place(1, 0))
-        if since != due:
+        due, unread = self._ends.get(kid, _FIRST)
+        # What is not shown may be this device's: batches of one boot, since a reboot is a gap, which is never withheld.
+        hidden = BATCH_MAX_FRAMES * (self._unread - unread)
+        if since.boot == due.boot and due.seq < since.seq <= due.seq + hidden:
+            self.unjudged += 1
+        elif since != due:
             what = "missing, and no gap says so" if since > due else "there before"
             self._found(
                 "frames_unaccounted",
                 seq,
                 f"device {kid.hex()}: {_told(since)} where {_told(due)} is due: frames are {what}",
             )
-        self._ends[kid] = until
+        self._ends[kid] = _End(until, self._unread)
         self._ends.move_to_end(kid)
         if len(self._ends) > DEVICES_KEPT:
             self._ends.popitem(last=False)

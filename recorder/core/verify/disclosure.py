@@ -14,8 +14,8 @@ from typing import Any
 from recorder.core import cbor, observation, rows
 from recorder.core.chosen import CHOICE_KEY, read_choice
 from recorder.core.claims import MALFORMED, WHOLE, digest_of, disclosed
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Kind, Rows, Witnesses
 from recorder.core.limits import CLAIMS_MAX_BYTES
 from recorder.core.merkle import root_of

@@ -6,12 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from recorder.core.entry import Header
+from recorder.core.header import Header
 from recorder.core.kinds import Commit, Decision, RefType
 from recorder.core.policy import PolicyBundle
 from recorder.core.verify.found import Found
 
 PENDING_MAX = 65_536  # beyond it the oldest is reported as it stands
+NAMED_MAX = 65_536  # commits of which it is known that they were confirmed before
 NS_PER_MS = 1_000_000
 _DONE = frozenset({int(one) for one in (Decision.ADMITTED, Decision.DEVIATED, Decision.EXTERNAL)})
 
@@ -26,10 +27,12 @@ class Effects:
 
     def __init__(self, found: Found) -> None:
         self.confirmed = 0  # commits that a confirmation names
+        self.again = 0  # confirmations of one that another names already
         self._found = found
         self._open: OrderedDict[tuple[int, int], _Due] = OrderedDict()
         self._requests: dict[bytes, list[tuple[int, int]]] = {}
         self._past: set[tuple[int, int]] = set()  # of OS boots that are over
+        self._named: OrderedDict[tuple[int, int], None] = OrderedDict()
 
     def acted(self, header: Header, within_ms: Sequence[object], bundle: PolicyBundle | None) -> None:
         """Take an actuation.
@@ -55,7 +58,7 @@ class Effects:
         """Take a confirmation; one whose claims are gone may have been one, and confirms nothing that can be shown."""
         for ref in (header.refs or {}).get(int(RefType.CONFIRMS), ()):
             if ref.origin is None:
-                self.confirmed += is_here
+                self._count((ref.seq, ref.index), is_here=is_here)
                 self._close((ref.seq, ref.index))
 
     def abandoned(self, requests: Sequence[bytes]) -> None:
@@ -73,6 +76,15 @@ class Effects:
         for place, due in list(self._open.items()):
             if place in self._past or due.due_ns <= mono_ns:
                 self._report(place)
+
+    def _count(self, place: tuple[int, int], *, is_here: bool) -> None:
+        if is_here and place in self._named:
+            self.again += 1
+        elif is_here:
+            self.confirmed += 1
+            self._named[place] = None
+            if len(self._named) > NAMED_MAX:
+                self._named.popitem(last=False)
 
     def _report(self, place: tuple[int, int]) -> None:
         seq, index = place

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from recorder.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from recorder.core.controls import Previous
 from recorder.core.errors import FormatError
-from recorder.core.kinds import Previous
 from recorder.core.note import ED25519, VerifierKey, parse_note
 from recorder.core.tiles import TileTree
 from recorder.core.verify.found import Found

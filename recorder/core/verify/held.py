@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from recorder.core import cbor
 from recorder.core.claims import WHOLE, digest_of, disclosed, withheld
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
+from recorder.core.header import Header
 from recorder.core.kinds import Shared
 from recorder.core.verify.disclosure import BODY, WHO, WHY
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from recorder.core import cbor, entry
 from recorder.core.errors import FormatError
+from recorder.core.findings import Problem, problem
+from recorder.core.header import read_header
 from recorder.core.keys import verify
-from recorder.core.verdict import Problem, problem
 from recorder.core.verify.acts import check_acts
 from recorder.core.verify.batches import check_batch
 from recorder.core.verify.disclosure import BODY, check_claims
@@ -43,6 +44,7 @@ class Checked(NamedTuple):
     replayed: int = 0  # decisions made again
     unreplayed: int = 0  # that could not be
     acts_unjudged: int = 0  # commits and rows of which too little is here
+    short: int = 0  # confirmations of another outcome than reached
 
 
 def check_job(job: Job) -> list[Problem]:
@@ -53,7 +55,7 @@ def check_job(job: Job) -> list[Problem]:
 def check_jobs(jobs: Iterable[Job], programs: Programs | None = None) -> Checked:
     """Check several jobs; without programs no decision is made again."""
     problems: list[Problem] = []
-    count = signatures = families = replayed = unreplayed = acts_unjudged = 0
+    count = signatures = families = replayed = unreplayed = acts_unjudged = short = 0
     for job in jobs:
         count += 1
         signatures += job.key is not None
@@ -61,31 +63,32 @@ def check_jobs(jobs: Iterable[Job], programs: Programs | None = None) -> Checked
         families += _check(job, problems)
         if job.under is not None:
             done = _check_under(job, job.under, programs, problems, sound=len(problems) == before)
-            replayed, unreplayed, acts_unjudged = replayed + done[0], unreplayed + done[1], acts_unjudged + done[2]
-    return Checked(count, signatures, families, problems, replayed, unreplayed, acts_unjudged)
+            replayed, unreplayed = replayed + done[0], unreplayed + done[1]
+            acts_unjudged, short = acts_unjudged + done[2], short + done[3]
+    return Checked(count, signatures, families, problems, replayed, unreplayed, acts_unjudged, short)
 
 
 def _check_under(
     job: Job, under: Under, programs: Programs | None, problems: list[Problem], *, sound: bool
-) -> tuple[int, int, int]:
-    """Judge a device's batch, or what is under a signed policy; decisions made again, those left, commits left.
+) -> tuple[int, int, int, int]:
+    """Judge a device's batch, or what is under a signed policy; as `Checked` counts them from `replayed` on.
 
     What is wrong already, or not here, is left.
     """
-    header = entry.read_header(entry.split(job.raw)[1]) if sound and job.claims is not None else None
+    header = read_header(entry.split(job.raw)[1]) if sound and job.claims is not None else None
     if isinstance(under, Confirming):
         body = None if header is None else read(job.claims, BODY, "body", header.body)
-        if header is not None and body is not None:
-            check_batch(header, body, under, _adding_to(problems))
-        return 0, 0, 0
+        if header is None or body is None:
+            return 0, 0, 0, 0
+        return 0, 0, 0, check_batch(header, body, under, _adding_to(problems))
     if isinstance(under, Acting):
         if header is None or job.claims is None:
-            return 0, 0, 1
-        return 0, 0, check_acts(header, cbor.load(job.claims), under, _adding_to(problems))
+            return 0, 0, 1, 0
+        return 0, 0, check_acts(header, cbor.load(job.claims), under, _adding_to(problems)), 0
     why = None if header is None else why_of(header, job.claims)
     if header is None or why is None:
-        return 0, 1, 0
-    return *check_replay(header, why, under, programs, _adding_to(problems)), 0
+        return 0, 1, 0, 0
+    return *check_replay(header, why, under, programs, _adding_to(problems)), 0, 0
 
 
 def _adding_to(problems: list[Problem]) -> Found:
@@ -106,7 +109,7 @@ def _check(job: Job, problems: list[Problem]) -> int:
         return 0
     header = None
     try:
-        header = entry.read_header(payload)
+        header = read_header(payload)
     except FormatError as error:
         found(error.error, job.seq, error.detail)
     if job.key is not None:

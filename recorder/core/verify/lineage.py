@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from recorder.core.chosen import Candidate
-from recorder.core.entry import ZERO_HASH, Entry, Header, decode_in_order, entry_hash, external_aad
+from recorder.core.controls import Previous
+from recorder.core.entry import ZERO_HASH, Entry, decode_in_order, entry_hash, external_aad
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
-from recorder.core.kinds import Commit, Kind, Previous
+from recorder.core.kinds import Commit, Kind
 from recorder.core.limits import HASH_BYTES
 from recorder.core.note import VerifierKey, is_key_name
 from recorder.core.tiles import TileTree
-from recorder.core.verdict import ProblemLog, Report, Tail, TailBound, make_report, problem
+from recorder.core.verdict import Report, Tail, TailBound, make_report
 from recorder.core.verify.asked import Asked
 from recorder.core.verify.authority import Authority
 from recorder.core.verify.axes import Axes
@@ -23,6 +26,7 @@ from recorder.core.verify.heads import KnownHeads
 from recorder.core.verify.job import Checked, Job
 from recorder.core.verify.missing import MissingClaims
 from recorder.core.verify.stages import Stages
+from recorder.core.verify.tally import Tally
 from recorder.core.verify.timeline import Timeline
 from recorder.core.verify.windows import KeyWindows
 
@@ -93,7 +97,7 @@ class Verifier:
         self._utc_ns = 0
         self._read = 0  # entries that could be decoded
         self._commits = 0
-        self._jobs = self._jobs_done = self._signatures = self._families = 0
+        self._tally = Tally()
 
     @property
     def entries(self) -> int:
@@ -132,14 +136,12 @@ class Verifier:
         under = self._authority.check(entry, claims)  # step 9; a part of it, and 11, are the job's
         self._timeline.check(header)  # step 10
         self._count(entry)
-        self._jobs += 1
+        self._tally.handed += 1
         return Job(seq, raw, self._aad, key, claims, row_bytes, under)
 
     def take(self, checked: Checked) -> None:
         """Take what `check_jobs` found, in whatever order jobs were run."""
-        self._jobs_done += checked.jobs
-        self._signatures += checked.signatures
-        self._families += checked.families
+        self._tally.take(checked)
         self._authority.take(checked)
         self._log.extend(checked.problems)
 
@@ -150,8 +152,7 @@ class Verifier:
             Misuse: results of jobs are still out; a report without them would pass what nobody checked.
 
         """
-        if self._jobs_done != self._jobs:
-            raise Misuse(f"{self._jobs - self._jobs_done} of {self._jobs} jobs were not taken back")
+        self._tally.finish()
         size = self.entries
         self._heads.finish(self._windows.identity or self._trusted, size)
         self._timeline.finish()
@@ -165,9 +166,9 @@ class Verifier:
         checked = {
             **dict.fromkeys((1, 2, 5), size),
             **dict.fromkeys((3, 6, 10), self._read),
-            4: self._signatures,
+            4: self._tally.signatures,
             7: self._heads.count,
-            8: self._families,
+            8: self._tally.families,
             **self._authority.checked(),
         }
         return make_report(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from recorder.core.entry import Header
-from recorder.core.kinds import UNCLASSED, Deletion
+from recorder.core.controls import Deletion
+from recorder.core.header import Header
+from recorder.core.kinds import UNCLASSED
 from recorder.core.verdict import Deleted
 from recorder.core.verify.found import Found
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from recorder.core import delegation, grant, observation, policy_issue, scope
 from recorder.core.credential import Credential
 from recorder.core.delegation import NS, Moment, Standing
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError
 from recorder.core.grant import Granted
+from recorder.core.header import Header
 from recorder.core.kinds import Bounds, Decision
 from recorder.core.limits import HASH_BYTES
 from recorder.core.observation import Observed

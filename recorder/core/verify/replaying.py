@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from recorder.core import cbor, policy_replay
 from recorder.core.decided import Decided
-from recorder.core.entry import Header
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.header import Header
 from recorder.core.kinds import Decision, Stage
 from recorder.core.policy_replay import Artefact, Given, Situation
 from recorder.core.policy_terms import FACTS, typed

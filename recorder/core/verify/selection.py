@@ -11,20 +11,23 @@ from collections.abc import Collection, Sequence
 
 from recorder.core.checkpoint import parse_checkpoint
 from recorder.core.chosen import Candidate
-from recorder.core.entry import Entry, Header, decode_in_order, external_aad
+from recorder.core.entry import Entry, decode_in_order, external_aad
 from recorder.core.errors import FormatError, Misuse
+from recorder.core.findings import ProblemLog, problem
+from recorder.core.header import Header
 from recorder.core.ids import entry_id
 from recorder.core.keys import kid
 from recorder.core.kinds import Commit, Kind, Rows
 from recorder.core.merkle import verify_inclusion
 from recorder.core.note import VerifierKey, is_key_name, parse_note
 from recorder.core.rows import schema_id, size_of, struct_format
-from recorder.core.verdict import ProblemLog, Report, Tail, make_report, problem
+from recorder.core.verdict import Report, Tail, make_report
 from recorder.core.verify.asked import ERROR as WITNESS_CHOICE
 from recorder.core.verify.asked import by_kid, choice_beside, choice_fault
 from recorder.core.verify.authority import Authority
 from recorder.core.verify.heads import signature_fault
 from recorder.core.verify.job import Checked, Job
+from recorder.core.verify.tally import Tally
 
 
 class SelectionVerifier:
@@ -67,7 +70,7 @@ class SelectionVerifier:
         self._schemas: dict[bytes, int] = {}
         self._entries = self._commits = self._included = 0
         self._last: Entry | None = None
-        self._jobs = self._jobs_done = self._signatures = self._families = 0
+        self._tally = Tally()
         self._checkpoint = None
         try:
             self._checkpoint = parse_checkpoint(parse_note(checkpoint).text)
@@ -96,14 +99,12 @@ class SelectionVerifier:
         self._check_choice(header, claims)
         under = self._authority.check(entry, claims)
         self._last = entry
-        self._jobs += 1
+        self._tally.handed += 1
         return Job(header.seq, raw, self._aad, key, claims, row_bytes, under)
 
     def take(self, checked: Checked) -> None:
         """Take what `check_jobs` found."""
-        self._jobs_done += checked.jobs
-        self._signatures += checked.signatures
-        self._families += checked.families
+        self._tally.take(checked)
         self._authority.take(checked)
         self._log.extend(checked.problems)
 
@@ -114,8 +115,7 @@ class SelectionVerifier:
             Misuse: results of jobs are still out.
 
         """
-        if self._jobs_done != self._jobs:
-            raise Misuse(f"{self._jobs - self._jobs_done} of {self._jobs} jobs were not taken back")
+        self._tally.finish()
         if fault := signature_fault(self._note, self._origin, self._identity):
             self._found("checkpoint_signature", None, fault)
         self._found("selection_partial", None, "a selection: axes, cycle bounds and completeness were not checked")
@@ -125,9 +125,9 @@ class SelectionVerifier:
             {
                 1: self._entries,
                 2: self._entries,
-                4: self._signatures,
+                4: self._tally.signatures,
                 7: self._included,
-                8: self._families,
+                8: self._tally.families,
                 **self._authority.checked(),
             },
             entries=self._entries,

@@ -6,9 +6,10 @@ contemplates, where that is here: what follows is about the same one.
 
 from __future__ import annotations
 
-from recorder.core.entry import Header
+from recorder.core.controls import Boot, CycleEnd
 from recorder.core.grant import contemplated_hash
-from recorder.core.kinds import Boot, CycleEnd, Decision, Kind, Ref, RefType, Stage
+from recorder.core.header import Header
+from recorder.core.kinds import Decision, Kind, Ref, RefType, Stage
 from recorder.core.stages import end_reason, successor_error
 from recorder.core.verify.acts import contemplated
 from recorder.core.verify.found import Found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from recorder.core.entry import Header
-from recorder.core.kinds import Boot, Gap, Kind
+from recorder.core.controls import Boot, Gap
+from recorder.core.header import Header
+from recorder.core.kinds import Kind
 from recorder.core.verify.found import Found
 
-STEP_NS = 100_000_000  # a UTC step over 100 ms is an entry (ARCHITECTURE.md, hot path 7)
+STEP_NS = 100_000_000  # a UTC step over 100 ms is an entry (FORMAT.md section 8)
 SLEW_PPM = 500  # what adjtimex slews at most; a clock that is being slewed does not step
 
 

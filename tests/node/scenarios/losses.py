@@ -6,8 +6,8 @@ import shutil
 
 from mesh.node.places import FORKS, LOGS, STANDINGS
 from recorder.client import Recorder
+from recorder.core.controls import Boot
 from recorder.core.entry import decode
-from recorder.core.kinds import Boot
 from recorder.store.layout import CURRENT, LINEAGES
 from tests.node.meshes import Platform
 from tests.node.scenarios.world import Told, World, held_by_all, standings_of
