@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from firmware_bridge.advice import LOOK_AT
 from firmware_bridge.frontfile import write_front
 from firmware_bridge.line.confirmations import Signed
 from firmware_bridge.line.happenings import Arrived, Clock, Happening, Trouble, Up
@@ -152,7 +153,8 @@ class Loop:
         if told is None:
             self._recording.desk.count(trouble.condition)
             return
-        self._say(f"{told.condition.value}: {told.detail}")
+        look_at = LOOK_AT.get(told.condition)
+        self._say(f"{told.condition.value}: {told.detail}{f'; look at {look_at}' if look_at else ''}")
         self._recording.desk.put(told)
 
     def _write(self, now_us: int) -> None:
@@ -226,8 +228,9 @@ class Loop:
             if self._polled.get(descriptor) != events:
                 self._poll.register(descriptor, events)
         self._polled = wanted
-        for descriptor, ready in self._poll.poll(most_ms):
-            if descriptor == self._wake.fd:
-                self._wake.clear()
-            elif self._port is not None and descriptor == self._port.fileno() and ready != select.POLLOUT:
-                self._is_readable = True
+        readable = {descriptor for descriptor, ready in self._poll.poll(most_ms) if ready != select.POLLOUT}
+        self._recording.recorder.readable = readable
+        if self._wake.fd in readable:
+            self._wake.clear()
+        if self._port is not None and self._port.fileno() in readable:
+            self._is_readable = True

@@ -15,10 +15,11 @@ from firmware_bridge.line.happenings import Condition
 READ_MAX_BYTES = 65_536
 _NOT_THERE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
 
+_WHO = "; a bridge that runs, or whom `fuser -v` names"
 _WHY = {
     errno.EACCES: "our user may not open it; is it in the port's group (`ls -l` shows which)?",
-    errno.EAGAIN: "another process has it",
-    errno.EBUSY: "another process has it",
+    errno.EAGAIN: f"another process has it{_WHO}",
+    errno.EBUSY: f"another process has it{_WHO}",
     errno.EISDIR: "it is no serial port",
     errno.ENOTTY: "it is no serial port",
 }

@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 from msgspec import ValidationError, convert
 
+from firmware_bridge.advice import LOOK_AT
 from firmware_bridge.line import messages
 from firmware_bridge.line.framing import Unframer, frame
-from firmware_bridge.line.messages import Hello, Here
+from firmware_bridge.line.happenings import Condition
+from firmware_bridge.line.messages import Booted, Hello, Here
 from firmware_bridge.places import BridgeError
 from firmware_bridge.port import Port, PortGoneError
 from recorder.client.connection import boottime_ns
 from recorder.core import cbor
 from recorder.core.errors import FormatError
+from recorder.core.keys import kid
 
 ORIGIN = "lineage/enrolment"  # of no log: what a device signs for it is no confirmation
 AGAIN_MS = 200
@@ -44,13 +47,18 @@ def ask(path: str, baud: int, within_ms: int) -> Shown:
     try:
         port = Port(path, baud)
     except PortGoneError as gone:
-        raise BridgeError(f"{gone.condition.value}: {gone.detail}") from None
+        raise _refused(gone) from None
     try:
         return _asked(port, within_ms)
     except PortGoneError as gone:
-        raise BridgeError(f"{gone.condition.value}: {gone.detail}") from None
+        raise _refused(gone) from None
     finally:
         port.close()
+
+
+def _refused(gone: PortGoneError) -> BridgeError:
+    look_at = LOOK_AT.get(gone.condition)
+    return BridgeError(f"{gone.condition.value}: {gone.detail}{f'; look at {look_at}' if look_at else ''}")
 
 
 def _asked(port: Port, within_ms: int) -> Shown:
@@ -59,6 +67,7 @@ def _asked(port: Port, within_ms: int) -> Shown:
     poll = select.poll()
     poll.register(port.fileno(), select.POLLIN)
     until_ns = boottime_ns() + within_ms * 1_000_000
+    heard = ""
     port.write(b"\0")
     while boottime_ns() < until_ns:
         port.write(line)
@@ -71,10 +80,15 @@ def _asked(port: Port, within_ms: int) -> Shown:
                     said = messages.read(raw)
                 except FormatError:
                     continue  # frames of a session that was broken off
-                if isinstance(said, Here) and messages.here_holds(ORIGIN, hello.nonce, said):
-                    return Shown(hello.nonce, said)
-    noise = unframer.take_noise()
-    heard = f"; {noise.bytes} bytes came that are no frame: is the rate right?" if noise.bytes else ""
+                if isinstance(said, Here):
+                    if messages.here_holds(ORIGIN, hello.nonce, said):
+                        return Shown(hello.nonce, said)
+                    heard = f"; key id {kid(said.key).hex()} answered, and its signature does not hold"
+                elif isinstance(said, Booted) and not heard:
+                    heard = f"; key id {said.kid.hex()} is there and does not answer: does it receive?"
+    if (noise := unframer.take_noise()).bytes and not heard:
+        heard = f"; {noise.bytes} bytes came that are no frame: is the rate right?"
+    heard = heard or f"; nothing came: look at {LOOK_AT[Condition.SILENT]}"
     raise BridgeError(f"no device showed a key on {port.path} within {within_ms} ms{heard}")
 
 

@@ -87,7 +87,7 @@ class Recording:
         return front
 
     def _take_records(self, now_ns: int) -> None:
-        for answer in self.recorder.of(RECORDS).read(now_ns):
+        for answer in self.recorder.read(RECORDS, now_ns):
             durable = self.desk.answered(answer)
             if answer.status is Status.OK:
                 self._seq = max(self._seq, body_of(answer.body, message_replies.Receipt).seq + 1)
@@ -99,8 +99,7 @@ class Recording:
 
     def _look_up(self, now_ns: int) -> None:
         """Ask for entries that are confirmed and of which we know no more than the device does."""
-        reads = self.recorder.of(READS)
-        for answer in reads.read(now_ns):
+        for answer in self.recorder.read(READS, now_ns):
             self._reading = False
             seq = answer.outgoing.token
             assert isinstance(seq, int), "what is read names where"
@@ -115,12 +114,12 @@ class Recording:
                 self.desk.learn(seq + place, entry_hash(raw))
         wanted = self.desk.wanted()
         if wanted is not None and not self._reading:
-            reads.session.give(read_request(wanted))
+            self.recorder.of(READS).session.give(read_request(wanted))
             self._reading = True
 
     def _ask(self, now_ns: int, now_us: int) -> list[Happening]:
         asking, hello = self.asking, self.recorder.hello
-        answers = self.recorder.of(COMMITS).read(now_ns)
+        answers = self.recorder.read(COMMITS, now_ns)
         if asking is None or hello is None:
             return []
         found = [happened for answer in answers for happened in asking.answered(answer, now_us)]
@@ -131,7 +130,7 @@ class Recording:
 
     def _follow(self, now_ns: int) -> list[Happening]:
         following = self._following
-        answers = self.recorder.of(FOLLOWS).read(now_ns)
+        answers = self.recorder.read(FOLLOWS, now_ns)
         if following is None:
             return []
         if self._link.state is not State.UP:

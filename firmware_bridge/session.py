@@ -35,6 +35,7 @@ class Recorder:
         Resuming ends the older connection, and with it whatever a killed process had sent and nobody had read.
         """
         self.hello: Hello | None = None
+        self.readable: set[int] = set()  # descriptors, by the last poll
         self._state = state
         held = read_sessions(state)
         self._sessions: dict[str, bytes] = {}
@@ -62,6 +63,12 @@ class Recorder:
     def of(self, name: str) -> Connection:
         """The connection for this need."""
         return self._connections[name]
+
+    def read(self, name: str, now_ns: int) -> list[Answer]:
+        """The answers on the connection for this need; to look at one that has none costs as much as a whole frame."""
+        connection = self._connections[name]
+        interest = connection.interest()
+        return connection.read(now_ns) if interest is not None and interest[0] in self.readable else []
 
     def greet(self, stopping: Callable[[], bool], say: Callable[[str], None]) -> Hello | None:
         """Wait until all are greeted; None where we are to stop before.

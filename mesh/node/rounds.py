@@ -169,13 +169,15 @@ class Rounds:
         return [one for one in (*found.values(), *tried) if one.urls]
 
     def named(self) -> tuple[list[Candidate], Own | None]:
-        """Who may be asked to witness a commit: those that answered when they were last asked; and ourselves.
+        """Who may be asked to witness a commit: those that neither failed nor refused when last asked; and ourselves.
 
         Who asked to be left alone for longer than a round takes would be asked in vain.
         """
         trust, soon_s = self._fleet.trust, time.monotonic() + self._submit.timeout_s
         answering = [
-            one.name for one in self.witnesses if not one.failures and one.put_off_s < soon_s and self._urls_of(one)
+            one.name
+            for one in self.witnesses
+            if not one.failures and not one.refuses and one.put_off_s < soon_s and self._urls_of(one)
         ]
         return candidates_of(trust, answering), None if self._ours is None else own_of(trust, self._ours)
 
@@ -238,8 +240,9 @@ class Rounds:
             one.urls = self._urls_of(one)
         asked = [one for one in self.witnesses if one.not_before_s <= begun_s and one.urls]
         is_news = self.own.is_news(head)
-        if not is_news:  # for those alone who were away when the others signed: at rest they would never see it
-            asked = [one for one in asked if one.sizes.get(head.origin, 0) < self.own.cosigned_size(head.origin)]
+        if not is_news:  # for those alone whose cosignature is wanting: at rest it would never come
+            # What they announce says nothing of that: it may have been lost on its way here.
+            asked = [one for one in asked if one.signed.get(head.origin, 0) < self.own.cosigned_size(head.origin)]
         if not asked and not is_news:
             return
         submission = self.submission(latest)

@@ -82,7 +82,10 @@ class Witness:
     urls: Sequence[str]  # where it may answer
     platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
+    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head whose cosignature came here
     failures: int = 0  # in a row
+    place: int = 0  # among the addresses: the one where it cosigned last, or that is tried next
+    refuses: bool = False  # it answered when it was last asked, and will not cosign
     not_before_s: float = 0.0  # time.monotonic; after failures, and a round that is wanted at once need not wait for it
     put_off_s: float = 0.0  # time.monotonic, before which it asked not to be sent anything; that is no failure
     last: str = "not asked yet"
@@ -93,8 +96,8 @@ class Witness:
 
     @property
     def url(self) -> str | None:
-        """Where to ask: at the first address, and after each failure at the next."""
-        return self.urls[self.failures % len(self.urls)] if self.urls else None
+        """Where to ask: at the first address, and wherever it did not cosign, at the next."""
+        return self.urls[self.place % len(self.urls)] if self.urls else None
 
     def announced(self, head: Checkpoint, size: int | None) -> None:
         """Note what a digest of its platform said that it holds, so that the first proof begins there.
@@ -152,6 +155,8 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
             step = Later(str(error))
         except TimeoutError:
             step = Later("no answer in time")
+        if isinstance(step, Later) or _is_refusal(step):
+            witness.place += 1  # who answers there need not be the witness: what discovery found is anyone's to say
         if not isinstance(step, Later):
             break
         if step.wait_s is not None:
@@ -164,14 +169,20 @@ async def cosignature_by(witness: Witness, submission: Submission, until_s: floa
             break
         await asyncio.sleep(pause_s)
     witness.last = _told(step, submission.head)
+    witness.refuses = _is_refusal(step)
     if not isinstance(step, Later) or step.wait_s is not None:
         witness.failures = 0
     if isinstance(step, Failed) and step.error == VERSION_ERROR:
         witness.not_before_s = time.monotonic() + OTHER_VERSION_S
     if isinstance(step, Done):
         witness.cosigned += 1
+        witness.signed[submission.head.origin] = submission.head.size
         return step
     return None
+
+
+def _is_refusal(step: Step) -> bool:
+    return isinstance(step, Failed) and step.error != OWN_LOG
 
 
 async def _asked(witness: Witness, submission: Submission) -> Step:

@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from firmware_bridge import config, founding
+from firmware_bridge.advice import LOOK_AT
 from firmware_bridge.credentialfile import bring
+from firmware_bridge.line.happenings import Condition
+from firmware_bridge.line.states import State
 from firmware_bridge.places import COMMAND, CONFIG, CREDENTIAL, BridgeError
 from recorder.authority import directory
 from recorder.cli import output
@@ -33,6 +36,12 @@ BRIDGE_ENV = "LINEAGE_BRIDGE"
 WITHIN_MS = 3000
 PROOF_MAX_BYTES = 1024
 _PATH = click.Path(path_type=Path, readable=False)
+
+_LINKS = {
+    State.SHUT: "no port",
+    State.CALLING: "calling the device, which has not answered as it should",
+    State.UP: "up",
+}
 
 state_option = click.option(
     "--state", type=_PATH, envvar=BRIDGE_ENV, required=True, metavar="DIR",
@@ -63,7 +72,10 @@ def init(*, state: Path, actuators: tuple[str, ...], baud: int, as_json: bool) -
         output.json_text({"state": str(state), "actuators": list(actuators), "baud": baud})
         return
     output.say(f"{state}: configuration {CONFIG}")
-    output.say("next: whose key is expected, by `lineage bridge enroll`; and in recorder.toml:")
+    output.say(
+        "next: whose key is expected, by `lineage bridge enroll`; and in recorder.toml of the recorder, which then"
+    )
+    output.say("starts again (`id -u lineage-bridge` tells the UID):")
     listed = ", ".join(f'"{name}"' for name in actuators)
     output.say(f"  [[controller]]\n  uids = [UID of the bridge]\n  actuators = [{listed}]")
     output.say('  append = ["confirmation", "fault", "observation"]\n  read = true')
@@ -201,11 +213,14 @@ def status(*, state: Path, as_json: bool) -> None:
         return
     age = f"as of {max(0, int(time.time()) - found['utc_s'])} s ago"
     output.line(f"{'running' if found['running'] else 'not running'}, {age}; {found['port']} at {found['baud']} baud")
-    output.line(f"{found['link']}: {_session(found)}")
+    output.line(f"{_LINKS[State(found['link'])]}: {_session(found)}")
     output.line(f"recorded: {found['frames']:,} frames in {found['entries']:,} entries")
     if found["conditions"]:
         listed = ", ".join(f"{count} x {name}" for name, count in found["conditions"].items())
         output.line(f"conditions since the start: {listed}")
+        for name in found["conditions"] if found["link"] != State.UP.value else ():
+            if (look_at := LOOK_AT.get(Condition(name))) is not None:
+                output.line(f"  {name}: look at {look_at}")
     if any(found["answers"].values()):
         listed = ", ".join(f"{count} {name}" for name, count in found["answers"].items() if count)
         output.line(f"its requests: {listed}")

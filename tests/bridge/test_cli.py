@@ -132,7 +132,7 @@ def test_what_is_refused(place: Place) -> None:
     assert "already" in run("bridge", "init", "--state", place.bridge, "--actuator", "arm", status=2)
     missing = ("bridge", "run", "--state", place.bridge, "--port", place.port, "--socket", place.path / "none")
     assert "enroll" in run(*missing, status=2)
-    assert "unplugged" in run("bridge", "key", "--port", place.path / "nothing", status=2)
+    assert "look at the cable" in run("bridge", "key", "--port", place.path / "nothing", status=2)
     (place.path / "plain").touch()
     for port, why in (("plain", "is no serial port"), (".", "is no serial port"), ("nothing", "No such file")):
         assert f"{place.path / port}: " in (said := run("bridge", "key", "--port", place.path / port, status=2))

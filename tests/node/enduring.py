@@ -96,8 +96,7 @@ class Pair:
 
     def asks(self) -> str:
         """Have the second one's head cosigned by the first one; what came of it."""
-        self.second.mark()
-        return str(peer_of(self.second.round(), self.first)["last"])
+        return last_of(self.second, self.first)
 
     def held_by(self, one: Platform) -> dict[str, Standing]:
         """What one of them holds durably, by line."""
@@ -110,6 +109,12 @@ class Pair:
             assert head.root == root_of(leaves_of(held)[: head.size])
             report = checked(held)
             assert (report.integrity, report.witnessing) == ("pass", "pass"), report
+
+
+def last_of(log: Platform, witness: Platform) -> str:
+    """What came of a round in which there was something to cosign."""
+    log.mark()
+    return str(peer_of(log.round(), witness)["last"])
 
 
 class Said:

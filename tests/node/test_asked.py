@@ -11,7 +11,7 @@ import pytest
 from recorder.cli import run
 from recorder.client import Cycle, Recorder
 from tests.claims import WHAT, WHO, WHY
-from tests.node.meshes import Platform, checked, fleet, needs_namespaces
+from tests.node.meshes import Platform, await_pushes, checked, fleet, needs_namespaces
 from tests.running import wait_until
 
 pytestmark = needs_namespaces
@@ -20,8 +20,7 @@ pytestmark = needs_namespaces
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("asked"), 3, needed=2) as platforms:
-        for one in platforms:  # the recorder has heard whom it may ask
-            wait_until(lambda one=one: one.status()["pushes_trouble"] is None)
+        await_pushes(platforms)
         yield platforms
 
 

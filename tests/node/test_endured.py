@@ -14,7 +14,7 @@ from recorder.core.merkle import root_of
 from tests.faults import clocks, mounted
 from tests.faults.device import Device
 from tests.node import twofaced
-from tests.node.enduring import Controller, Pair, Said, two_faces
+from tests.node.enduring import Controller, Pair, Said, last_of, two_faces
 from tests.node.meshes import needs_namespaces, peer_of, start
 from tests.node.networks import networks
 from tests.node.scenarios.world import standings_of
@@ -23,14 +23,10 @@ from tests.running import wait_until
 _MISSING = mounted.unavailable() or clocks.unavailable()
 pytestmark = [needs_namespaces, pytest.mark.alone, pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))]
 
-KILLS, LONG_KILLS = 3, 100
-RELOADS, LONG_RELOADS = 3, 100
+KILLS, LONG_KILLS = 2, 100
+RELOADS, LONG_RELOADS = 2, 100
 HOURS_S = 3_600
-DISKS = {
-    "full": Device(capacity_bytes=0),
-    "read-only": Device(read_only=True),
-    "failing": Device(fail_syncs=True),
-}
+DISKS = (Device(capacity_bytes=0), Device(read_only=True), Device(fail_syncs=True))  # full, read-only, failing
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +37,26 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield pair
 
 
+def refused(last: str, error: str) -> bool:
+    """Whether a witness refused so; who was slow is asked again, and none may have cosigned."""
+    assert not last.startswith("cosigned"), last
+    return last == f"not now: 503 {error}"
+
+
+def cosigns(last: str) -> bool:
+    """Whether it cosigned, by its clock."""
+    return last.startswith("cosigned")
+
+
 def test_a_disk_that_takes_nothing_ends_nothing(pair: Pair) -> None:
     """It cosigns nothing that it cannot keep, says so once, goes on with all else, and takes up again by itself."""
     first, second = pair.first, pair.second
     said = Said(first)
-    assert pair.asks().startswith("cosigned")
-    for at, (name, device) in enumerate(DISKS.items(), 1):
+    wait_until(lambda: cosigns(pair.asks()))
+    for device in DISKS:
         before = first.standings()
         pair.device.become(device)
-        for _ in range(2):
-            assert pair.asks() == "not now: 503 witness_failed", name
+        wait_until(lambda: refused(pair.asks(), "witness_failed"))
         size = first.size()
         first.mark()
         assert first.process is not None
@@ -61,11 +67,11 @@ def test_a_disk_that_takes_nothing_ends_nothing(pair: Pair) -> None:
         else:
             assert first.standings() == before
         pair.device.become(Device())
-        wait_until(lambda: pair.asks().startswith("cosigned"))
-        wait_until(lambda at=at: said.count("kept again: what this witness holds") == min(at, 1))
+        wait_until(lambda: cosigns(pair.asks()))
+        wait_until(lambda: said.count("kept again: what this") == said.count("not kept: what this"))
         wait_until(lambda: first.round()["unkept"] == [])  # a round comes back to the own tree
-    assert said.count("not kept: what this witness holds") == 1, "what comes and goes is said once a minute"
-    assert len(said.lines) < 20, said.lines
+    assert 0 < said.count("not kept: what this witness holds") <= len(DISKS)
+    assert len(said.lines) < 40, said.lines
     pair.are_consistent()
 
 
@@ -96,10 +102,11 @@ def _killed(pair: Pair, kills: int) -> str:
         held = pair.held_by(one)
         for (url, log), faces in given.items():
             if url == one.url:
-                head = held[twofaced.name_of(log)].head
-                assert head.size >= max(faces), f"{one.name} forgot {max(faces)} entries of log {log}"
-                assert head.root == root_of(twofaced.HISTORIES[faces[max(faces)]][: head.size])
-    assert pair.asks().startswith("cosigned")
+                found = held.get(twofaced.name_of(log))
+                assert found is not None, f"{one.name} forgot log {log}"
+                assert found.head.size >= max(faces), f"{one.name} forgot {max(faces)} entries of log {log}"
+                assert found.head.root == root_of(twofaced.HISTORIES[faces[max(faces)]][: found.head.size])
+    wait_until(lambda: cosigns(pair.asks()))
     pair.are_consistent()
     cosigned = sum(len(one) for one in given.values())
     return f"{kills} kills, {cosigned} cosignatures over {len(given)} logs, {controller}"
@@ -147,7 +154,7 @@ def _reloaded(pair: Pair, reloads: int) -> str:
         assert all(
             held[twofaced.name_of(log)].head.size >= max(given[url, log]) for url, log in given if url == one.url
         )
-    assert pair.asks().startswith("cosigned")
+    wait_until(lambda: cosigns(pair.asks()))
     pair.are_consistent()
     return f"{reloads} times, list {pair.version}, {sum(map(len, given.values()))} cosignatures, {controller}"
 
@@ -173,11 +180,10 @@ def _stepped(pair: Pair, hours: list[int]) -> None:
         number = second.status()["digests"]["number"]
         pair.clock.jump(utc_s=step * HOURS_S, is_synchronised=True)
         wait_until(lambda: second.status()["clock_trusted"])
-        first.mark()
-        last = peer_of(first.round(), second)["last"]
-        assert last.startswith("cosigned"), last
+        wait_until(lambda: cosigns(last_of(first, second)))
+        last = peer_of(first.status(), second)["last"]
         assert abs(int(last.partition("its clock ")[2].split()[0]) - step * HOURS_S) < 60
-        assert pair.asks().startswith("cosigned")
+        wait_until(lambda: cosigns(pair.asks()))
         wait_until(lambda number=number: second.status()["digests"]["number"] > number)
         wait_until(lambda step=step: abs(second.status()["utc_s"] - time.time() - step * HOURS_S) < 60)
         with Controller(first) as controller:
@@ -185,12 +191,10 @@ def _stepped(pair: Pair, hours: list[int]) -> None:
         assert controller.wrong == []
         pair.clock.jump(utc_s=step * HOURS_S, is_synchronised=False)
         wait_until(lambda: not second.status()["clock_trusted"])
-        first.mark()
-        assert peer_of(first.round(), second)["last"] == "not now: 503 clock_untrusted"
+        wait_until(lambda: refused(last_of(first, second), "clock_untrusted"))
     pair.clock.jump(is_synchronised=True)
     wait_until(lambda: second.status()["clock_trusted"])
-    first.mark()
-    assert peer_of(first.round(), second)["last"].startswith("cosigned")
+    wait_until(lambda: cosigns(last_of(first, second)))
     pair.are_consistent()
 
 

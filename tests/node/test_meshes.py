@@ -21,6 +21,13 @@ from tests.running import wait_until
 
 pytestmark = needs_namespaces
 
+BRINGING = """  # a checkpoint of somebody else's log to a witness
+from urllib.request import urlopen
+root, *hashes = urlopen("{log}/proof/{old}-{size}").read().decode().splitlines(keepends=True)
+note = urlopen("{log}/checkpoint").read().decode()
+print(urlopen("{witness}add-checkpoint", ("old {old}\\n" + "".join(hashes) + "\\n" + note).encode()).status)
+"""
+
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
@@ -156,6 +163,33 @@ def test_who_was_away_is_asked_alone_at_rest(four: list[Platform]) -> None:
     )
     report = checked(first)
     assert (report.witnessing, report.exit_status()) == ("pass", 0)
+
+
+def test_a_witness_whose_cosignature_never_came_is_asked_until_it_does(four: list[Platform]) -> None:
+    """That it announces our head does not say that we have what it signed: that may have gone to somebody else."""
+    first, away = four[0], four[3]
+    first.mark()
+    before = first.round()
+    origin, old = before["latest"]["origin"], before["latest"]["size"]
+    assert away.stop_mesh() == 0
+    first.mark()
+    size = first.round()["latest"]["size"]
+    away.begin_mesh()
+    away.await_mesh()
+    program = BRINGING.format(log=f"{first.url}log/{origin}", witness=away.url, old=old, size=size)
+    assert ask(four[1], program) == "200\n"
+    incarnation = origin.rpartition("/")[2]
+
+    def announced() -> int:
+        (found,) = (one for one in first.status()["present"] if one["platform"] == f"acme/{away.name}")
+        return int(found["holds"].get(incarnation, 0))
+
+    wait_until(lambda: announced() == size)
+    assert away.stop_mesh() == 0
+    assert peer_of(first.round(), away)["last"].startswith("not now")
+    away.begin_mesh()
+    away.await_mesh()
+    assert peer_of(first.round(), away)["cosigned"] == peer_of(before, away)["cosigned"] + 1
 
 
 def test_a_restored_image_is_refused_and_convicted(four: list[Platform], capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,7 @@ class Life(NamedTuple):
     trace: Path
     said: list[str]
     unkept: list[str]
+    ended: str = ""  # why, where it may have
 
 
 def lived(base: Path, prelude: str = "", options: tuple[str, ...] = (), *, may_end: bool = False) -> Life:
@@ -48,11 +49,11 @@ def lived(base: Path, prelude: str = "", options: tuple[str, ...] = (), *, may_e
     done = subprocess.run(
         ["strace", "-f", "-qq", *TRACE_ALL, *options, "-o", str(base / "trace"),
          sys.executable, "-c", f"{prelude}\n{_MAIN}", str(state)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[2],
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")} | STEADY,
     )  # fmt: skip
     if may_end and done.returncode:
-        return Life(state, base / "initial", base / "trace", [], [])
+        return Life(state, base / "initial", base / "trace", [], [], done.stderr)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     return Life(state, base / "initial", base / "trace", printed["said"], printed["unkept"])

@@ -120,7 +120,7 @@ def test_a_start_needs_no_hands_for_half_a_list(tmp_path: Path, monkeypatch: pyt
     newer = make_fleet_list("acme", 2, policy(), ROOT_KEY.name, ROOT)
     (tmp_path / TRUST).write_bytes(f"root {ROOT_KEY}\nquorum none\n".encode())
     (tmp_path / FLEET).write_bytes(newer[:-40])
-    with pytest.raises(MeshError, match="never started"):
+    with pytest.raises(MeshError, match="fleet_list_malformed"):
         fleet_to_start(tmp_path, said.append)
     (tmp_path / FLEET).write_bytes(make_fleet_list("acme", 1, policy(), ROOT_KEY.name, ROOT))
     assert fleet_to_start(tmp_path, said.append)[0].version == 1

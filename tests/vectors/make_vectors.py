@@ -7,6 +7,7 @@ and `credential/broken/ERROR.json`: chains of credentials with what a verifier h
 `policy/policy.json`: a policy bundle with decisions; `policy/malformed.json`: bundles that are refused.
 `mesh/NAME.json`: a fleet list, datagrams, forks, what a new incarnation shows; `mesh/broken.json`: what is refused.
 `observation/NAME.json` and `observation/broken/ERROR.json`: signed observations, the key to check them with, what they say.
+`bridge/session.json`: what goes over a device's line; `bridge/broken.json`: what is no frame, or no message.
 `confirmation/NAME.json` and `confirmation/broken/ERROR.json`: signed batches, their frames, the key to check them with.
 """
 
@@ -23,7 +24,7 @@ from recorder.core.findings import FINDINGS
 from recorder.core.merkle import root_of
 from recorder.core.volume import FORMAT, Volume
 from tests.lineage_builder import LineageBuilder
-from tests.vectors import confirmations, credentials, mesh, observations
+from tests.vectors import confirmations, credentials, lines, mesh, observations
 from tests.vectors.broken import BROKEN, Broken
 from tests.vectors.policies import malformed_vector, policy_vector
 from tests.vectors.valid import VALID
@@ -105,6 +106,7 @@ def make() -> dict[str, str]:
     vectors |= observations.vectors()
     vectors |= mesh.vectors()
     vectors |= confirmations.vectors()
+    vectors |= lines.vectors()
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in vectors.items()}
 
 

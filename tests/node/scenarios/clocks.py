@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.clocks import Offsets, unavailable
 from tests.node.meshes import Platform, peer_of
-from tests.node.scenarios.world import Told, World, held_by_all, standings_of
+from tests.node.scenarios.world import Told, World, held_by_all, signed_by, standings_of
 from tests.running import wait_until
 
 DAY_S = 86_400
@@ -57,7 +57,7 @@ def untrusted(world: World) -> Told:
     wait_until(refuses)  # at once; who had no time to ask asks again
     assert standings_of(unsure) == before, "it moved on to what it never vouched for"
     world.settle(others)
-    assert all(one.status()["latest"]["cosigned"] == len(others) - 1 for one in others)
+    assert all(len(signed_by(one.status())) == len(others) - 1 for one in others)
     world.clock.jump(is_synchronised=True)
     wait_until(lambda: unsure.status()["clock_trusted"])
     rounds = world.settle()
