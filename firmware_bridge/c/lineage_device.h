@@ -2,7 +2,7 @@
  *
  * Add lineage_device.c and this header to a project, fill lineage_hooks, and call
  *   lineage_init     once after a reset, with a boot number that was never used before, from 1 on (lineage_boots.h has one);
- *   lineage_receive  with whatever bytes came from the line;
+ *   lineage_receive  with all bytes that came from the line, before lineage_poll: only the latest hello is worth an answer;
  *   lineage_poll     often: it sends, answers, and signs (the one slow call: hooks.sign);
  *   lineage_confirm and its kin for what is to be evidence.
  * All from one context: the library has no locks.
@@ -60,11 +60,13 @@ typedef struct {
 
 typedef struct {
     void *user;
-    bool (*send)(void *user, const uint8_t *bytes, size_t size); /* all of it, or false and nothing of it */
+    bool (*send)(void *user, const uint8_t *bytes, size_t size); /* all of it, or false and nothing of it: it comes again */
     uint64_t (*tick_us)(void *user);                              /* since the reset; never falls */
-    void (*sign)(void *user, uint8_t signature[64], const uint8_t *message, size_t size); /* Ed25519, RFC 8032 */
-    void (*granted)(void *user, const lineage_grant *grant);      /* may be NULL */
-    void (*receipt)(void *user, const lineage_receipt *receipt);  /* may be NULL */
+    /* Ed25519, RFC 8032, by the key that lineage_init got; at most LINEAGE_TO_SIGN_MAX bytes.  It should take less than 100 ms. */
+    void (*sign)(void *user, uint8_t signature[64], const uint8_t *message, size_t size);
+    /* Either may be NULL.  Called by lineage_receive; they may confirm, request and so on. */
+    void (*granted)(void *user, const lineage_grant *grant);
+    void (*receipt)(void *user, const lineage_receipt *receipt);
 } lineage_hooks;
 
 typedef struct {

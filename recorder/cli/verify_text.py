@@ -11,6 +11,15 @@ from recorder.core.verdict import LEFT_OPEN, Report, Verdict
 
 PROBLEMS_SHOWN = 20
 VERDICTS = ("integrity", "completeness", "authority", "witnessing")
+# What is not well, in words, and where to read on.
+_MEANS = {
+    ("integrity", "fail"): "changed, contradicted, or not signed by who should have; the problems say where",
+    ("completeness", "fail"): "something is missing that nobody declared; the problems say what",
+    ("completeness", "lossy"): "what is missing, or open, was declared; the problems say what",
+    ("authority", "fail"): "no credential or policy covers something that was done or decided; the problems say what",
+    ("authority", "indeterminate"): "nothing speaks against it, and not all could be judged; the notes say why",
+    ("witnessing", "fail"): "witnesses vouch for less than they should; the problems say for what",
+}
 _STANDING = {
     "unfinished": "it was begun and never put in force: nothing was recorded in it",
     "unnamed": "no boot entry names it, but it holds entries",
@@ -25,7 +34,9 @@ def print_report(report: Report, origin: str) -> None:
     )
     output.say()
     for verdict in VERDICTS:
-        output.say(f"  {verdict:<13} {outcome(verdict, getattr(report, verdict), report.notes)}")
+        found = getattr(report, verdict)
+        means = f": {_MEANS[verdict, found]}" if (verdict, found) in _MEANS else ""
+        output.say(f"  {verdict:<13} {outcome(verdict, found, report.notes)}{means}")
     output.say()
     for step in report.steps:
         if step.checked or step.outcome != "nothing":

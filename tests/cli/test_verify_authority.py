@@ -56,7 +56,10 @@ def test_it_says_what_is_indeterminate(trust: Path, tmp_path: Path) -> None:
     said = lineage("verify", "--state", state, "--trust", trust)
     lines = said.stdout.splitlines()
     assert said.returncode == 0, said.stderr
-    assert "  authority     indeterminate" in lines
+    assert (
+        "  authority     indeterminate: nothing speaks against it, and not all could be judged; the notes say why"
+        in lines
+    )
     assert "  step  9  indeterminate credentials and delegations: 2 checked" in lines
     note = (
         "authority of 2 cycles, policies or credentials is indeterminate: the recorder's clock was not known to be "

@@ -181,7 +181,7 @@ def test_a_bomb_stays_packed() -> None:
     """A body that is said to be packed is what came, and nothing is made of it."""
     bomb = bytes(1_000)
     response = OK_HEAD + b"Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + bomb
-    assert asyncio.run(asked(pieces(response), 10.0)) == Answer(200, "", bomb)
+    assert asyncio.run(asked(pieces(response), 60.0)) == Answer(200, "", bomb)
 
 
 # --- What is sent to us
@@ -243,6 +243,7 @@ def test_what_is_odd_gets_one_answer_in_time(sent: bytes, caplog: pytest.LogCapt
         said = await raw(port, sent)
         assert said.count(b"HTTP/1.1 ") <= 1, said
         assert b" 500 " not in said
+        server.doors.limits = Limits()  # whoever says it all has time, however busy the machine is
         assert b" 200 " in await raw(port, head(0))
         assert server.doors.open.total() <= 1
 

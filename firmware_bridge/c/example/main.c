@@ -80,8 +80,10 @@ int main(void)
     lineage_init(&device, &hooks, key, boot);
     for (;;) {
         uint8_t bytes[64];
+        size_t size;
         uint64_t now_us = board_micros();
-        lineage_receive(&device, bytes, board_read(bytes, sizeof bytes));
+        while ((size = board_read(bytes, sizeof bytes)) > 0) /* all of it: only what was said last is answered */
+            lineage_receive(&device, bytes, size);
         if (has_arrived(now_us)) {
             moving = false;
             (void)lineage_confirm(&device, &commit, LINEAGE_REACHED, &angle, 1, at_once);
