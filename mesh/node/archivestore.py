@@ -1,8 +1,4 @@
-"""All logs of peers that are kept here, within the room that there is.  Values in, values out; used from one thread.
-
-Of each platform every incarnation has an archive.  The one in force gives way first where room is short, down to half
-of the platform's share; then the oldest of those that are over.
-"""
+"""All logs of peers that are kept here, within the room that there is.  Values in, values out; used from one thread."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from mesh.account import Account
 from mesh.fleetlist import FleetList, Log
 from mesh.histories import Told
 from mesh.node.archivefiles import ArchiveFiles
+from mesh.node.archiveroom import ArchiveRoom
 from mesh.node.forkbook import ForkBook
 from mesh.node.incarnations import Incarnations, Summary
 from mesh.node.peerlog import Learned, PeerLog
@@ -24,13 +21,10 @@ from mesh.node.saves import Saves
 from mesh.ranges import Range
 from recorder.core.checkpoint import Checkpoint
 from recorder.core.forks import ForkProof
-from recorder.core.limits import HASH_BYTES, TILE_WIDTH
 from recorder.core.merkle import empty_root
 
-MIB = 1 << 20
 OPEN_MAX = 64  # archives in memory, some 100 KB each; the others are read again when they are asked for
 CLAIMED_MAX = 32_768  # hashes that wait in all archives together, 4 MB of Python objects
-ABOVE_MIN, ABOVE_PART = 64, 8  # tiles above level 0 of one platform: an eighth as many as of hashes, at least so many
 GAPS_MAX = 256
 TOLD_MAX = 32  # incarnations of one platform of which the archives are told
 NOTHING = Learned(moved=False, unproved=[], forks=[])
@@ -67,11 +61,11 @@ class ArchiveStore:
         self._directory = directory
         self._fleet = fleet
         self._forks = forks
-        self._per_line, self._total = (int(mib * MIB) // HASH_BYTES for mib in room)
         self._say = say
         self._open: OrderedDict[str, PeerLog] = OrderedDict()
         self._unread: set[Path] = set()  # of which that was said
         self._known: dict[str, Summary] = {}
+        self._room = ArchiveRoom(room, self._known, self._opened, lambda log: self._noted(log, shed=False))
         directory.mkdir(mode=0o700, exist_ok=True)
         for path in sorted(directory.iterdir()):
             self._find(path)
@@ -181,7 +175,7 @@ class ArchiveStore:
         line = self._known[origin].line
         try:
             for level, index, hashes in tiles:
-                if level and not self._bound_above(line, 1):
+                if level and not self._room.bound_above(line, 1):
                     raise NotKeptError(f"there is no room for more tiles above the hashes of {line}")
                 log.fill(level, index, hashes)
                 taken += 1
@@ -189,18 +183,9 @@ class ArchiveStore:
             self._noted(log)
         return taken
 
-    def allowed(self, origin: str) -> int:
-        """Hashes in full tiles that a log may have: what others of its platform leave, at least half for the latest."""
-        known = self._known[origin]
-        others = [one for one in self._known.values() if one.line == known.line and one.origin != origin]
-        left = self._per_line - sum(one.holds for one in others)
-        if all(one.ordinal < known.ordinal for one in others):
-            left = max(left, self._per_line // 2)
-        return min(left, known.holds + self._total - sum(one.holds for one in self._known.values()))
-
     def wanted(self, origin: str, most: int) -> list[tuple[int, int]]:
         """Tiles to pull next; see `PeerLog.wanted`."""
-        wanted = self.get(origin).wanted(most, self.allowed(origin))
+        wanted = self.get(origin).wanted(most, self._room.allowed(origin))
         return wanted if wanted and self.may_follow(origin) else []
 
     def keep(self) -> bool:
@@ -295,49 +280,7 @@ class ArchiveStore:
             log.above,
         )
         if shed:
-            self._bound_room(line.line)
-
-    def _bound_room(self, line: str) -> None:
-        """Shed what is too much of one platform, then of all."""
-        ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
-        self._bound_above(line)
-        over = sum(one.holds for one in ours) - self._per_line
-        if over > 0:
-            latest = ours[-1]
-            over -= self._shed(latest, max(self._per_line // 2, latest.holds - over))
-            for one in ours[:-1]:
-                over -= self._shed(one, max(0, one.holds - over)) if over > 0 else 0
-        over = sum(one.holds for one in self._known.values()) - self._total
-        while over > 0:
-            most = max(self._known.values(), key=lambda one: one.holds)
-            gone = self._shed(most, most.holds - min(over, max(TILE_WIDTH, most.holds // 8)))
-            if not gone:
-                break
-            over -= gone
-
-    def _bound_above(self, line: str, room: int = 0) -> bool:
-        """Have room for so many more tiles above level 0; whether there is.
-
-        A log may say that it has any number of entries, and what leads to the newest of them is pulled after each jump.
-        """
-        most = max(ABOVE_MIN, self._per_line // TILE_WIDTH // ABOVE_PART)
-        ours = sorted((one for one in self._known.values() if one.line == line), key=lambda one: one.ordinal)
-        over = sum(one.above for one in ours) + room - most
-        for one in ours:
-            if over > 0 and one.above:
-                log = self._opened(one.origin)
-                over -= log.shed_above(over)
-                self._noted(log, shed=False)
-        return over <= 0
-
-    def _shed(self, one: Summary, hashes_max: int) -> int:
-        if one.holds <= hashes_max:
-            return 0
-        log = self._opened(one.origin)
-        before = log.archive.holds
-        log.shed(hashes_max)
-        self._noted(log, shed=False)
-        return before - log.archive.holds
+            self._room.bound(line.line)
 
     def _bound_claimed(self, grown: PeerLog) -> None:
         """Hashes that wait are pulled again, so whoever has most of them gives way."""

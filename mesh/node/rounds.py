@@ -255,6 +255,8 @@ class Rounds:
         if done:
             note = with_cosignatures(latest.note, [result.line for _, result in done][:COSIGNATURES_MAX])
             evidence = await self.bring(latest, note, is_whole=is_news)
+            for one, _ in done:  # only now: what the recorder did not take is to be asked for again
+                one.signed[head.origin] = head.size
         if not is_news:
             return
         quorum = self._fleet.trust.is_quorum({one.key for one, _ in done})

@@ -28,7 +28,7 @@ class _Failed(NamedTuple):
 class Unkept:
     """One for the process, so that a new fleet list changes nothing about it; used from every thread.
 
-    `what` is a file, or what it is called.  Attempts for one `what` have to come from one thread at a time.
+    `what` is a file, or what it is called.
     """
 
     def __init__(self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
@@ -42,6 +42,7 @@ class Unkept:
         self._say = say
         self._now = now
         self._lock = Lock()
+        self._writing = Lock()
         self._failed: dict[str, _Failed] = {}
         self._said_s: dict[str, float] = {}  # when its failure was last said
         self._files: dict[Path, bytes] = {}  # what is to stand in files that could not be written
@@ -113,11 +114,12 @@ class Unkept:
             return [f"not kept: {what}: {one.error}" for what, one in sorted(self._failed.items())]
 
     def _write(self, path: Path) -> None:
-        with self._lock:
-            content = self._files.get(path)
-        if content is None:
-            return  # another attempt was faster
-        replace_file(path, content, 0o600)
-        with self._lock:
-            if self._files.get(path) == content:
-                del self._files[path]
+        with self._writing:  # one after the other: two attempts would share a temporary file
+            with self._lock:
+                content = self._files.get(path)
+            if content is None:
+                return  # another attempt was faster
+            replace_file(path, content, 0o600)
+            with self._lock:
+                if self._files.get(path) == content:
+                    del self._files[path]

@@ -188,6 +188,12 @@ def rounds(platforms: Sequence[Platform]) -> list[dict[str, Any]]:
     return after
 
 
+def await_pushes(platforms: Sequence[Platform]) -> None:
+    """Wait until each recorder has its mesh as a subscriber, which says on that connection whom it may ask."""
+    for one in platforms:
+        wait_until(lambda one=one: one.status()["pushes_trouble"] is None)
+
+
 def checked(platform: Platform) -> Report:
     """Verification of a running recorder's lineage under the fleet's trust file."""
     trust = parse_trust((platform.state.parent / "fleet.trust").read_bytes())

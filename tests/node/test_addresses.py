@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -138,9 +139,11 @@ def test_an_address_where_nobody_answers_costs_one_round() -> None:
     """Within the same one the next is tried, and the rounds after begin there."""
 
     async def story(urls: list[str], asked: list[str]) -> None:
-        witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{free_port()}", *urls])
-        for size in (7, 9, 12):
-            assert await submitted(witness, size)
+        with socket.socket() as unheard:  # bound, so that nobody else listens there
+            unheard.bind(("127.0.0.1", 0))
+            witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{unheard.getsockname()[1]}", *urls])
+            for size in (7, 9, 12):
+                assert await submitted(witness, size)
         assert (witness.failures, witness.refuses, len(asked)) == (0, False, 3)
         assert witness.url == urls[0]
 

@@ -12,7 +12,7 @@ import pytest
 
 from recorder.client import Recorder
 from tests.claims import WHAT, WHO, WHY
-from tests.node.meshes import Platform, fleet, needs_namespaces, rounds
+from tests.node.meshes import Platform, await_pushes, fleet, needs_namespaces, rounds
 from tests.node.watching import opened_below
 from tests.running import lineage_of, wait_until
 
@@ -22,6 +22,7 @@ pytestmark = needs_namespaces
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("apart"), 2, needed=1) as platforms:
+        await_pushes(platforms)
         yield platforms
 
 

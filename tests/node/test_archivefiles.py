@@ -280,7 +280,7 @@ def test_what_a_replaced_key_signed_is_not_told_as_the_log(tmp_path: Path) -> No
 
 def test_tiles_above_the_hashes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that says to have ever more entries has peers pull what leads to the newest: the oldest of that goes."""
-    monkeypatch.setattr("mesh.node.archivestore.ABOVE_MIN", 8)
+    monkeypatch.setattr("mesh.node.archiveroom.ABOVE_MIN", 8)
     kept, size, seen, wanted = store(tmp_path), 0, set(), (0, 0)
     for at in range(1, 7):
         head = Checkpoint(ORIGIN, at << 40, root_at(Alike(), at << 40))

@@ -11,7 +11,7 @@ import pytest
 from recorder.cli import run
 from recorder.client import Cycle, Recorder
 from tests.claims import WHAT, WHO, WHY
-from tests.node.meshes import Platform, checked, fleet, needs_namespaces
+from tests.node.meshes import Platform, await_pushes, checked, fleet, needs_namespaces
 from tests.running import wait_until
 
 pytestmark = needs_namespaces
@@ -20,8 +20,7 @@ pytestmark = needs_namespaces
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Platform]]:
     with fleet(tmp_path_factory.mktemp("asked"), 3, needed=2) as platforms:
-        for one in platforms:  # the recorder has heard whom it may ask
-            wait_until(lambda one=one: one.status()["pushes_trouble"] is None)
+        await_pushes(platforms)
         yield platforms
 
 
@@ -77,7 +76,7 @@ def test_a_mesh_that_was_killed_in_the_middle_has_them_sign(three: list[Platform
     found = client.witnessed(receipt)
     assert (len(found.asked), found.signed) == (2, ())
     first.process.send_signal(signal.SIGKILL)
-    first.process.wait(30)
+    first.process.wait(240)
     assert first.process.stderr is not None
     first.process.stderr.close()
     first.begin_mesh()

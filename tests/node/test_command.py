@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mesh.fleetlist import make_fleet_list, open_fleet_list
+from mesh.node.config import DIGEST_PORT
 from mesh.node.fleetfile import fleet_to_start
 from mesh.node.peering import is_out_of_reach
 from mesh.node.places import MeshError
@@ -21,6 +22,7 @@ from recorder.core.note import ED25519, VerifierKey
 from recorder.core.trust import parse_trust
 from tests.mesh.fleet import FLEET, ROOT, ROOT_KEY, policy
 from tests.node.meshes import _RUN
+from tests.node.test_server import free_port
 
 
 def test_from_an_authority_to_a_state_with_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +77,7 @@ def test_a_mesh_without_a_fleet_list_does_not_start(tmp_path: Path, capsys: pyte
 
 
 def test_what_may_be_otherwise_in_a_while_is_tried_again(tmp_path: Path) -> None:
-    """An address whose interface is still to come, an old list that was put there again.
+    """An address whose interface is still to come, an old list that was put there again, a URL that is not ours to read.
 
     Status 1, after which systemd starts it again; and no such list keeps a platform from the one that it has.
     """
@@ -84,13 +86,18 @@ def test_what_may_be_otherwise_in_a_while_is_tried_again(tmp_path: Path) -> None
     made = ["mesh", "init", "--state", str(state), "--name", "arm-7.acme", "--trust", str(trust)]
     assert run([*made, "--listen", "192.0.2.7:7171"]) == 0
     started = [sys.executable, "-c", _RUN, str(state), str(tmp_path / "none")]
-    lists = {version: make_fleet_list("acme", version, policy(), ROOT_KEY.name, ROOT) for version in (2, 3)}
+    config = state / "mesh.toml"
+    ours = config.read_text().replace("multicast = true", "multicast = false")
+    config.write_text(ours.replace(f"port = {DIGEST_PORT}", f"port = {free_port()}"))
+    urls = policy().replace("http://acme/arm-8", "https://acme/arm-8")
+    lists = {version: make_fleet_list("acme", version, urls, ROOT_KEY.name, ROOT) for version in (2, 3)}
     for brought, says in ((lists[3], ""), (lists[2], "version 2, but 3 is in force")):
         (state / "fleet").write_bytes(brought)
         done = subprocess.run(started, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1
         assert "cannot listen on 192.0.2.7:7171: " in done.stderr
         assert says in done.stderr
+        assert "digests go to addresses alone, not to acme, https://acme/arm-8.example:7171/\n" in done.stderr
         assert done.stderr.count("fleet list 3 stays in force\n") == bool(says)
 
 

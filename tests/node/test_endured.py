@@ -102,9 +102,10 @@ def _killed(pair: Pair, kills: int) -> str:
         held = pair.held_by(one)
         for (url, log), faces in given.items():
             if url == one.url:
-                head = held[twofaced.name_of(log)].head
-                assert head.size >= max(faces), f"{one.name} forgot {max(faces)} entries of log {log}"
-                assert head.root == root_of(twofaced.HISTORIES[faces[max(faces)]][: head.size])
+                found = held.get(twofaced.name_of(log))
+                assert found is not None, f"{one.name} forgot log {log}"
+                assert found.head.size >= max(faces), f"{one.name} forgot {max(faces)} entries of log {log}"
+                assert found.head.root == root_of(twofaced.HISTORIES[faces[max(faces)]][: found.head.size])
     wait_until(lambda: cosigns(pair.asks()))
     pair.are_consistent()
     cosigned = sum(len(one) for one in given.values())

@@ -27,7 +27,7 @@ CHUNKED = OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 Speak = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
-async def asked(speak: Speak) -> Answer | str:
+async def asked(speak: Speak, request_s: float = REQUEST_S) -> Answer | str:
     """What `Post` makes of a peer that answers so: an answer, or why there is none.  Nothing else may come out."""
     serving: set[asyncio.Task[None]] = set()
 
@@ -43,7 +43,7 @@ async def asked(speak: Speak) -> Answer | str:
         serving.add(asyncio.create_task(serve(reader, writer)))
 
     listener = await asyncio.start_server(begin, "127.0.0.1", 0)
-    post = Post(REQUEST_S)
+    post = Post(request_s)
     try:
         return await post.get(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/held")
     except Unreachable as error:
@@ -180,7 +180,7 @@ def test_a_bomb_stays_packed() -> None:
     """A body that is said to be packed is what came, and nothing is made of it."""
     bomb = bytes(1_000)
     response = OK_HEAD + b"Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + bomb
-    assert asyncio.run(asked(pieces(response))) == Answer(200, "", bomb)
+    assert asyncio.run(asked(pieces(response), 60.0)) == Answer(200, "", bomb)
 
 
 # --- What is sent to us
@@ -242,10 +242,11 @@ def test_what_is_odd_gets_one_answer_in_time(sent: bytes, caplog: pytest.LogCapt
         said = await raw(port, sent)
         assert said.count(b"HTTP/1.1 ") <= 1, said
         assert b" 500 " not in said
+        server.doors.limits = Limits()  # whoever says it all has time, however busy the machine is
         assert b" 200 " in await raw(port, head(0))
         assert server.doors.open.total() <= 1
 
-    served(use, Limits(request_s=REQUEST_S))
+    served(use, Limits(request_s=5.0))
     assert caplog.records == []
 
 

@@ -49,7 +49,7 @@ def lived(base: Path, prelude: str = "", options: tuple[str, ...] = (), *, may_e
     done = subprocess.run(
         ["strace", "-f", "-qq", *TRACE_ALL, *options, "-o", str(base / "trace"),
          sys.executable, "-c", f"{prelude}\n{_MAIN}", str(state)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[2],
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")} | STEADY,
     )  # fmt: skip
     if may_end and done.returncode:

@@ -180,7 +180,7 @@ def test_when_to_come_again_goes_over_the_wire() -> None:
         return answer if path == "/add-checkpoint" else Answer(OK, TEXT_TYPE, b"")
 
     async def use(port: int, _: HttpServer) -> None:
-        post = Post(5.0)
+        post = Post(60.0)
         got = await post.send(f"http://127.0.0.1:{port}/add-checkpoint", b"", TEXT_TYPE)
         assert (got.status, got.body, got.retry_after_s) == (429, b"too_many_heads: enough\n", 7)
         assert (await post.get(f"http://127.0.0.1:{port}/held")).retry_after_s is None
@@ -190,7 +190,7 @@ def test_when_to_come_again_goes_over_the_wire() -> None:
     served(use, respond=respond)
 
 
-def asked(state: Path, *answers: Answer, timeout_s: float = 20.0, times: int = 1) -> tuple[Witness, Done | None, int]:
+def asked(state: Path, *answers: Answer, timeout_s: float = 120.0, times: int = 1) -> tuple[Witness, Done | None, int]:
     """A witness that gives these answers, asked so often; what came of it last, and how many requests it had."""
     left = list(answers)
 
@@ -203,7 +203,7 @@ def asked(state: Path, *answers: Answer, timeout_s: float = 20.0, times: int = 1
         log = FLEET.log_of(ORIGIN)
         assert log is not None
         latest = Head(head_of(LEAVES), note_of(LEAVES), log)
-        port, post, aside = free_port(), Post(5.0), Aside("own-log")
+        port, post, aside = free_port(), Post(60.0), Aside("own-log")
         server = HttpServer(Limits(), respond)
         await server.listen([f"127.0.0.1:{port}"])
         witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{port}"])

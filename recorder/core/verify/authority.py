@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recorder.core import cbor, confirmation, observation, scope
+from recorder.core import cbor, confirmation, observation
 from recorder.core.entry import Entry
 from recorder.core.findings import AUTHORITY_STEP
 from recorder.core.header import Header
-from recorder.core.kinds import Commit, Decision, Kind
+from recorder.core.kinds import Kind
 from recorder.core.moments import Floor
 from recorder.core.note import VerifierKey
 from recorder.core.policy import PolicyBundle
 from recorder.core.verdict import LEFT_OPEN, Verdict
-from recorder.core.verify.acts import confirm_by_ms, contemplated, deviate_to
-from recorder.core.verify.budgets import Budgets
-from recorder.core.verify.cycles import CYCLES_KEPT
+from recorder.core.verify.acts import confirm_by_ms
 from recorder.core.verify.devices import Devices, shows
 from recorder.core.verify.disclosure import BODY
 from recorder.core.verify.effects import Effects, is_due
@@ -27,7 +25,8 @@ from recorder.core.verify.found import Found
 from recorder.core.verify.held import Family, Values, Whos, body_of, read, why_of
 from recorder.core.verify.holdings import Holdings
 from recorder.core.verify.job import Checked
-from recorder.core.verify.opening import SYNCHRONISED, Opening, Openings
+from recorder.core.verify.opening import Opening, Openings
+from recorder.core.verify.permits import Permits
 from recorder.core.verify.policies import Policies
 from recorder.core.verify.readings import Readings
 from recorder.core.verify.under import Acting, Deciding, Under
@@ -38,20 +37,6 @@ _WITHOUT = frozenset({int(Kind.GAP), int(Kind.ABANDON)})
 _SIGNATURE = confirmation.SIGNATURE_CLAIM.encode()
 _READING = observation.CLAIM.encode()
 _ACTUATION = int(Kind.ACTUATION)  # what most entries are, and a member of an enum takes longer to look up
-
-
-class _Permit:
-    """A cycle that a delegation covers, and what its users are held against."""
-
-    __slots__ = ("acting", "decision", "delegation", "not_after_ns", "verbs")
-
-    def __init__(self, header: Header, delegation: bytes | None, verbs: Sequence[str] | None, acting: Acting) -> None:
-        assert header.bounds is not None
-        self.decision = header.decision
-        self.not_after_ns = header.bounds.not_after_mono_ns
-        self.delegation = delegation  # hash of the credential; None where it could not be judged
-        self.verbs = verbs
-        self.acting = acting
 
 
 class Authority:
@@ -73,12 +58,10 @@ class Authority:
         self._floor = Floor()
         self._whos = Whos()
         self._names: dict[int, str] = {}
-        self._permits: dict[int, _Permit] = {}
-        self._purge_at = CYCLES_KEPT
         self._os_boot: bytes | None = None
         self._holdings = Holdings(found, roots, whole=whole)
         self._policies = Policies(found, roots, self._holdings)
-        self._budgets = Budgets(found)
+        self._permits = Permits(found, self._holdings, self._names)
         self._readings = Readings(whole=whole)
         self._openings = Openings(found, origin, self._holdings, self._readings, whole=whole)
         self._devices = Devices(found, origin, self._holdings, self._names, has_roots=bool(roots), whole=whole)
@@ -144,7 +127,7 @@ class Authority:
             self._whos.note(seq, claims)
         if kind == _ACTUATION:
             # Of most entries nothing is asked: no cycle under a policy, and nobody who could confirm.
-            is_asked = self._permits or self._holdings.by_kid or self._policies.in_force is not None
+            is_asked = self._permits.by_carrier or self._holdings.by_kid or self._policies.in_force is not None
             return self._acted(header, claims) if is_asked else None
         if kind in _BATCHES:
             return self._batch(entry, claims)
@@ -153,7 +136,7 @@ class Authority:
         if kind == Kind.REFUSAL:
             return self._refuse(header)
         if kind == Kind.CYCLE_END:
-            self._permits.pop(header.control.carrier, None)
+            self._permits.end(header.control.carrier)
         elif kind == Kind.POLICY:
             body = body_of(header, claims)
             raw = None if body is None else body.get("bundle")
@@ -176,7 +159,7 @@ class Authority:
         self._devices.acted(header, claims)
         if is_due(header, bundle := self._under(header)):
             self._effects.acted(header, confirm_by_ms(claims), bundle)
-        return self._use(header) if self._permits else None
+        return self._permits.use(header) if self._permits.by_carrier else None
 
     def _never_came(self, header: Header) -> None:
         if header.kind == Kind.GAP:
@@ -208,8 +191,7 @@ class Authority:
     def _boot(self, header: Header) -> None:
         boot = header.control
         if self._whole and boot.os_boot != self._os_boot:
-            self._permits.clear()
-            self._budgets.boot()
+            self._permits.boot()
             self._effects.boot()
         self._os_boot = boot.os_boot
         self._openings.boot(boot.identity_key, boot.os_boot)
@@ -249,56 +231,8 @@ class Authority:
             opening = Opening(header, bundle, self._named(bounds.actuators), self._who(header), why)
             delegated = self._openings.judge(opening, self._floor.moment(header.time, header.seq))
             named = rules.get(classes.action_class)
-            self._permit(header, delegated, None if named is None else named.verbs, why)
+            self._permits.open(header, delegated, None if named is None else named.verbs, why)
         return self._deciding(header, bundle, self._named(bounds.actuators))
-
-    def _permit(
-        self, header: Header, delegation: bytes | None, verbs: Sequence[str] | None, why: Family | None
-    ) -> None:
-        bounds = header.bounds
-        assert bounds is not None
-        act = None if why is None else contemplated(why.values)
-        chain = None if delegation is None else self._holdings.chain(delegation)
-        acting = Acting(
-            None if act is None else cbor.pack(act[0]),
-            None if chain is None else cbor.encode(scope.to_value(chain.links[0].terms.scope)),
-            deviate_to(header, None if why is None else why.values),
-            tuple((number, self._names[number]) for number in bounds.actuators if number in self._names),
-            is_timed=False,
-        )
-        if chain is not None:
-            self._budgets.open(header.seq, chain, header.time.mono_ns, bounds.not_after_mono_ns)
-        self._permits[header.seq] = _Permit(header, delegation, verbs, acting)
-        if len(self._permits) > self._purge_at:
-            now_ns = header.time.mono_ns
-            self._permits = {seq: one for seq, one in self._permits.items() if one.not_after_ns >= now_ns}
-            self._purge_at = max(CYCLES_KEPT, 2 * len(self._permits))
-
-    def _use(self, header: Header) -> Acting | None:
-        assert header.why is not None
-        permit = self._permits.get(header.why.carrier)
-        if permit is None or header.decision in (Decision.OUTSIDE_GRANT, Decision.UNGATED):
-            return None
-        seq = header.seq
-        if header.decision != permit.decision:
-            ours, theirs = header.decision, permit.decision
-            self._found("cycle_decision", seq, f"decision {ours}, that of cycle {header.why.carrier} is {theirs}")
-        made = 0
-        for commit in header.commits or ():
-            if isinstance(commit, Commit):
-                made, verb = made + 1, "commit"
-            else:
-                made, verb = made + commit.count, "record"
-            if permit.verbs is not None and verb not in permit.verbs:
-                self._found("verb_not_permitted", seq, f"{verb} is not among {', '.join(permit.verbs) or 'none'}")
-        if permit.delegation is not None:
-            for since in self._holdings.revoked(permit.delegation).values():
-                if since <= seq:
-                    detail = f"under cycle {header.why.carrier}, whose delegation is revoked from seq {since}"
-                    self._found("credential_revoked", seq, detail)
-            if (chain := self._holdings.chain(permit.delegation)) is not None:
-                self._budgets.use(seq, chain, made)
-        return permit.acting._replace(is_timed=header.time.quality >= SYNCHRONISED)
 
     def _who(self, header: Header) -> Family | None:
         return None if header.who is None else self._whos.of(header.who)

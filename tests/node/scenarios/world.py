@@ -16,10 +16,16 @@ from mesh.node.forkfiles import forks_in
 from mesh.node.places import FORKS, STANDINGS
 from mesh.node.standings import StandingFiles
 from mesh.standing import Standing
+from recorder.audit.evidence import gather
+from recorder.audit.opening import open_source
 from recorder.client import Recorder
+from recorder.core.checkpoint import open_checkpoint
 from recorder.core.entry import entry_hash
 from recorder.core.merkle import root_of
+from recorder.core.note import ED25519, VerifierKey
+from recorder.core.trust import parse_trust
 from recorder.core.verdict import Report
+from recorder.daemon import identity
 from tests.faults.clocks import Offsets
 from tests.node.meshes import Platform, checked, rounds, start, write_list
 from tests.node.networks import DEVICE, SwitchProcess, address_of, switched
@@ -203,10 +209,26 @@ def held_by_all(honest: Sequence[Platform], *, forked: Collection[str] = (), reb
         assert sorted(set(forks_of(peer))) == sorted(forked), peer.name
     others = len(truth) - 1
     for peer in honest:
-        report = verified(peer, has_lost=peer in reborn)
-        assert report.notes["witnesses"] >= others, f"{peer.name}: {report.notes}"
+        verified(peer, has_lost=peer in reborn)
+        lacking = {one.name for one in honest if one is not peer} - vouching(peer)
+        assert not lacking, f"in the lineage of {peer.name} are no cosignatures of {lacking}"
     fork = f"the fork of {', '.join(forked)} and no other" if forked else "no fork"
     return f"each of {len(honest)}: the latest head and all entry hashes of every other one, {fork}; its lineage verifies, cosigned by all {others} of them"
+
+
+def vouching(platform: Platform) -> set[str]:
+    """Witnesses whose cosignatures a lineage holds as evidence, of whichever heads: who was asked again signed a later one."""
+    trust = parse_trust((platform.state.parent / "fleet.trust").read_bytes())
+    public_key = identity.load(platform.state).public_key
+    source = open_source(platform.state)
+    try:
+        notes = gather(source, public_key, trust).notes
+        log = VerifierKey.derive(source.origin, ED25519, public_key)
+    finally:
+        source.close()
+    opened = [open_checkpoint(note, log, trust.witnesses.values()) for note in notes]
+    keys = {key for one in opened for key, _ in one.note.verified}
+    return {name for name, key in trust.witnesses.items() if key in keys}
 
 
 def await_archives(honest: Sequence[Platform]) -> None:
