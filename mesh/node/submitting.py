@@ -82,7 +82,7 @@ class Witness:
     urls: Sequence[str]  # where it may answer
     platform: str | None = None  # that it runs on, as far as the list tells
     sizes: dict[str, int] = field(default_factory=dict)  # by origin, as it last announced
-    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head that is recorded
+    signed: dict[str, int] = field(default_factory=dict)  # by origin, of the last head recorded as cosigned
     failures: int = 0  # in a row
     place: int = 0  # among the addresses: the one where it cosigned last, or that is tried next
     refuses: bool = False  # it answered when it was last asked, and will not cosign

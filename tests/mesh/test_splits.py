@@ -153,6 +153,7 @@ def test_a_witness_that_follows_one_proves_the_other(tmp_path: Path) -> None:
     witness.begin()
     for _ in range(2):
         assert witness.show(succession(SECOND, named(HELD))) == 422
+    assert len(list((tmp_path / "boots").iterdir())) == 1, "of what is not followed nothing is kept but the proof"
     (name,) = witness.forks.names()
     text = witness.forks.text(name)
     assert text is not None

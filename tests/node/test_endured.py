@@ -199,13 +199,13 @@ def _stepped(pair: Pair, hours: list[int]) -> None:
 
 
 def test_a_clock_that_steps(pair: Pair) -> None:
-    """Hours forward and back, trusted, lost and regained: no timer waits for it, and no time is made up."""
-    _stepped(pair, [5, -5])
+    """Hours back, trusted, lost and regained: no timer waits for it, and no time is made up."""
+    _stepped(pair, [-5])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_clock_that_steps_for_long(pair: Pair) -> None:
-    """The same by chance."""
+    """The same by chance, also forward."""
     chance = random.Random(5)
     _stepped(pair, [chance.choice([1, -1]) * chance.randrange(1, 200) for _ in range(20)])

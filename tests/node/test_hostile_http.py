@@ -54,7 +54,8 @@ async def asked(speak: Speak, request_s: float = REQUEST_S) -> Answer | str:
         for one in serving:
             one.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
-        await asyncio.sleep(0)  # in which what was closed goes
+        for _ in range(3):  # turns in which what was closed goes
+            await asyncio.sleep(0)
 
 
 def pieces(*several: bytes) -> Speak:

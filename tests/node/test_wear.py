@@ -105,6 +105,7 @@ def test_a_jump_beyond_what_may_be_saved_at_once_waits_for_the_next_save(
 ) -> None:
     """It is made all the same, and lost at worst in a crash."""
     monkeypatch.setattr("mesh.node.saves.JUMPS", Rate(JUMPS.per_s, 2))
+    monkeypatch.setattr("mesh.node.saves.SAVES_BURST", 3)
     kept = Kept(tmp_path, monkeypatch)
     leaves = hashes(70_000)
     for jump, size in enumerate((600, 1_500, 2_900, 70_000)):
@@ -116,6 +117,9 @@ def test_a_jump_beyond_what_may_be_saved_at_once_waits_for_the_next_save(
     assert kept.opened().size(ORIGIN) == 1_500
     kept.store.keep()
     assert kept.opened().size(ORIGIN) == 70_000
+    assert kept.store.wanted(ORIGIN, 8) == [], "what was jumped over is a save too"
+    kept.now_s += SAVE_S / SAVES_PER_INTERVAL + 0.1
+    assert kept.store.wanted(ORIGIN, 8)
 
 
 def test_incarnations_are_bounded_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +194,9 @@ def test_when_to_come_again_goes_over_the_wire() -> None:
     served(use, respond=respond)
 
 
-def asked(state: Path, *answers: Answer, timeout_s: float = 120.0, times: int = 1) -> tuple[Witness, Done | None, int]:
+def asked(
+    state: Path, *answers: Answer, timeout_s: float = 120.0, times: int = 1, failures: int = 0
+) -> tuple[Witness, Done | None, int]:
     """A witness that gives these answers, asked so often; what came of it last, and how many requests it had."""
     left = list(answers)
 
@@ -206,7 +212,7 @@ def asked(state: Path, *answers: Answer, timeout_s: float = 120.0, times: int = 
         port, post, aside = free_port(), Post(60.0), Aside("own-log")
         server = HttpServer(Limits(), respond)
         await server.listen([f"127.0.0.1:{port}"])
-        witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{port}"])
+        witness = Witness("arm-8", WITNESSES["arm-8"], [f"http://127.0.0.1:{port}"], failures=failures)
         submission = Submission(latest.head, OwnProofs(own, latest), post, aside, lambda: 0.0)
         done = None
         for _ in range(times):
@@ -234,7 +240,7 @@ def test_a_witness_that_says_when_is_asked_then(tmp_path: Path) -> None:
 
 def test_a_witness_that_has_enough_is_left_alone_and_has_not_failed(tmp_path: Path) -> None:
     """Neither the next round nor one at once sends it anything before it said; that is told."""
-    witness, done, count = asked(tmp_path, ENOUGH)
+    witness, done, count = asked(tmp_path, ENOUGH, failures=2)
     assert (done, witness.failures, count) == (None, 0, 1)
     assert witness.last == "not now: 429 too_many_heads; again in 900 s"
     witness, done, count = asked(tmp_path, ENOUGH, times=3)
