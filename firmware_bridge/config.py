@@ -125,7 +125,7 @@ def load(path: Path) -> Config:
         ConfigError: missing, not TOML, an unknown key, a value out of its range.
 
     """
-    return parse(text_at(path, f"`lineage bridge init --state {path.parent}` makes it"), path)
+    return parse(text_at(path, lambda: f"`lineage bridge init --state {path.parent}` makes it"), path)
 
 
 def parse(text: str, path: Path) -> Config:

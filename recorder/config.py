@@ -128,9 +128,12 @@ def load(state: Path) -> Config:
 
     """
     path = state / CONFIG
-    missing = f"`lineage init --state {state}` makes it"
-    if any((state / name).exists() for name in (IDENTITY, CURRENT)):  # there `lineage init` makes nothing
-        missing = "restore the one that belongs to this state"
+
+    def missing() -> str:
+        if any((state / name).exists() for name in (IDENTITY, CURRENT)):  # there `lineage init` makes nothing
+            return "restore the one that belongs to this state"
+        return f"`lineage init --state {state}` makes it"
+
     return parse(text_at(path, missing), path)
 
 

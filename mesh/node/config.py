@@ -137,7 +137,7 @@ def load(path: Path) -> Config:
         ConfigError: missing, not TOML, an unknown key, a value out of its range.
 
     """
-    tables = tables_of(text_at(path, f"`lineage mesh init --state {path.parent}` makes it"), path)
+    tables = tables_of(text_at(path, lambda: f"`lineage mesh init --state {path.parent}` makes it"), path)
     try:
         config = msgspec.convert(tables, Config)
         for one in config.witness.listen:

@@ -38,6 +38,7 @@ POSTS = {  # bodies, in bytes
 GETS_TOO = {"/forks"}
 LINGER_S = 1.0  # for what a client still sends after it was refused, so that it can read why
 STOP_S = 2.0
+_TURNS = 4  # of the event loop, in which a connection that was accepted is made; asyncio leaves it open otherwise
 VERSIONS_MAX = 16
 FAULTS_MAX = 16
 
@@ -198,6 +199,11 @@ class HttpServer:
 
     async def close(self) -> None:
         """Take no more connections, and end those that are open."""
+        for listener in self._listeners:
+            for one in listener.sockets:
+                asyncio.get_running_loop().remove_reader(one.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
         await self._server.shutdown(STOP_S)

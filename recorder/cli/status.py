@@ -62,7 +62,7 @@ def status(state: Path | None, socket: Path) -> dict[str, Any]:
 
     """
     logging.getLogger("recorder.client").setLevel(logging.CRITICAL)  # why there is no connection stands in "trouble"
-    trouble = None
+    trouble, begun_s = None, time.time()
     if socket.exists():
         try:
             return {"running": True, "source": "recorder", "age_s": 0.0, **_asked(socket)}
@@ -70,7 +70,7 @@ def status(state: Path | None, socket: Path) -> dict[str, Any]:
             trouble = str(error)
     else:
         trouble = f"no socket at {socket}"
-    if (page := _page(socket.parent / STATUS_FILE)) is not None:
+    if (page := _page(socket.parent / STATUS_FILE, begun_s)) is not None:
         return {"running": page["age_s"] < STALE_S, "source": "page", "trouble": trouble, **page}
     if state is None:
         raise Misuse(f"{trouble}; --state DIR says what a stopped recorder left behind")
@@ -85,11 +85,11 @@ def _asked(socket: Path) -> dict[str, Any]:
         client.close(0)
 
 
-def _page(path: Path) -> dict[str, Any] | None:
-    """The status page, with its age; None where there is none that can be read."""
+def _page(path: Path, at_s: float) -> dict[str, Any] | None:
+    """The status page, with its age at a time (that of the question, waiting makes it no older); None without one."""
     try:
         with path.open("rb") as file:
-            age_s = round(max(0.0, time.time() - os.fstat(file.fileno()).st_mtime), 1)
+            age_s = round(max(0.0, at_s - os.fstat(file.fileno()).st_mtime), 1)
             page = json.loads(file.read(64 * 1024))
     except (OSError, ValueError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ class ConfigError(LineageError):
     """The configuration cannot be used; the message names file, key and what to write instead."""
 
 
-def text_at(path: Path, missing: str) -> str:
-    """What it says; `missing` is what to do where it is not there.
+def text_at(path: Path, missing: Callable[[], str]) -> str:
+    """What it says; `missing` tells what to do where it is not there.
 
     Raises:
         ConfigError: it cannot be read.
@@ -24,7 +25,7 @@ def text_at(path: Path, missing: str) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path} is missing; {missing}") from None
+        raise ConfigError(f"{path} is missing; {missing()}") from None
     except OSError as error:
         what = f"cannot read {path}: {error.strerror}"
         raise ConfigError(f"{what}; {advice(error, str(path.parent))}") from error

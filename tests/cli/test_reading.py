@@ -266,7 +266,7 @@ def test_verify_takes_trust_and_known_heads(lineage: Any, state: Path, bundle: P
     trust.write_text("nonsense\n")
     said = lineage("verify", bundle, "--trust", trust)
     assert (said.status, said.err.count("\n")) == (2, 1)
-    assert said.err.startswith("lineage: trust_malformed: line 1")
+    assert said.err.startswith(f"lineage: trust_malformed: {trust}: line 1")
 
 
 def test_a_changed_entry_exits_1_and_is_placed(lineage: Any, tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_what_peers_may_take_is_bounded() -> None:
     assert asked(Shelf(account=flood), what=PLATFORM).logs == []
     with pytest.raises(Misuse, match="at most"):
         asked(Shelf(), span=(0, RANGE_MAX + 1))
-    with pytest.raises(Misuse, match="no platform of the list"):
+    with pytest.raises(Misuse, match="no log line of the list"):
         asked(Shelf(), what="acme/arm-9")
-    with pytest.raises(Misuse, match="peers to ask"):
+    with pytest.raises(Misuse, match="nobody to ask"):
         asked()

@@ -20,7 +20,9 @@ from tests.node.test_server import answering, free_port, head, raw, served
 
 REQUEST_S = 0.2
 PIECE = 65_536
-MEMORY_MAX = 4 << 20  # of what one answer may take while it is read: 64 KiB, and what the kernel hands over at once
+# Of what one answer may take while it is read: 64 KiB, and what the kernel hands over at once, two times 256 KiB, which the
+# shortest interim answers make thirty times as much.
+MEMORY_MAX = 16 << 20
 OK_HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 

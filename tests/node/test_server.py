@@ -253,6 +253,26 @@ def test_a_port_that_is_taken_is_named() -> None:
 # --- The other side
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_who_comes_while_it_closes_is_let_go(turns: int) -> None:
+    """A connection that was accepted and is not made yet when it closes stays with nobody."""
+
+    async def use() -> bytes:
+        port, server = free_port(), HttpServer(Limits(request_s=3_600.0), answering)
+        await server.listen([f"127.0.0.1:{port}"])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.close()
+            try:
+                return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 60)
+            except ConnectionError:
+                return b""
+
+    assert asyncio.run(use()) == b""
+
+
 async def answered(response: bytes, *, stays: bool = False) -> Answer:
     """What `Post` makes of a witness that answers with these bytes, and then closes or stays silent."""
     finished = asyncio.Event()
